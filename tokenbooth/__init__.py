@@ -1,0 +1,1 @@
+"""Tokenbooth turns any AI model into a paid, reliable, measured developer API."""

@@ -1,0 +1,1 @@
+"""Rate limits and the bounded queue in front of each deployment."""

@@ -1,0 +1,1 @@
+"""Composes the domains for account and operator verbs."""

@@ -1,0 +1,1 @@
+"""The words everybody speaks, and the ports of clock, ids, bodies, sinks and transactions."""

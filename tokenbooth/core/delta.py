@@ -1,0 +1,82 @@
+"""What an engine sends back while it works, free of any wire format."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+class UsageSource(StrEnum):
+    """Who counted: the engine itself, or our documented upper bound because the engine did not."""
+
+    ENGINE = "engine"
+    BOUND = "bound"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, all choices together.
+
+    ``input_tokens`` contains ``cached_input_tokens``; ``output_tokens`` contains
+    ``reasoning_tokens``. All counts are >= 0. ``cached_input_tokens`` is ``None`` where the engine
+    does not tell, and is then charged as zero cached tokens.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int | None = None
+    reasoning_tokens: int = 0
+    source: UsageSource = UsageSource.ENGINE
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """``text`` is the token's text; ``alternatives`` are (text, logprob) pairs, likeliest first."""
+
+    text: str
+    logprob: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of tool call ``index``; ``id`` and ``name`` stand in its first piece only."""
+
+    index: int
+    arguments: str = ""
+    id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One step of output of one choice.
+
+    ``output_tokens`` is how many output tokens this step stands for (0 when the engine does not
+    say): the sum of delivered deltas is what an interrupted call is charged for. ``finish`` is set
+    on a choice's last delta. ``raw`` may carry the upstream's own event bytes.
+    """
+
+    choice: int = 0
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_call: ToolCallDelta | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    output_tokens: int = 0
+    finish: FinishReason | None = None
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended well, or by ``cancel()``; ``usage`` is ``None`` when the engine sent none."""
+
+    usage: Usage | None
+    cancelled: bool = False
+    fingerprint: str | None = None

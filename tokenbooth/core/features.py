@@ -1,0 +1,52 @@
+"""What a turn can ask of an engine beyond plain text, and what an engine says it can do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tokenbooth.core.turn import FormatKind, ImagePart, Turn
+
+
+class Feature(StrEnum):
+    TOOLS = "tools"
+    JSON_OBJECT = "json_object"
+    JSON_SCHEMA = "json_schema"
+    LOGPROBS = "logprobs"
+    TOP_LOGPROBS = "top_logprobs"
+    IMAGES = "images"
+    STOP = "stop"
+    SEED = "seed"
+    CHOICES = "choices"
+    PENALTIES = "penalties"
+    LOGIT_BIAS = "logit_bias"
+    REASONING_EFFORT = "reasoning_effort"
+    CACHED_TOKENS = "cached_tokens"
+    EMBEDDINGS = "embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """``context_tokens`` holds prompt and output together; ``None`` means unknown."""
+
+    features: frozenset[Feature]
+    context_tokens: int | None = None
+
+
+def asked_features(turn: Turn) -> Iterator[Feature]:
+    """The features without which this turn cannot be honoured."""
+    sampling = turn.sampling
+    asked = {
+        Feature.TOOLS: bool(turn.tools) or any(m.tool_calls for m in turn.messages),
+        Feature.JSON_OBJECT: turn.output_format.kind is FormatKind.JSON_OBJECT,
+        Feature.JSON_SCHEMA: turn.output_format.kind is FormatKind.JSON_SCHEMA,
+        Feature.LOGPROBS: turn.logprobs is not None,
+        Feature.TOP_LOGPROBS: turn.logprobs is not None and turn.logprobs.top > 0,
+        Feature.IMAGES: any(isinstance(p, ImagePart) for m in turn.messages for p in m.parts),
+        Feature.STOP: bool(sampling.stop),
+        Feature.SEED: sampling.seed is not None,
+        Feature.CHOICES: turn.choices > 1,
+        Feature.PENALTIES: bool(sampling.presence_penalty or sampling.frequency_penalty),
+        Feature.LOGIT_BIAS: bool(sampling.logit_bias),
+        Feature.REASONING_EFFORT: turn.reasoning_effort is not None,
+    }
+    return (feature for feature, wanted in asked.items() if wanted)

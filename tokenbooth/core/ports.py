@@ -1,0 +1,96 @@
+"""Ports that the outside fills in: clock, ids, randomness, and the two ends of a call."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    def now_us(self) -> int:
+        """Unix time in microseconds."""
+
+    def monotonic_us(self) -> int:
+        """A clock that never runs backwards, in microseconds."""
+
+
+class Ids(Protocol):
+    def new(self, prefix: str) -> str:
+        """A fresh, time-ordered id such as ``req_…``: prefix, underscore, 32 hex digits."""
+
+
+class Randomness(Protocol):
+    def token_bytes(self, count: int) -> bytes:
+        """Bytes fit for secrets."""
+
+
+class Tx(Protocol):
+    """An open transaction; only ``sql.py`` files call it, everybody else hands it on."""
+
+    def execute(self, statement: Any, parameters: Any = None) -> Any:
+        """Run one SQLAlchemy Core statement; returns its cursor result."""
+
+
+class Store(Protocol):
+    """The database; verbs are plain functions, run away from the event loop.
+
+    A verb may be run again after a serialization conflict, so it must act on its ``Tx`` alone.
+    A raised exception rolls everything back and reaches the caller. Raises Problem
+    LEDGER_UNAVAILABLE when the database cannot be reached or its queue is full.
+    """
+
+    async def read(self, verb: Callable[[Tx], T]) -> T: ...
+
+    async def write(self, verb: Callable[[Tx], T]) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallHead:
+    """The first lines of a call. ``headers`` has lower-case names; a repeated header is joined
+    with ``", "``. ``query`` keeps the last value of a repeated name, percent-decoded."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    path_values: Mapping[str, str]
+
+
+class Body(Protocol):
+    async def read(self, bytes_max: int) -> bytes:
+        """The whole body.
+
+        Raises Problem BODY_TOO_LARGE as soon as more than ``bytes_max`` is announced or seen, and
+        BODY_TIMEOUT when it does not arrive in time.
+        """
+
+
+class SinkListener(Protocol):
+    """What the writer of a sink wants to hear; each is called on the event loop."""
+
+    def gone(self) -> None:
+        """The reader hung up; nothing written from now on arrives."""
+
+    def pressure(self, high: bool) -> None:
+        """The reader is slower than the writer (``True``), or has caught up (``False``)."""
+
+
+class Sink(Protocol):
+    """The way back to the caller; all methods are synchronous and never block.
+
+    Order: ``start`` once, ``write`` any number of times, ``end`` once. Calls after ``gone`` are
+    allowed and do nothing.
+    """
+
+    @property
+    def started(self) -> bool: ...
+
+    def start(self, status: int, headers: Sequence[tuple[str, str]]) -> None: ...
+
+    def write(self, chunk: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+    def listen(self, listener: SinkListener) -> None:
+        """Replace the listener; if the reader is already gone, ``gone`` is called at once."""

@@ -1,0 +1,57 @@
+"""What one call cost and what remains, in the words that answers and reports share."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tokenbooth.core.delta import Usage
+
+
+class Outcome(StrEnum):
+    """How a call ended; the charge table in ``docs/charges.md`` has one row for each."""
+
+    COMPLETED = "completed"
+    CLIENT_GONE = "client_gone"
+    KEY_REVOKED = "key_revoked"
+    ENGINE_FAILED = "engine_failed"
+    TIMED_OUT = "timed_out"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+class LimitScope(StrEnum):
+    """Levels at which money is limited, outermost first."""
+
+    BALANCE = "balance"
+    ORGANIZATION = "organization"
+    PROJECT = "project"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """One level: ``limit_nano`` is ``None`` when the level is not capped."""
+
+    scope: LimitScope
+    owner_id: str
+    limit_nano: int | None
+    spent_nano: int
+    held_nano: int
+
+    @property
+    def remaining_nano(self) -> int | None:
+        if self.limit_nano is None:
+            return None
+        return self.limit_nano - self.spent_nano - self.held_nano
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The settled price of one call; ``cost_nano`` never exceeds the hold."""
+
+    request_id: str
+    outcome: Outcome
+    reason: str
+    usage: Usage
+    cost_nano: int
+    price_version: str
+    limits: tuple[LimitState, ...]

@@ -1,0 +1,136 @@
+"""What a caller asks a model to do, free of any wire format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class Role(StrEnum):
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An image by URL (``https:`` or ``data:``)."""
+
+    url: str
+
+
+Part: TypeAlias = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A finished tool call; ``arguments`` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    parts: tuple[Part, ...]
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call; ``schema_json`` is the parameters' JSON schema as text."""
+
+    name: str
+    description: str
+    schema_json: str
+    strict: bool = False
+
+
+class ToolMode(StrEnum):
+    AUTO = "auto"
+    NONE = "none"
+    REQUIRED = "required"
+    NAMED = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """``name`` is set exactly when ``mode`` is NAMED."""
+
+    mode: ToolMode = ToolMode.AUTO
+    name: str | None = None
+
+
+class FormatKind(StrEnum):
+    TEXT = "text"
+    JSON_OBJECT = "json_object"
+    JSON_SCHEMA = "json_schema"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """``schema_json`` and ``name`` are set exactly when ``kind`` is JSON_SCHEMA."""
+
+    kind: FormatKind = FormatKind.TEXT
+    name: str | None = None
+    schema_json: str | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """``None`` leaves the engine's own default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogprobsAsk:
+    """Log probabilities of chosen tokens, and of ``top`` alternatives (0..20) at each place."""
+
+    top: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One question to a model.
+
+    ``output_tokens_max`` is the caller's limit for each choice, lowered by the gateway to what the
+    context window and the money allow before an engine sees it; ``None`` means unstated.
+    ``hints`` are accepted fields that engines may use and may ignore (``metadata``, ``verbosity``).
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    output_tokens_max: int | None = None
+    sampling: Sampling = Sampling()
+    choices: int = 1
+    logprobs: LogprobsAsk | None = None
+    output_format: OutputFormat = OutputFormat()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    end_customer: str | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Engines behind one push port; one file, or one folder, per engine."""

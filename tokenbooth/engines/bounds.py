@@ -1,0 +1,37 @@
+"""The documented upper bound of tokens, for engines that cannot count before dispatch.
+
+A byte-level tokenizer never makes more tokens than there are UTF-8 bytes; a chat template adds a
+role line and separators to each message and one opening for the answer.
+"""
+
+from tokenbooth.core.turn import ImagePart, Message, Turn
+
+TEMPLATE_TOKENS_PER_MESSAGE = 16
+TEMPLATE_TOKENS_PER_TURN = 64
+IMAGE_TOKENS_MAX = 4096
+
+
+def text_tokens_max(text: str) -> int:
+    """Never fewer than the tokens of ``text`` under a byte-level tokenizer."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def turn_tokens_max(turn: Turn) -> int:
+    """Never fewer than the input tokens of ``turn`` under a byte-level tokenizer."""
+    total = TEMPLATE_TOKENS_PER_TURN + sum(_message_tokens_max(m) for m in turn.messages)
+    for tool in turn.tools:
+        total += TEMPLATE_TOKENS_PER_MESSAGE
+        total += sum(map(text_tokens_max, (tool.name, tool.description, tool.schema_json)))
+    return total + text_tokens_max(turn.output_format.schema_json or "")
+
+
+def _message_tokens_max(message: Message) -> int:
+    images = sum(isinstance(part, ImagePart) for part in message.parts)
+    texts = [message.text, message.name or "", message.tool_call_id or ""]
+    for call in message.tool_calls:
+        texts += [call.id, call.name, call.arguments]
+    return (
+        TEMPLATE_TOKENS_PER_MESSAGE * (1 + len(message.tool_calls))
+        + IMAGE_TOKENS_MAX * images
+        + sum(map(text_tokens_max, texts))
+    )

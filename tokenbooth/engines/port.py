@@ -1,0 +1,85 @@
+"""The push port of every engine.
+
+``start(turn, sink) -> Run`` never blocks: the engine pushes deltas on the event loop, in order,
+then calls exactly one of ``ended`` and ``failed``, once, and nothing after it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tokenbooth.core.delta import Delta, RunEnd
+from tokenbooth.core.features import Capabilities
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.turn import Turn
+
+
+class DeltaSink(Protocol):
+    """Where a run pushes to; every method is called on the event loop and returns at once."""
+
+    def delta(self, delta: Delta) -> None: ...
+
+    def ended(self, end: RunEnd) -> None: ...
+
+    def failed(self, problem: Problem) -> None:
+        """ENGINE_FAILED, ENGINE_NOT_READY, RUN_TIMEOUT, UPSTREAM_REJECTED, or the upstream's own
+        finding about the caller's turn (for example CONTEXT_LENGTH_EXCEEDED)."""
+
+
+class Run(Protocol):
+    """A started turn."""
+
+    def cancel(self) -> None:
+        """Ask the engine to stop now. Idempotent; the sink still hears ``ended`` or ``failed``."""
+
+    def pause(self) -> None:
+        """Push no deltas until ``resume``; what arrives meanwhile is bounded by the turn."""
+
+    def resume(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InputCount:
+    """``exact`` is False for the documented upper bound (UTF-8 bytes plus template)."""
+
+    tokens: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """``ready`` says whether a turn started now would be worked on; ``reason`` says why not."""
+
+    ready: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One vector per text, in order."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    input_tokens: int
+
+
+class Engine(Protocol):
+    """One deployment of one model."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def open(self) -> None:
+        """Bring the engine up; returns when it is ready or raises Problem."""
+
+    async def close(self) -> None:
+        """Release everything; running turns fail with ENGINE_FAILED."""
+
+    async def health(self) -> Health: ...
+
+    async def count_input_tokens(self, turn: Turn) -> InputCount: ...
+
+    def start(self, turn: Turn, sink: DeltaSink) -> Run:
+        """Begin; problems of any kind reach ``sink.failed``, never the caller of ``start``."""
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Raises Problem UNSUPPORTED_FEATURE without the EMBEDDINGS capability."""

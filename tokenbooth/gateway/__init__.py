@@ -1,0 +1,1 @@
+"""Composes the domains for inference: the ten steps."""

@@ -1,0 +1,87 @@
+"""What every dialect gives the ten steps: a reader of turns and a writer of answers.
+
+Both are pure. A writer is a fold: each delta turns into the wire bytes that it causes, so folding a
+stream and writing the whole answer must come to the same result.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tokenbooth.core.delta import Delta, RunEnd
+from tokenbooth.core.features import Feature
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import Receipt
+from tokenbooth.core.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A parameter that was translated or ignored, and why; listed in an answer header."""
+
+    param: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A read body. ``include_usage`` asks for the usage event of a stream."""
+
+    turn: Turn
+    stream: bool
+    include_usage: bool
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFrame:
+    """The constants of one answer; ``created_s`` is Unix seconds."""
+
+    request_id: str
+    created_s: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer, ready for a sink."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Writer(Protocol):
+    """A fold from deltas to wire bytes. Exactly one of ``closing`` and ``problem`` ends it."""
+
+    @property
+    def content_type(self) -> str: ...
+
+    def delta(self, delta: Delta) -> bytes:
+        """The bytes that this step causes now; ``b""`` when it causes none yet."""
+
+    def closing(self, end: RunEnd, receipt: Receipt | None) -> bytes:
+        """The rest, with the terminal event; ``receipt`` is None where nothing is charged."""
+
+    def problem(self, problem: Problem) -> bytes:
+        """A failure after the answer began: the dialect's own in-band error, as terminal event."""
+
+    def heartbeat(self) -> bytes:
+        """A comment that clients ignore; ``b""`` where the format has none."""
+
+
+class Dialect(Protocol):
+    """One wire format."""
+
+    @property
+    def name(self) -> str: ...
+
+    def parse(self, raw: bytes) -> Parsed:
+        """Raises Problem of kind invalid_request, naming ``param``."""
+
+    def param_of(self, feature: Feature) -> str:
+        """The name under which this dialect asks for ``feature``."""
+
+    def writer(self, parsed: Parsed, frame: AnswerFrame) -> Writer: ...
+
+    def refusal(self, problem: Problem, request_id: str) -> Answer:
+        """The answer to a call that failed before its answer began, with its retry headers."""

@@ -1,0 +1,1 @@
+"""Sees an instance from outside, over HTTP."""

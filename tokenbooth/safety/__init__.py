@@ -1,0 +1,1 @@
+"""Screening of turns before they run."""

@@ -1,0 +1,1 @@
+"""One module of table definitions per domain, all on one metadata."""

@@ -1,0 +1,1 @@
+"""Bounded loops over service verbs."""
