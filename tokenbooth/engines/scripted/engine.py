@@ -1,0 +1,192 @@
+"""Plays a script on the event loop, with the delays and faults that it was told."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.delta import Delta, RunEnd, Usage
+from tokenbooth.core.features import Capabilities, Feature
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.turn import Turn
+from tokenbooth.engines.options import options_from
+from tokenbooth.engines.port import DeltaSink, Embeddings, Health, InputCount, Run
+from tokenbooth.engines.refusals import closed, not_open, too_long, unsupported
+from tokenbooth.engines.scripted.counting import input_tokens_of, tokens_of
+from tokenbooth.engines.scripted.rules import embedding, plan, steps, usage_of
+from tokenbooth.engines.scripted.values import Fault, ScriptOptions
+
+COMMAND_PREFIX = "script."
+FINGERPRINT = "scripted"
+
+
+class ScriptedEngine:
+    """Satisfies ``tokenbooth.engines.port.Engine``; counts its input tokens exactly."""
+
+    def __init__(self, options: ScriptOptions | None = None) -> None:
+        options = options or ScriptOptions()
+        self._options = options
+        self._is_open = False
+        self._runs: set[_Play] = set()
+        features = set(options.features)
+        if options.reasoning_tokens:
+            features.add(Feature.REASONING_EFFORT)
+        if options.cached_tokens is not None:
+            features.add(Feature.CACHED_TOKENS)
+        self._capabilities = Capabilities(frozenset(features), options.context_tokens)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    async def open(self) -> None:
+        self._is_open = True
+
+    async def close(self) -> None:
+        self._is_open = False
+        for run in tuple(self._runs):
+            run.fail(closed())
+
+    async def health(self) -> Health:
+        return Health(self._is_open, "" if self._is_open else "the engine is not open")
+
+    async def count_input_tokens(self, turn: Turn) -> InputCount:
+        return InputCount(input_tokens_of(turn), exact=True)
+
+    def start(self, turn: Turn, sink: DeltaSink) -> Run:
+        run = _Play(sink, self._runs.discard)
+        self._runs.add(run)
+        try:
+            self._begin(run, turn)
+        except Problem as problem:
+            run.refuse(problem)
+        return run
+
+    def _begin(self, run: "_Play", turn: Turn) -> None:
+        if not self._is_open:
+            raise not_open()
+        options = self._options_for(turn)
+        input_tokens = input_tokens_of(turn)
+        problem = unsupported(turn, self._capabilities)
+        problem = problem or too_long(input_tokens, options.context_tokens)
+        if problem is not None:
+            raise problem
+        run.play(turn, options, input_tokens)
+
+    def _options_for(self, turn: Turn) -> ScriptOptions:
+        commands = {
+            name.removeprefix(COMMAND_PREFIX): text
+            for name, text in turn.hints.items()
+            if self._options.turn_commands and name.startswith(COMMAND_PREFIX)
+        }
+        if not commands:
+            return self._options
+        kept = {n: getattr(self._options, n) for n in ScriptOptions.__slots__ if n not in commands}
+        return options_from(ScriptOptions, commands, **kept)
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        if Feature.EMBEDDINGS not in self._options.features:
+            raise Problem(Code.UNSUPPORTED_FEATURE, "This model's engine makes no embeddings.")
+        dimensions = self._options.embedding_dimensions
+        return Embeddings(
+            tuple(embedding(text, dimensions) for text in texts),
+            sum(len(tokens_of(text)) for text in texts),
+        )
+
+
+class _Play:
+    """One run. Every step is a call of the event loop; a hanging run simply has none."""
+
+    def __init__(self, sink: DeltaSink, over: Callable[["_Play"], None]) -> None:
+        self._sink = sink
+        self._forget = over
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.Handle | None = None
+        self._over = False
+        self._paused = False
+        self._waiting: Callable[[], None] | None = None
+        self._options = ScriptOptions()
+        self._steps: Iterator[Delta] = iter(())
+        self._input_tokens = 0
+        self._choices_left = 0
+        self._chunks_out = 0
+        self._tokens_out = [0, 0]
+
+    def play(self, turn: Turn, options: ScriptOptions, input_tokens: int) -> None:
+        plans = plan(turn, options, input_tokens)
+        self._options = options
+        self._steps = steps(plans, turn, options)
+        self._input_tokens = input_tokens
+        self._choices_left = len(plans)
+        self._later(options.first_delay_ms, self._step)
+
+    def refuse(self, problem: Problem) -> None:
+        self._timer = self._loop.call_soon(self.fail, problem)
+
+    def cancel(self) -> None:
+        if not self._over:
+            self._stop()
+            self._loop.call_soon(self._sink.ended, RunEnd(self._usage(), cancelled=True))
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._waiting is not None and not self._over:
+            step, self._waiting = self._waiting, None
+            self._later(0, step)
+
+    def fail(self, problem: Problem) -> None:
+        if not self._over:
+            self._stop()
+            self._sink.failed(problem)
+
+    def _stop(self) -> None:
+        self._over = True
+        self._forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _later(self, delay_ms: int, step: Callable[[], None]) -> None:
+        if delay_ms:
+            self._timer = self._loop.call_later(delay_ms / 1000, step)
+        else:
+            self._timer = self._loop.call_soon(step)
+
+    def _step(self) -> None:
+        if self._paused:
+            self._waiting = self._step
+            return
+        options = self._options
+        if options.fault is not Fault.NONE and self._chunks_out >= options.fault_after_chunks:
+            if options.fault is Fault.FAIL:
+                self.fail(Problem(Code.ENGINE_FAILED, "The engine failed, as its script says."))
+            return
+        delta = next(self._steps)
+        self._count(delta)
+        self._sink.delta(delta)
+        if self._over:
+            return
+        if self._choices_left:
+            self._later(options.chunk_delay_ms, self._step)
+        else:
+            self._end()
+
+    def _count(self, delta: Delta) -> None:
+        self._chunks_out += 1
+        self._tokens_out[0] += delta.output_tokens
+        if delta.reasoning:
+            self._tokens_out[1] += delta.output_tokens
+        if delta.finish is not None:
+            self._choices_left -= 1
+
+    def _end(self) -> None:
+        if self._paused:
+            self._waiting = self._end
+            return
+        self._stop()
+        self._sink.ended(RunEnd(self._usage(), fingerprint=FINGERPRINT))
+
+    def _usage(self) -> Usage | None:
+        output_tokens, reasoning_tokens = self._tokens_out
+        return usage_of(self._input_tokens, (output_tokens, reasoning_tokens), self._options)
