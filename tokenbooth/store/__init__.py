@@ -1,1 +1,1 @@
-"""Connections, transactions, tables and migrations for SQLite and PostgreSQL."""
+"""Connections, transactions, tables and migrations; SQLite and PostgreSQL under one schema."""

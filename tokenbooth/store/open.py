@@ -1,0 +1,30 @@
+"""The way in: one call for both databases."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from tokenbooth.core.ports import Tx
+from tokenbooth.store.options import StoreBounds, StoreOptions
+from tokenbooth.store.sqlite import SqliteStore
+
+T = TypeVar("T")
+BOUNDS = StoreBounds()
+
+
+class AsyncStore(Protocol):
+    """A ``core.ports.Store`` that can be closed; ``close`` finishes what was queued."""
+
+    async def read(self, verb: Callable[[Tx], T]) -> T: ...
+
+    async def write(self, verb: Callable[[Tx], T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+def open_store(options: StoreOptions, bounds: StoreBounds = BOUNDS) -> AsyncStore:
+    """Open the store that the URL names; the first verb, not this call, reaches the database.
+
+    Raises Problem INVALID_VALUE for a URL that no store can open.
+    """
+    options.check()
+    return SqliteStore(options, bounds)
