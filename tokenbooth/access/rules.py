@@ -13,6 +13,14 @@ LIMIT_MAX = 10**12
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
+def may_exist(name_or_id: str) -> bool:
+    """Whether anything can have this name or id; of any other text there is nothing to look up.
+
+    Databases fail on lone surrogates, and one of them on NUL.
+    """
+    return len(name_or_id) <= NAME_CHARACTERS_MAX and not _has_refused(name_or_id)
+
+
 def checked_name(name: str, param: str = "name") -> str:
     """The name itself, or Problem INVALID_VALUE: 1 to 128 visible characters, no outer blanks."""
     if not 1 <= len(name) <= NAME_CHARACTERS_MAX:
@@ -21,7 +29,7 @@ def checked_name(name: str, param: str = "name") -> str:
             f"{param} must have 1 to {NAME_CHARACTERS_MAX} characters.",
             param=param,
         )
-    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in name):
+    if _has_refused(name):
         raise Problem(
             Code.INVALID_VALUE,
             f"{param} must not contain control or invisible characters.",
@@ -48,3 +56,7 @@ def checked_limits(limits: CallLimits) -> CallLimits:
                 param=param,
             )
     return limits
+
+
+def _has_refused(text: str) -> bool:
+    return any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)

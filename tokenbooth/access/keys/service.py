@@ -18,6 +18,7 @@ from tokenbooth.access.keys.rules import (
     stored_form,
 )
 from tokenbooth.access.keys.values import ALL_SCOPES, ApiKey, KeyAsk, MintedKey
+from tokenbooth.access.rules import may_exist
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -50,7 +51,8 @@ def mint(op: Op, tx: Tx, ask: KeyAsk, ids: Ids, randomness: Randomness, pepper: 
     """
     now_us = op.now()
     checked_ask(ask, now_us)
-    org_id = sql.select_project_org(tx, ask.project_id)
+    known = may_exist(ask.project_id)
+    org_id = sql.select_project_org(tx, ask.project_id) if known else None
     if org_id is None:
         raise Problem(Code.NAME_NOT_FOUND, "No project of that id exists.", param="project")
     secret = secret_of(randomness.token_bytes(RANDOM_BYTES))
@@ -87,14 +89,17 @@ def keys(
 ) -> tuple[ApiKey, ...]:
     """One organization's keys, or with ``None`` everybody's, in the order of their ids.
 
-    ``after`` is the last id seen. At most ``limit`` keys.
+    ``after`` is the last id seen. At most ``limit`` keys. Raises Problem INVALID_VALUE for an
+    ``after`` that no id can be.
     """
+    if after is not None and not may_exist(after):
+        raise Problem(Code.INVALID_VALUE, "after must be the id of a key.", param="after")
     return sql.select_keys(tx, org_id, after or "", limit)
 
 
 def key_by(op: Op, tx: Tx, key_id: str, org_id: str | None = None) -> ApiKey:
     """Raises Problem NAME_NOT_FOUND, also for another organization's key."""
-    key = sql.select_key(tx, key_id, org_id)
+    key = sql.select_key(tx, key_id, org_id) if may_exist(key_id) else None
     if key is None:
         raise Problem(Code.NAME_NOT_FOUND, "No key of that id exists.", param="key")
     return key
@@ -105,8 +110,7 @@ def revoke(op: Op, tx: Tx, key_id: str, org_id: str | None = None) -> ApiKey:
 
     Raises Problem NAME_NOT_FOUND, also for another organization's key.
     """
-    sql.lock_key(tx, key_id)
-    key = key_by(op, tx, key_id, org_id)
+    key = _locked_key(op, tx, key_id, org_id)
     if key.revoked_us is not None:
         return key
     now_us = op.now()
@@ -125,8 +129,7 @@ def rotate(
     """
     now_us = op.now()
     end_us = now_us + checked_overlap(overlap_s) * _US_PER_S
-    sql.lock_key(tx, key_id)
-    key = key_by(op, tx, key_id)
+    key = _locked_key(op, tx, key_id)
     if not is_live(key, now_us):
         state = "revoked" if key.revoked_us is not None else "expired"
         raise Problem(Code.STATE_CONFLICT, f"The key is {state}; create another.", param="key")
@@ -140,3 +143,9 @@ def rotate(
 def revoked_among(op: Op, tx: Tx, key_ids: Collection[str]) -> frozenset[str]:
     """Those of ``key_ids`` that are revoked, expired or unknown: their running calls must end."""
     return frozenset(key_ids) - sql.select_live(tx, frozenset(key_ids), op.now())
+
+
+def _locked_key(op: Op, tx: Tx, key_id: str, org_id: str | None = None) -> ApiKey:
+    if may_exist(key_id):
+        sql.lock_key(tx, key_id)
+    return key_by(op, tx, key_id, org_id)

@@ -8,7 +8,7 @@ from tokenbooth.access.orgs.values import (
     Org,
     Project,
 )
-from tokenbooth.access.rules import checked_limits, checked_name
+from tokenbooth.access.rules import checked_limits, checked_name, may_exist
 from tokenbooth.core.caller import CallLimits
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -51,8 +51,7 @@ def create_project(op: Op, tx: Tx, org_id: str, name: str, ids: Ids) -> Project:
     project = Project(
         id=ids.new("proj"), org_id=org_id, name=checked_name(name), created_us=op.now()
     )
-    org = sql.select_org(tx, org_id)
-    if org is None or org.id != org_id:
+    if org_by(op, tx, org_id).id != org_id:
         raise _no_org()
     if not sql.insert_project(tx, project, op.actor):
         raise Problem(
@@ -75,7 +74,7 @@ def projects(op: Op, tx: Tx, org_id: str | None) -> tuple[Project, ...]:
 
 def org_by(op: Op, tx: Tx, name_or_id: str) -> Org:
     """Raises Problem NAME_NOT_FOUND."""
-    org = sql.select_org(tx, name_or_id)
+    org = sql.select_org(tx, name_or_id) if may_exist(name_or_id) else None
     if org is None:
         raise _no_org()
     return org
@@ -83,7 +82,7 @@ def org_by(op: Op, tx: Tx, name_or_id: str) -> Org:
 
 def project_by(op: Op, tx: Tx, org_id: str, name_or_id: str) -> Project:
     """Raises Problem NAME_NOT_FOUND, also for another organization's project."""
-    project = sql.select_project(tx, org_id, name_or_id)
+    project = sql.select_project(tx, org_id, name_or_id) if may_exist(name_or_id) else None
     if project is None:
         raise Problem(
             Code.NAME_NOT_FOUND,

@@ -1,0 +1,1 @@
+"""Models on offer and the deployments that answer for them."""
