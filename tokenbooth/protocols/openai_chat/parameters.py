@@ -1,0 +1,297 @@
+"""Every documented parameter of Chat Completions and what becomes of it: one table.
+
+It drives the reader, ``docs/parameters.md`` and the request schema of the OpenAPI document.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tokenbooth.protocols.openai_chat.messages import (
+    FUNCTION_NAME,
+    MESSAGE,
+    MESSAGES_MAX,
+)
+from tokenbooth.protocols.shape import (
+    Either,
+    Field,
+    Flag,
+    FreeObject,
+    Listed,
+    Numbers,
+    Real,
+    Record,
+    Refused,
+    Shape,
+    Text,
+    Whole,
+    tagged,
+)
+
+OUTPUT_TOKENS_MAX = 2**31 - 1
+CHOICES_MAX = 8
+STOPS_MAX = 4
+TOOLS_MAX = 128
+SCHEMA_BYTES_MAX = 256 * 1024
+END_CUSTOMER_CHARS_MAX = 256
+MODEL_CHARS_MAX = 256
+
+
+class Treatment(StrEnum):
+    """What becomes of a parameter; whatever is not honoured as sent is said in the answer."""
+
+    HONOURED = "honoured"
+    TRANSLATED = "translated"
+    IGNORED = "ignored with a note"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """``note`` is the short word in the answer header, for what is translated or ignored."""
+
+    name: str
+    treatment: Treatment
+    shape: Shape
+    text: str
+    note: str = ""
+    required: bool = False
+
+
+_DESCRIBED = {
+    "name": Field(Text(pattern=FUNCTION_NAME), required=True),
+    "description": Field(Text()),
+    "parameters": Field(FreeObject(SCHEMA_BYTES_MAX)),
+}
+_NAMED = Record({"name": Field(Text(pattern=FUNCTION_NAME), required=True)})
+_NO_CUSTOM = "custom tools are not served here; describe the tool as a function"
+_TOOL = tagged(
+    "type",
+    {
+        "function": Record(
+            {"function": Field(Record({**_DESCRIBED, "strict": Field(Flag())}), required=True)}
+        )
+    },
+    {"custom": _NO_CUSTOM},
+)
+_TOOL_REF = tagged("type", {"function": Record({"function": Field(_NAMED, required=True)})})
+_ALLOWED = Record(
+    {
+        "mode": Field(Text(choices=("auto", "required")), required=True),
+        "tools": Field(Listed(_TOOL_REF, 1, TOOLS_MAX), required=True),
+    }
+)
+_TOOL_CHOICE = Either(
+    Text(choices=("none", "auto", "required")),
+    tagged(
+        "type",
+        {
+            "function": Record({"function": Field(_NAMED, required=True)}),
+            "allowed_tools": Record({"allowed_tools": Field(_ALLOWED, required=True)}),
+        },
+        {"custom": _NO_CUSTOM},
+    ),
+)
+_JSON_SCHEMA = Record(
+    {
+        "name": Field(Text(pattern=FUNCTION_NAME), required=True),
+        "description": Field(Text()),
+        "schema": Field(FreeObject(SCHEMA_BYTES_MAX), required=True),
+        "strict": Field(Flag()),
+    }
+)
+_FORMAT = tagged(
+    "type",
+    {
+        "text": Record({}),
+        "json_object": Record({}),
+        "json_schema": Record({"json_schema": Field(_JSON_SCHEMA, required=True)}),
+    },
+)
+_END_CUSTOMER = Text(high=END_CUSTOMER_CHARS_MAX)
+_OUTPUT_LIMIT = Whole(1, OUTPUT_TOKENS_MAX)
+_PENALTY = Real(-2, 2)
+
+_H, _T, _I, _R = Treatment
+_HINT = "passed on as a hint"
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter(
+        "messages",
+        _H,
+        Listed(MESSAGE, 1, MESSAGES_MAX),
+        "Roles system, developer, user, assistant, tool. Parts: text, image_url (https or data), "
+        "refusal. Audio and file parts are refused. The legacy role function becomes tool.",
+        required=True,
+    ),
+    Parameter(
+        "model",
+        _H,
+        Text(low=1, high=MODEL_CHARS_MAX),
+        "A name from GET /v1/models.",
+        required=True,
+    ),
+    Parameter("stream", _H, Flag(), "Server-sent events instead of one body."),
+    Parameter(
+        "stream_options",
+        _H,
+        Record({"include_usage": Field(Flag()), "include_obfuscation": Field(Flag())}),
+        "include_usage is honoured. include_obfuscation is ignored with a note, and so is the "
+        "whole object without stream.",
+    ),
+    Parameter(
+        "max_completion_tokens",
+        _H,
+        _OUTPUT_LIMIT,
+        "Upper limit of output tokens for each choice; lowered to what the context window and "
+        "the money allow, and said so.",
+    ),
+    Parameter(
+        "max_tokens",
+        _H,
+        _OUTPUT_LIMIT,
+        "The older name of max_completion_tokens, which wins where both are sent.",
+    ),
+    Parameter("temperature", _H, Real(0, 2), "0 to 2."),
+    Parameter("top_p", _H, Real(0, 1, open_low=True), "Over 0, to 1."),
+    Parameter("presence_penalty", _H, _PENALTY, "-2 to 2."),
+    Parameter("frequency_penalty", _H, _PENALTY, "-2 to 2."),
+    Parameter("n", _H, Whole(1, CHOICES_MAX), "1 to 8 choices; each is charged."),
+    Parameter(
+        "stop",
+        _H,
+        Either(Text(low=1, high=1024), Listed(Text(low=1, high=1024), 0, STOPS_MAX)),
+        "One string or up to 4; the answer does not contain it.",
+    ),
+    Parameter("seed", _H, Whole(-(2**63), 2**63 - 1), "A 64-bit integer."),
+    Parameter(
+        "logit_bias",
+        _H,
+        Numbers(r"^[0-9]{1,9}$", Real(-100, 100), 1024),
+        "Token ids to values from -100 to 100; at most 1024.",
+    ),
+    Parameter("logprobs", _H, Flag(), "Log probabilities of the chosen tokens."),
+    Parameter(
+        "top_logprobs",
+        _H,
+        Whole(0, 20),
+        "0 to 20 alternatives at each place; needs logprobs: true.",
+    ),
+    Parameter(
+        "response_format",
+        _H,
+        _FORMAT,
+        "text, json_object, or json_schema with a schema of at most 256 KiB; recursive schemas "
+        "are passed to the engine. Its description is ignored with a note.",
+    ),
+    Parameter("tools", _H, Listed(_TOOL, 0, TOOLS_MAX), "Up to 128 functions; custom is refused."),
+    Parameter(
+        "tool_choice",
+        _H,
+        _TOOL_CHOICE,
+        "none, auto, required, or one function. allowed_tools is translated: the other tools are "
+        "left out of the call.",
+    ),
+    Parameter("parallel_tool_calls", _H, Flag(), "Passed to the engine."),
+    Parameter(
+        "functions",
+        _T,
+        Listed(Record(_DESCRIBED), 0, TOOLS_MAX),
+        "The older form of tools; calls come back in tool_calls. Not together with tools.",
+        "translated to tools; calls come back in tool_calls",
+    ),
+    Parameter(
+        "function_call",
+        _T,
+        Either(Text(choices=("none", "auto")), _NAMED),
+        "The older form of tool_choice. Not together with tool_choice.",
+        "translated to tool_choice",
+    ),
+    Parameter(
+        "reasoning_effort",
+        _H,
+        Text(choices=("none", "minimal", "low", "medium", "high", "xhigh", "max")),
+        "Passed to engines that reason; others refuse it.",
+    ),
+    Parameter("verbosity", _I, Text(choices=("low", "medium", "high")), "A hint.", _HINT),
+    Parameter("prompt_cache_key", _I, Text(high=1024), "A hint.", _HINT),
+    Parameter(
+        "prompt_cache_retention",
+        _I,
+        Text(choices=("in_memory", "24h", "in-memory")),
+        "The engine decides how long a prefix stays cached.",
+        "ignored: the engine decides",
+    ),
+    Parameter(
+        "prompt_cache_options",
+        _I,
+        Record({}),
+        "The engine decides what is cached.",
+        "ignored: the engine decides",
+    ),
+    Parameter(
+        "safety_identifier",
+        _H,
+        _END_CUSTOMER,
+        "The end customer, at most 256 characters; kept with the record of the call.",
+    ),
+    Parameter("user", _H, _END_CUSTOMER, "The older name of safety_identifier, which wins."),
+    Parameter(
+        "metadata",
+        _I,
+        Record({"user_id": Field(_END_CUSTOMER)}),
+        "user_id names the end customer where safety_identifier and user do not; the rest is not "
+        "stored.",
+        "not stored",
+    ),
+    Parameter(
+        "store",
+        _I,
+        Flag(),
+        "Answers are not stored; false is honoured.",
+        "ignored: answers are not stored",
+    ),
+    Parameter(
+        "service_tier",
+        _I,
+        Text(choices=("auto", "default"), unsupported=("flex", "scale", "priority", "fast")),
+        "auto and default are the one tier there is; others are refused.",
+        "there is one tier",
+    ),
+    Parameter(
+        "prediction",
+        _I,
+        Record({}),
+        "It could only save time, never change the answer.",
+        "ignored: the answer is the same",
+    ),
+    Parameter(
+        "modalities",
+        _H,
+        Listed(Text(choices=("text",), unsupported=("audio",)), 1, 1),
+        'Only ["text"].',
+    ),
+    Parameter("audio", _R, Refused("audio output is not served here"), "No audio output."),
+    Parameter(
+        "web_search_options",
+        _R,
+        Refused("web search is not served here"),
+        "No web search.",
+    ),
+    Parameter(
+        "moderation",
+        _R,
+        Refused("moderated completions are not served here"),
+        "No moderation scores.",
+    ),
+)
+
+BODY = Record(
+    {row.name: Field(row.shape, row.required, row.text) for row in PARAMETERS},
+    {
+        "if": {
+            "properties": {"top_logprobs": {"type": "integer", "minimum": 1}},
+            "required": ["top_logprobs"],
+        },
+        "then": {"properties": {"logprobs": {"const": True}}, "required": ["logprobs"]},
+    },
+)
