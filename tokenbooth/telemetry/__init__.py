@@ -1,1 +1,1 @@
-"""Metrics and the structured log."""
+"""What an operator sees of a running instance: one log line per event, and metrics."""
