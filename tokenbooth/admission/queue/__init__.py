@@ -1,0 +1,1 @@
+"""The bounded queue in front of each deployment."""

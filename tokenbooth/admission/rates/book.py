@@ -1,0 +1,183 @@
+"""The memory of rate limiting: windows and running calls of each owner.
+
+All of it runs on the event loop and never waits, so checking and counting are one step.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tokenbooth.admission.rates.rules import (
+    CEILING_PER_MINUTE,
+    PARALLEL_WAIT_S,
+    check_fits,
+    refusal,
+    tightest,
+    whole_seconds,
+)
+from tokenbooth.admission.rates.values import Breach, RateFigure, RateState
+from tokenbooth.admission.rates.window import SLOTS, SlidingWindow
+from tokenbooth.core.caller import Caller, CallLimits
+
+_US_PER_S = 1_000_000
+# Each call adds at most two owners, so looking at four lets the book shrink.
+_EVICTIONS_PER_CALL = 4
+
+OwnerKey = tuple[str, str]
+
+
+class _Owner:
+    """A key or an organization; ``called_s`` is the second of its last call."""
+
+    __slots__ = ("called_s", "parallel", "requests", "tokens")
+
+    def __init__(self, now_s: int) -> None:
+        self.requests = SlidingWindow(now_s)
+        self.tokens = SlidingWindow(now_s)
+        self.parallel = 0
+        self.called_s = now_s
+
+    def advance(self, now_s: int) -> None:
+        self.requests.advance(now_s)
+        self.tokens.advance(now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    word: str
+    key: OwnerKey
+    limits: CallLimits
+
+
+class RateTicket:
+    """An admitted call. The first ``close`` or ``void`` acts; later ones do nothing."""
+
+    __slots__ = ("_open", "_owners", "_second", "_tokens_max")
+
+    def __init__(self, owners: tuple[_Owner, ...], second: int, tokens_max: int) -> None:
+        self._owners = owners
+        self._second = second
+        self._tokens_max = tokens_max
+        self._open = True
+
+    def close(self, tokens_used: int) -> None:
+        """The call is over: its place is free, and the tokens it did not use are given back.
+
+        More used than admitted changes nothing: the limit is one of admission.
+        """
+        self._give_back(requests=0, tokens=max(0, self._tokens_max - max(0, tokens_used)))
+
+    def void(self) -> None:
+        """The call was refused after all and never counted."""
+        self._give_back(requests=1, tokens=self._tokens_max)
+
+    def _give_back(self, *, requests: int, tokens: int) -> None:
+        if not self._open:
+            return
+        self._open = False
+        for owner in self._owners:
+            owner.parallel -= 1
+            owner.requests.take_back(self._second, requests)
+            owner.tokens.take_back(self._second, tokens)
+
+
+class RateBook:
+    """Exact in one process; ``monotonic_us`` is the injected clock."""
+
+    def __init__(self, monotonic_us: Callable[[], int]) -> None:
+        self._monotonic_us = monotonic_us
+        self._owners: OrderedDict[OwnerKey, _Owner] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many owners are remembered."""
+        return len(self._owners)
+
+    def admit(self, caller: Caller, tokens_max: int) -> RateTicket:
+        """Count a call of at most ``tokens_max`` tokens (input and allowed output) at both levels.
+
+        Raises Problem RATE_LIMITED naming the limit and the wait, or INVALID_VALUE when no wait can
+        help; nothing is counted then.
+        """
+        if tokens_max < 0:
+            raise ValueError("tokens_max must not be negative")
+        check_fits(caller, tokens_max)
+        now_us = self._monotonic_us()
+        now_s = now_us // _US_PER_S
+        self._evict(now_s)
+        levels = [(level, self._owner(level.key, now_s)) for level in _levels(caller)]
+        breaches = [
+            b for level, owner in levels for b in _breaches(level, owner, tokens_max, now_us)
+        ]
+        if breaches:
+            raise refusal(breaches)
+        second = now_s
+        for _, owner in levels:
+            owner.parallel += 1
+            owner.tokens.add(tokens_max)
+            second = owner.requests.add(1)
+        return RateTicket(tuple(owner for _, owner in levels), second, tokens_max)
+
+    def state(self, caller: Caller) -> RateState:
+        """What the caller has left now; counts nothing and remembers nobody."""
+        now_us = self._monotonic_us()
+        requests: list[RateFigure] = []
+        tokens: list[RateFigure] = []
+        for level in _levels(caller):
+            owner = self._owners.get(level.key)
+            if owner is not None:
+                owner.advance(now_us // _US_PER_S)
+            limits = level.limits
+            counted, used = (owner.requests, owner.tokens) if owner is not None else (None, None)
+            requests.append(_figure(limits.requests_per_minute, counted, now_us))
+            tokens.append(_figure(limits.tokens_per_minute, used, now_us))
+        return RateState(requests=tightest(requests), tokens=tightest(tokens))
+
+    def _owner(self, key: OwnerKey, now_s: int) -> _Owner:
+        owner = self._owners.get(key)
+        if owner is None:
+            owner = self._owners[key] = _Owner(now_s)
+        self._owners.move_to_end(key)
+        owner.called_s = now_s
+        owner.advance(now_s)
+        return owner
+
+    def _evict(self, now_s: int) -> None:
+        """Forget owners without a running call and without one in the window; oldest first."""
+        for _ in range(min(_EVICTIONS_PER_CALL, len(self._owners))):
+            key = next(iter(self._owners))
+            owner = self._owners[key]
+            if owner.parallel > 0:
+                self._owners.move_to_end(key)
+            elif owner.called_s <= now_s - SLOTS:
+                del self._owners[key]
+            else:
+                return
+
+
+def _levels(caller: Caller) -> tuple[_Level, _Level]:
+    return (
+        _Level("key", ("key", caller.key_id), caller.key_limits),
+        _Level("organization", ("organization", caller.org_id), caller.org_limits),
+    )
+
+
+def _breaches(level: _Level, owner: _Owner, tokens_max: int, now_us: int) -> Iterator[Breach]:
+    limits = level.limits
+    for name, limit, window, amount in (
+        ("requests_per_minute", limits.requests_per_minute, owner.requests, 1),
+        ("tokens_per_minute", limits.tokens_per_minute, owner.tokens, tokens_max),
+    ):
+        if limit is not None and window.total + amount > limit:
+            free_at_s = window.free_at_s(window.total + amount - limit)
+            wait_s = whole_seconds(free_at_s * _US_PER_S - now_us)
+            yield Breach(level.word, name, limit, wait_s)
+    if limits.parallel_calls is not None and owner.parallel >= limits.parallel_calls:
+        yield Breach(level.word, "parallel_calls", limits.parallel_calls, PARALLEL_WAIT_S)
+
+
+def _figure(limit: int | None, window: SlidingWindow | None, now_us: int) -> RateFigure:
+    shown = CEILING_PER_MINUTE if limit is None else limit
+    if window is None or window.total == 0:
+        return RateFigure(shown, shown, 0)
+    reset_s = whole_seconds(window.empty_at_s() * _US_PER_S - now_us)
+    return RateFigure(shown, max(0, shown - window.total), reset_s)

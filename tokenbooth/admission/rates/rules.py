@@ -1,0 +1,72 @@
+"""Pure parts of rate limiting: the tighter figure, the refusals, the headers."""
+
+from collections.abc import Iterable
+
+from tokenbooth.admission.rates.values import Breach, RateFigure, RateState
+from tokenbooth.core.caller import Caller
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+
+# Shown, and enforced, where neither key nor organization has a limit: more than can arrive.
+CEILING_PER_MINUTE = 10**12
+# Nobody knows when a running call ends, so this is a constant.
+PARALLEL_WAIT_S = 1
+_US_PER_S = 1_000_000
+
+_LIMIT_WORDS = {
+    "requests_per_minute": "calls per minute",
+    "tokens_per_minute": "tokens per minute",
+    "parallel_calls": "calls at once",
+}
+
+
+def tightest(figures: Iterable[RateFigure]) -> RateFigure:
+    """The figure with the least left, then the lowest limit, then the latest reset."""
+    return min(figures, key=lambda figure: (figure.remaining, figure.limit, -figure.reset_s))
+
+
+def tokens_fit_max(caller: Caller) -> int | None:
+    """The most tokens that one call of this caller can ever be admitted with; None is no limit."""
+    limits = (caller.key_limits.tokens_per_minute, caller.org_limits.tokens_per_minute)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def check_fits(caller: Caller, tokens_max: int) -> None:
+    """Raises Problem INVALID_VALUE for a call that no waiting can help; it is not to be retried."""
+    fit_max = tokens_fit_max(caller)
+    if fit_max is not None and tokens_max > fit_max:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"This call may take {tokens_max} tokens, and the limit is {fit_max} tokens per "
+            "minute: it can never pass. Lower the output limit or shorten the prompt.",
+            facts={"tokens_asked": tokens_max, "tokens_per_minute": fit_max},
+        )
+
+
+def refusal(breaches: Iterable[Breach]) -> Problem:
+    """RATE_LIMITED for the breach that lasts longest, so that its wait is enough for all."""
+    worst = max(breaches, key=lambda breach: breach.wait_s)
+    return Problem(
+        Code.RATE_LIMITED,
+        f"The {worst.owner}'s limit of {worst.allowed} {_LIMIT_WORDS[worst.limit]} is reached.",
+        retry_after_s=worst.wait_s,
+        facts={"owner": worst.owner, "limit": worst.limit, "allowed": worst.allowed},
+    )
+
+
+def whole_seconds(wait_us: int) -> int:
+    """Rounded up, and at least 1."""
+    return max(1, -(-wait_us // _US_PER_S))
+
+
+def headers(state: RateState) -> tuple[tuple[str, str], ...]:
+    """``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``; a reset reads ``"17s"``."""
+    return tuple(
+        (f"x-ratelimit-{what}-{unit}", text)
+        for unit, figure in (("requests", state.requests), ("tokens", state.tokens))
+        for what, text in (
+            ("limit", str(figure.limit)),
+            ("remaining", str(figure.remaining)),
+            ("reset", f"{figure.reset_s}s"),
+        )
+    )

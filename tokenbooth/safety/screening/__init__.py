@@ -1,0 +1,1 @@
+"""Whether a turn may run."""
