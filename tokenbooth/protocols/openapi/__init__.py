@@ -1,0 +1,34 @@
+"""The OpenAPI 3.1 document of the API, built from the tables that the code itself runs on."""
+
+import json
+
+from tokenbooth.protocols.openapi.paths import paths
+from tokenbooth.protocols.openapi.schemas import SCHEMAS, Json
+
+__all__ = ["openapi_bytes", "openapi_document"]
+
+
+def openapi_document(version: str) -> Json:
+    """``version`` is the product's own."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tokenbooth",
+            "version": version,
+            "description": "Paid, metered access to models, in the OpenAI Chat Completions form.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths(),
+        "components": {
+            "schemas": dict(SCHEMAS),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
+    }
+
+
+def openapi_bytes(version: str) -> bytes:
+    """The document as JSON."""
+    return json.dumps(openapi_document(version), separators=(",", ":")).encode("ascii")

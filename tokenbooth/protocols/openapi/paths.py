@@ -1,0 +1,191 @@
+"""Every path, with its parameters and each status it can answer with."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tokenbooth.core.codes import Code, Kind
+from tokenbooth.protocols.openapi.schemas import Json, ref
+from tokenbooth.protocols.problems import OPENAI, OWN, WireTable, status_of
+
+_REQUEST_ID = {
+    "x-request-id": {
+        "description": "The id of this call.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
+_RETRY_AFTER = {
+    "retry-after": {
+        "description": "Seconds after which to try again.",
+        "schema": {"type": "integer", "minimum": 0},
+    }
+}
+_COMMON = (Kind.TOO_LARGE, Kind.OVERLOADED, Kind.INTERNAL)
+_ACCOUNT = (Kind.INVALID_REQUEST, Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.RATE_LIMITED, *_COMMON)
+_KEYED: list[Json] = [{"bearer": []}, {"x_api_key": []}]
+
+
+def _answer(description: str, content: Mapping[str, Json]) -> Json:
+    return {
+        "description": description,
+        "headers": _REQUEST_ID,
+        "content": {kind: {"schema": schema} for kind, schema in content.items()},
+    }
+
+
+def _errors(kinds: Iterable[Kind], table: WireTable) -> Json:
+    """One response for each status, listing the codes that have it."""
+    codes: dict[int, list[str]] = {}
+    wanted = frozenset(kinds)
+    for code in Code:
+        if code.kind in wanted and code is not Code.METHOD_NOT_ALLOWED:
+            codes.setdefault(status_of(code, table), []).append(code.text)
+    made = {}
+    for status, texts in sorted(codes.items()):
+        answer = _answer(f"One of: {', '.join(texts)}.", {"application/json": ref("Error")})
+        if status in (429, 503):
+            answer["headers"] = _REQUEST_ID | _RETRY_AFTER
+        made[str(status)] = answer
+    return made
+
+
+def _get(
+    name: str,
+    summary: str,
+    answer: Json,
+    kinds: Iterable[Kind] = _ACCOUNT,
+    parameters: Iterable[Json] = (),
+) -> Json:
+    """A free account read."""
+    return {
+        "get": {
+            "operationId": name,
+            "summary": summary,
+            "security": _KEYED,
+            "parameters": list(parameters),
+            "responses": {"200": answer, **_errors(kinds, OWN)},
+        }
+    }
+
+
+def _open_get(name: str, summary: str, answers: Json) -> Json:
+    """A read that needs no key."""
+    responses = {**_errors(_COMMON, OWN), **answers}
+    return {
+        "get": {"operationId": name, "summary": summary, "security": [], "responses": responses}
+    }
+
+
+def _query(name: str, description: str, schema: Json) -> Json:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _in_path(name: str) -> Json:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1},
+    }
+
+
+def _chat() -> Json:
+    return {
+        "post": {
+            "operationId": "createChatCompletion",
+            "summary": "Answer a chat, streamed or in one body.",
+            "description": "A stream ends with `data: [DONE]`, or with one `data` event that "
+            "holds an `error`. Parameters that are translated or ignored are named in the header "
+            "`x-tokenbooth-notes`.",
+            "security": _KEYED,
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": ref("ChatRequest")}},
+            },
+            "responses": {
+                "200": _answer(
+                    "The answer.",
+                    {
+                        "application/json": ref("ChatCompletion"),
+                        "text/event-stream": {"type": "string"},
+                    },
+                ),
+                **_errors(Kind, OPENAI),
+            },
+        }
+    }
+
+
+_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,200}$"}
+_DAY = {"type": "string", "format": "date"}
+_FOUND = (*_ACCOUNT, Kind.NOT_FOUND)
+_UP = _answer("In order.", {"application/json": ref("Health")})
+_DOWN = _answer("Not ready; the body says why.", {"application/json": {"type": "object"}})
+
+
+def paths() -> dict[str, Any]:
+    """The ``paths`` object."""
+    return {
+        "/v1/chat/completions": _chat(),
+        "/v1/models": _get(
+            "listModels",
+            "The models that this key may use.",
+            _answer("The models.", {"application/json": ref("ModelList")}),
+        ),
+        "/v1/models/{model}": _get(
+            "getModel",
+            "One model.",
+            _answer("The model.", {"application/json": ref("Model")}),
+            _FOUND,
+            [_in_path("model")],
+        ),
+        "/v1/balance": _get(
+            "getBalance",
+            "What is left at each level of spending.",
+            _answer("The limits.", {"application/json": ref("Balance")}),
+        ),
+        "/v1/usage": _get(
+            "getUsage",
+            "Tokens and cost by UTC day and model.",
+            _answer("The lines.", {"application/json": ref("UsageReport")}),
+            _ACCOUNT,
+            [
+                _query("since", "First UTC day.", _DAY),
+                _query("until", "Last UTC day, inclusive.", _DAY),
+            ],
+        ),
+        "/v1/requests": _get(
+            "listRequests",
+            "Calls, newest first, running ones included.",
+            _answer("One page.", {"application/json": ref("CallPage")}),
+            _ACCOUNT,
+            [
+                _query("limit", "Rows.", {"type": "integer", "minimum": 1, "maximum": 100}),
+                _query("after", "`next_after` of the page before.", _ID),
+                _query("project_id", "Only this project.", _ID),
+                _query("key_id", "Only this key.", _ID),
+            ],
+        ),
+        "/v1/requests/{request_id}": _get(
+            "getRequest",
+            "Status, usage and cost of one call, also of an interrupted one.",
+            _answer("The call.", {"application/json": ref("Call")}),
+            _FOUND,
+            [_in_path("request_id")],
+        ),
+        "/healthz": _open_get("healthz", "Whether the process lives.", {"200": _UP}),
+        "/readyz": _open_get("readyz", "Whether calls are served.", {"200": _UP, "503": _DOWN}),
+        "/openapi.json": _open_get(
+            "openapi",
+            "This document.",
+            {"200": _answer("The document.", {"application/json": {"type": "object"}})},
+        ),
+        "/metrics": _open_get(
+            "metrics",
+            "Prometheus metrics; from this machine only, unless the operator opened them.",
+            {
+                "200": _answer("The metrics.", {"text/plain": {"type": "string"}}),
+                **_errors((Kind.FORBIDDEN, Kind.NOT_FOUND), OWN),
+            },
+        ),
+    }

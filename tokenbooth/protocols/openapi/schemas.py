@@ -1,0 +1,190 @@
+"""The schemas of everything that is sent back, as JSON Schema 2020-12."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.delta import FinishReason, UsageSource
+from tokenbooth.core.receipt import LimitScope, Outcome
+from tokenbooth.protocols.openai_chat.parameters import BODY
+from tokenbooth.protocols.problems import OPENAI, OWN
+from tokenbooth.protocols.receipts import CURRENCY
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+TEXT_OR_NULL: Json = {"type": ["string", "null"]}
+COUNT: Json = {"type": "integer", "minimum": 0}
+COUNT_OR_NULL: Json = {"type": ["integer", "null"], "minimum": 0}
+MOMENT: Json = {"type": "string", "format": "date-time"}
+MOMENT_OR_NULL: Json = {"type": ["string", "null"], "format": "date-time"}
+DECIMAL: Json = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
+
+
+def ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def maybe(schema: Json) -> Json:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def array(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def record(required: Mapping[str, Json], optional: Mapping[str, Json] | None = None) -> Json:
+    """An object; further fields may be added to it in later versions."""
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+    }
+
+
+def _error() -> Json:
+    types = sorted({wire.type for table in (OPENAI, OWN) for wire in table.values()})
+    return record(
+        {
+            "error": record(
+                {
+                    "message": TEXT,
+                    "type": {"enum": types},
+                    "param": TEXT_OR_NULL,
+                    "code": {"enum": sorted(code.text for code in Code)},
+                    "request_id": TEXT,
+                }
+            )
+        }
+    )
+
+
+def _usage() -> Json:
+    return record(
+        {
+            "prompt_tokens": COUNT,
+            "completion_tokens": COUNT,
+            "total_tokens": COUNT,
+            "completion_tokens_details": record({"reasoning_tokens": COUNT}),
+            "source": {"enum": [source.value for source in UsageSource]},
+        },
+        {
+            "prompt_tokens_details": record({"cached_tokens": COUNT}),
+            "cost": ref("Cost"),
+            "limits": array(ref("Limit")),
+        },
+    )
+
+
+def _logprobs() -> Json:
+    alternative = {"token": TEXT, "logprob": {"type": "number"}, "bytes": array(COUNT)}
+    chosen = record({**alternative, "top_logprobs": array(record(alternative))})
+    return maybe(record({"content": array(chosen), "refusal": {"type": "null"}}))
+
+
+def _completion() -> Json:
+    called = record({"name": TEXT, "arguments": TEXT})
+    message = record(
+        {"role": {"const": "assistant"}, "content": TEXT_OR_NULL, "refusal": TEXT_OR_NULL},
+        {
+            "reasoning_content": TEXT,
+            "tool_calls": array(
+                record({"id": TEXT, "type": {"const": "function"}, "function": called})
+            ),
+        },
+    )
+    choice = record(
+        {
+            "index": COUNT,
+            "message": message,
+            "logprobs": _logprobs(),
+            "finish_reason": {"enum": [reason.value for reason in FinishReason]},
+        }
+    )
+    return record(
+        {
+            "id": TEXT,
+            "object": {"const": "chat.completion"},
+            "created": COUNT,
+            "model": TEXT,
+            "choices": array(choice),
+        },
+        {"usage": ref("Usage"), "system_fingerprint": TEXT},
+    )
+
+
+def _call() -> Json:
+    outcomes = [outcome.value for outcome in Outcome]
+    return record(
+        {
+            "object": {"const": "request"},
+            "id": TEXT,
+            "model": TEXT,
+            "status": {"enum": ["running", *outcomes]},
+            "reason": TEXT_OR_NULL,
+            "stream": {"type": "boolean"},
+            "project_id": TEXT,
+            "key_id": TEXT,
+            "end_customer": TEXT_OR_NULL,
+            "created_at": MOMENT,
+            "first_output_at": MOMENT_OR_NULL,
+            "ended_at": MOMENT_OR_NULL,
+            "usage": maybe(ref("Usage")),
+            "cost": ref("Cost"),
+            "held": maybe(ref("Amount")),
+            "system_fingerprint": TEXT_OR_NULL,
+        }
+    )
+
+
+def _model() -> Json:
+    return record(
+        {
+            "id": TEXT,
+            "object": {"const": "model"},
+            "created": COUNT,
+            "owned_by": TEXT,
+        }
+    )
+
+
+SCHEMAS: Mapping[str, Json] = {
+    "ChatRequest": BODY.schema(),
+    "ChatCompletion": _completion(),
+    "Error": _error(),
+    "Amount": record({"amount_usd": DECIMAL, "amount_nano": {"type": "integer"}}),
+    "Cost": record(
+        {
+            "amount_usd": DECIMAL,
+            "amount_nano": {"type": "integer"},
+            "currency": {"const": CURRENCY},
+            "price_version": TEXT_OR_NULL,
+        }
+    ),
+    "Limit": record(
+        {
+            "scope": {"enum": [scope.value for scope in LimitScope]},
+            "owner_id": TEXT,
+            "currency": {"const": CURRENCY},
+            "limit": maybe(ref("Amount")),
+            "spent": ref("Amount"),
+            "held": ref("Amount"),
+            "remaining": maybe(ref("Amount")),
+        }
+    ),
+    "Usage": _usage(),
+    "Model": _model(),
+    "ModelList": record({"object": {"const": "list"}, "data": array(ref("Model"))}),
+    "Balance": record({"object": {"const": "balance"}, "limits": array(ref("Limit"))}),
+    "UsageReport": record({"object": {"const": "usage"}, "data": array({"type": "object"})}),
+    "Call": _call(),
+    "CallPage": record(
+        {
+            "object": {"const": "list"},
+            "data": array(ref("Call")),
+            "has_more": {"type": "boolean"},
+            "next_after": TEXT_OR_NULL,
+        }
+    ),
+    "Health": record({"status": TEXT}),
+}
