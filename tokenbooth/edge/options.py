@@ -13,5 +13,5 @@ class EdgeOptions:
     stall_max_s: int = 60
     pressure_high_bytes: int = 256 * 1024
     pressure_low_bytes: int = 64 * 1024
-    connections_max: int = 4096
+    calls_max: int = 4096
     drain_max_s: int = 30

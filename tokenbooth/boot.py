@@ -1,0 +1,299 @@
+"""The only composition root: real clocks, ids and engines meet the rooms here and nowhere else."""
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tokenbooth.admission.queue.service import GateBook
+from tokenbooth.admission.rates.service import RateBook
+from tokenbooth.catalog.models import service as catalog
+from tokenbooth.config import Settings
+from tokenbooth.control.instance import InstanceSecrets, read_secrets
+from tokenbooth.control.serving import Serving, serving_lock
+from tokenbooth.core.codes import Code
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Body, CallHead, Sink
+from tokenbooth.core.problem import Problem
+from tokenbooth.edge.asgi import AsgiFront
+from tokenbooth.edge.routes import Route
+from tokenbooth.edge.server import DrainingServer, listen
+from tokenbooth.engines.embedded.engine import EmbeddedEngine
+from tokenbooth.engines.embedded.values import EmbeddedOptions
+from tokenbooth.engines.llamacpp.engine import LlamacppEngine
+from tokenbooth.engines.llamacpp.values import LlamacppOptions
+from tokenbooth.engines.options import options_from
+from tokenbooth.engines.port import Engine
+from tokenbooth.engines.scripted.engine import ScriptedEngine
+from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.engines.upstream.engine import UpstreamEngine
+from tokenbooth.engines.upstream.values import UpstreamOptions
+from tokenbooth.gateway.live import LiveCalls
+from tokenbooth.gateway.pool import EnginePool
+from tokenbooth.gateway.rooms import Rooms
+from tokenbooth.gateway.serve import serve
+from tokenbooth.gateway.settler import Settler
+from tokenbooth.money.ledger import service as ledger
+from tokenbooth.protocols.openai_chat import OPENAI_CHAT
+from tokenbooth.protocols.problems import openai_refusal
+from tokenbooth.safety.screening.service import Policy
+from tokenbooth.store.open import AsyncStore, open_store
+from tokenbooth.telemetry.lines import json_line, text_line
+from tokenbooth.telemetry.log import JsonLog, LineWriter
+from tokenbooth.telemetry.metrics import Gauge, Metrics
+from tokenbooth.web.endpoint import account_endpoint
+from tokenbooth.web.routes import WebRooms, account_routes
+from tokenbooth.workers.loop import Workers
+from tokenbooth.workers.upkeep import Upkeep
+
+LATE_SETTLES_WAIT_S = 5
+
+
+class SystemClock:
+    """The clocks of the machine."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+    def monotonic_us(self) -> int:
+        return time.monotonic_ns() // 1000
+
+
+class SystemRandomness:
+    """The kernel's randomness."""
+
+    def token_bytes(self, count: int) -> bytes:
+        return secrets.token_bytes(count)
+
+
+class TimeIds:
+    """UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness, so ids sort by time."""
+
+    def __init__(self, clock: SystemClock, randomness: SystemRandomness) -> None:
+        self._clock = clock
+        self._randomness = randomness
+
+    def new(self, prefix: str) -> str:
+        millis = self._clock.now_us() // 1000
+        noise = int.from_bytes(self._randomness.token_bytes(10))
+        high, low = noise >> 68, noise & (2**62 - 1)
+        return f"{prefix}_{millis << 80 | 7 << 76 | high << 64 | 2 << 62 | low:032x}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booth:
+    """An opened instance, for commands and for the server alike."""
+
+    settings: Settings
+    store: AsyncStore
+    clock: SystemClock
+    ids: TimeIds
+    randomness: SystemRandomness
+    log: JsonLog
+    metrics: Metrics
+    secrets: InstanceSecrets
+
+    def op(self, actor: str = "operator", request_id: str | None = None) -> Op:
+        """The context of one operation of ``actor``."""
+        return Op(
+            request_id=request_id or self.ids.new("req"),
+            now=self.clock.now_us,
+            log=self.log,
+            actor=actor,
+        )
+
+    def engine_of(self, deployment: catalog.Deployment) -> Engine:
+        """A new engine, not opened. Raises a Problem that names the missing extra, if one is."""
+        return _ENGINES[deployment.engine](self, deployment)
+
+
+@asynccontextmanager
+async def open_booth(settings: Settings) -> AsyncIterator[Booth]:
+    """Open the store and read the secrets; both are released on the way out.
+
+    Raises STATE_CONFLICT when the data directory was not set up.
+    """
+    instance_secrets = read_secrets(settings.data_dir)
+    clock, randomness = SystemClock(), SystemRandomness()
+    layout = json_line if settings.log.format == "json" else text_line
+    lines = LineWriter(sys.stderr)
+    log = JsonLog(lines, clock.now_us, level=settings.log.level, layout=layout)
+    store = open_store(settings.store)
+    metrics = Metrics()
+    metrics.watch(Gauge.LOG_LINES_LOST, lambda: lines.lost)
+    try:
+        yield Booth(
+            settings=settings,
+            store=store,
+            clock=clock,
+            ids=TimeIds(clock, randomness),
+            randomness=randomness,
+            log=log,
+            metrics=metrics,
+            secrets=instance_secrets,
+        )
+    finally:
+        await store.close()
+        lines.close()
+
+
+async def run_server(settings: Settings, ready: Callable[[Serving], Awaitable[None]]) -> None:
+    """Serve until a signal; ``ready`` runs once when the port answers.
+
+    Raises STATE_CONFLICT when the directory is served already or the port is taken.
+    """
+    with serving_lock(settings.data_dir) as note:
+        listener = listen(settings.edge)
+        async with open_booth(settings) as booth, _serving_rooms(booth) as rooms:
+            front = AsgiFront(
+                _routes(booth, rooms),
+                new_op=lambda request_id: booth.op("caller", request_id),
+                ids=booth.ids,
+                refusal=openai_refusal,
+                options=settings.edge,
+            )
+
+            async def tell() -> None:
+                here = Serving(os.getpid(), settings.edge.host, listener.getsockname()[1])
+                note.write(here)
+                booth.log.event("serving", host=here.host, port=here.port)
+                await ready(here)
+
+            def cut_short() -> None:
+                rooms.live.stop_all(Problem(Code.SHUTTING_DOWN, "The server stopped."))
+
+            server = DrainingServer(front, settings.edge, ready=tell, cut_short=cut_short)
+            await server.serve(sockets=[listener])
+            cut_short()
+            await front.idle()
+            booth.log.event("stopped")
+
+
+@asynccontextmanager
+async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
+    """Everything that a server has and a command has not; let go of in reverse order."""
+    settings, clock = booth.settings, booth.clock
+    rooms = Rooms(
+        store=booth.store,
+        clock=clock,
+        pepper=booth.secrets.pepper,
+        replica_id=booth.ids.new("rep"),
+        rates=RateBook(clock.monotonic_us),
+        gates=GateBook(clock.monotonic_us),
+        engines=EnginePool(
+            booth.engine_of, open_wait_max_s=settings.gateway.engine_open_wait_max_s
+        ),
+        live=LiveCalls(),
+        settler=Settler(
+            booth.store, wait_max_s=settings.gateway.settle_wait_max_s, pause=asyncio.sleep
+        ),
+        policy=Policy(settings.safety.blocked_phrases),
+        metrics=booth.metrics,
+        options=settings.gateway,
+    )
+    op = booth.op("replica")
+    await booth.store.write(lambda tx: ledger.register_replica(op, tx, rooms.replica_id))
+    upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
+    if settings.store.url.startswith("sqlite:"):
+        # The lock on the data directory says that nobody else can own a hold in this file.
+        await booth.store.write(lambda tx: ledger.sweep(op, tx, rooms.replica_id, 0))
+    _watch(rooms)
+    workers = Workers(upkeep.loops(), booth.log)
+    workers.start()
+    preload = asyncio.create_task(_preload(booth, rooms))
+    try:
+        yield rooms
+    finally:
+        preload.cancel()
+        await workers.stop()
+        await _last_settles(rooms)
+        await rooms.engines.close()
+
+
+def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
+    async def chat_completions(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
+        await serve(rooms, OPENAI_CHAT, op, head, body, sink)
+
+    account = account_routes(
+        WebRooms(
+            store=booth.store,
+            engines=rooms.engines,
+            metrics=booth.metrics,
+            metrics_loopback_only=booth.settings.metrics.loopback_only,
+        )
+    )
+    return [
+        Route("POST", "/v1/chat/completions", chat_completions),
+        *(
+            Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)
+            for r in account
+        ),
+    ]
+
+
+async def _preload(booth: Booth, rooms: Rooms) -> None:
+    """Open the engines before their first call; one that fails is tried again by that call."""
+    op = booth.op("replica")
+    for model in await booth.store.read(lambda tx: catalog.models(op, tx)):
+        for deployment in model.deployments:
+            try:
+                await rooms.engines.engine(deployment)
+            except Problem as problem:
+                booth.log.fault("engine_not_opened", problem, model=model.name)
+
+
+async def _last_settles(rooms: Rooms) -> None:
+    try:
+        async with asyncio.timeout(LATE_SETTLES_WAIT_S):
+            await rooms.settler.settle_late()
+    except (Problem, TimeoutError):
+        # The sweeper of the next start voids what stays open, in the customer's favour.
+        return
+
+
+def _watch(rooms: Rooms) -> None:
+    rooms.metrics.watch(Gauge.IN_FLIGHT, lambda: len(rooms.live))
+    rooms.metrics.watch(Gauge.QUEUED, rooms.gates.waiting)
+    rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.settler.late)
+
+
+def _embedded(booth: Booth, deployment: catalog.Deployment) -> Engine:
+    return EmbeddedEngine(
+        options_from(EmbeddedOptions, deployment.options, gguf_path=deployment.gguf_path)
+    )
+
+
+def _llamacpp(booth: Booth, deployment: catalog.Deployment) -> Engine:
+    return LlamacppEngine(
+        options_from(LlamacppOptions, deployment.options, gguf_path=deployment.gguf_path)
+    )
+
+
+def _upstream(booth: Booth, deployment: catalog.Deployment) -> Engine:
+    sealed = deployment.upstream_key_sealed
+    key = None if sealed is None else catalog.unseal(sealed, booth.secrets.sealing_key).decode()
+    return UpstreamEngine(
+        options_from(
+            UpstreamOptions,
+            deployment.options,
+            base_url=deployment.upstream_url,
+            model=deployment.upstream_model or deployment.model_name,
+            key=key,
+        )
+    )
+
+
+def _scripted(booth: Booth, deployment: catalog.Deployment) -> Engine:
+    return ScriptedEngine(options_from(ScriptOptions, deployment.options))
+
+
+_ENGINES: Mapping[catalog.EngineKind, Callable[[Booth, catalog.Deployment], Engine]] = {
+    catalog.EngineKind.EMBEDDED: _embedded,
+    catalog.EngineKind.LLAMACPP: _llamacpp,
+    catalog.EngineKind.UPSTREAM: _upstream,
+    catalog.EngineKind.SCRIPTED: _scripted,
+}

@@ -1,0 +1,71 @@
+"""A Body over ASGI's ``receive``: bounded in bytes and in time."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+
+_LENGTH = re.compile(r"[0-9]{1,40}")
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class AsgiBody:
+    """Reads once; afterwards ``until_gone`` waits for the peer to hang up."""
+
+    def __init__(
+        self,
+        receive: Receive,
+        headers: Mapping[str, str],
+        *,
+        wait_max_s: int,
+        on_complete: Callable[[], None],
+    ) -> None:
+        self._receive = receive
+        announced = headers.get("content-length", "")
+        self._announced_bytes = int(announced) if _LENGTH.fullmatch(announced) else 0
+        self._wait_max_s = wait_max_s
+        self._on_complete = on_complete
+
+    async def read(self, bytes_max: int) -> bytes:
+        if self._announced_bytes > bytes_max:
+            raise _too_large(bytes_max)
+        try:
+            async with asyncio.timeout(self._wait_max_s):
+                raw = await self._collect(bytes_max)
+        except TimeoutError:
+            raise Problem(
+                Code.BODY_TIMEOUT, f"The body did not arrive within {self._wait_max_s} s."
+            ) from None
+        self._on_complete()
+        return raw
+
+    async def _collect(self, bytes_max: int) -> bytes:
+        pieces: list[bytes] = []
+        size_bytes = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Problem(Code.BODY_TIMEOUT, "The connection closed inside the body.")
+            piece: bytes = message.get("body", b"")
+            size_bytes += len(piece)
+            if size_bytes > bytes_max:
+                raise _too_large(bytes_max)
+            pieces.append(piece)
+            if not message.get("more_body", False):
+                return b"".join(pieces)
+
+    async def until_gone(self) -> None:
+        """Returns when the peer has hung up."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _too_large(bytes_max: int) -> Problem:
+    return Problem(
+        Code.BODY_TOO_LARGE,
+        f"The body is larger than {bytes_max} bytes.",
+        facts={"body_bytes_max": bytes_max},
+    )

@@ -1,0 +1,53 @@
+"""Step 5, admit: rate limits, then a place in front of the engine; given back on every way out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tokenbooth.admission.rates.service import RateTicket
+from tokenbooth.gateway.grant import Grant
+from tokenbooth.gateway.rooms import Rooms
+from tokenbooth.gateway.route import Seat
+from tokenbooth.money.ledger import service as ledger
+
+
+class Admission:
+    """What an admitted call occupies. A call refused before ``counts`` was never there."""
+
+    def __init__(self, ticket: RateTicket) -> None:
+        self._ticket = ticket
+        self.seat = Seat()
+        self._counted = False
+        self._tokens_used = 0
+
+    def counts(self) -> None:
+        """The call goes on to the engine, so it counts against the limits."""
+        self._counted = True
+
+    def used(self, tokens: int) -> None:
+        """The tokens that the call really took; the rest of the estimate is given back."""
+        self._tokens_used = tokens
+
+    def close(self) -> None:
+        self.seat.leave()
+        if self._counted:
+            self._ticket.close(self._tokens_used)
+        else:
+            self._ticket.void()
+
+
+@asynccontextmanager
+async def admitted(rooms: Rooms, grant: Grant) -> AsyncIterator[Admission]:
+    """Raises BALANCE_EXHAUSTED, CAP_REACHED, RATE_LIMITED or ENGINE_BUSY.
+
+    What the balance cannot start is refused here, before it would wait in a queue.
+    """
+    choices = grant.parsed.turn.choices
+    ledger.check_start(grant.limits, grant.price, grant.input_tokens, choices)
+    worst_tokens = grant.input_tokens + grant.output_tokens_max * choices
+    ticket = rooms.rates.admit(grant.caller, worst_tokens)
+    admission = Admission(ticket)
+    try:
+        admission.seat.take(await rooms.gates.enter(grant.candidates[0].deployment))
+        yield admission
+    finally:
+        admission.close()

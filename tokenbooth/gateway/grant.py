@@ -1,0 +1,101 @@
+"""Step 4, gate: what this caller may have of this model, and what it can cost at most."""
+
+from dataclasses import dataclass
+
+from tokenbooth.catalog.models import service as catalog
+from tokenbooth.core.caller import Caller
+from tokenbooth.core.codes import Code
+from tokenbooth.core.features import asked_features
+from tokenbooth.core.op import Op
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitState
+from tokenbooth.core.turn import Turn
+from tokenbooth.engines.port import Engine
+from tokenbooth.gateway.rooms import Rooms
+from tokenbooth.gateway.rules import OutputAsk, billed_input_tokens, output_limit
+from tokenbooth.money.ledger import service as ledger
+from tokenbooth.money.prices import service as prices
+from tokenbooth.protocols.dialect import Dialect, Parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A deployment that may run the turn, with its opened engine."""
+
+    deployment: catalog.Deployment
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """``input_tokens`` is the worst case over the candidates; ``output_tokens_max`` is of one
+    choice, before the money is asked; ``limits`` is the state of each level when it was read."""
+
+    caller: Caller
+    parsed: Parsed
+    candidates: tuple[Candidate, ...]
+    price: prices.Price
+    limits: tuple[LimitState, ...]
+    input_tokens: int
+    input_exact: bool
+    output_tokens_max: int
+
+
+async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed) -> Grant:
+    """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PRICE_UNKNOWN, UNSUPPORTED_FEATURE,
+    CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY."""
+    turn = parsed.turn
+    if caller.models is not None and turn.model not in caller.models:
+        raise Problem(
+            Code.MODEL_NOT_ALLOWED, f"This key may not use the model {turn.model!r}.", param="model"
+        )
+    model, price, limits = await rooms.store.read(
+        lambda tx: (
+            catalog.model_by(op, tx, turn.model),
+            prices.current(op, tx, turn.model),
+            ledger.limits(op, tx, ledger.chain_of(caller)),
+        )
+    )
+    candidates = await _candidates(rooms, dialect, turn, model.deployments)
+    counts = [await c.engine.count_input_tokens(turn) for c in candidates]
+    windows = [c.engine.capabilities.context_tokens for c in candidates]
+    context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
+    input_tokens, exact = max(c.tokens for c in counts), all(c.exact for c in counts)
+    ask = OutputAsk(turn.output_tokens_max, model.output_tokens_max, context, input_tokens, exact)
+    return Grant(
+        caller=caller,
+        parsed=parsed,
+        candidates=candidates,
+        price=price,
+        limits=limits,
+        input_tokens=billed_input_tokens(input_tokens, context),
+        input_exact=exact,
+        output_tokens_max=output_limit(ask, param="max_completion_tokens"),
+    )
+
+
+async def _candidates(
+    rooms: Rooms, dialect: Dialect, turn: Turn, deployments: tuple[catalog.Deployment, ...]
+) -> tuple[Candidate, ...]:
+    """The deployments, in order, that are up and can do what the turn asks."""
+    fit: list[Candidate] = []
+    refused: Problem | None = None
+    for deployment in deployments:
+        try:
+            engine = await rooms.engines.engine(deployment)
+        except Problem as problem:
+            refused = refused or problem
+            continue
+        missing = [f for f in asked_features(turn) if f not in engine.capabilities.features]
+        if not missing:
+            fit.append(Candidate(deployment, engine))
+            continue
+        param = dialect.param_of(missing[0])
+        refused = refused or Problem(
+            Code.UNSUPPORTED_FEATURE, f"The model {turn.model!r} cannot do {param!r}.", param=param
+        )
+    if fit:
+        return tuple(fit)
+    raise refused or Problem(
+        Code.ENGINE_NOT_READY, f"The model {turn.model!r} has no deployment now.", retry_after_s=30
+    )

@@ -1,0 +1,57 @@
+"""The headers of an inference answer: what was held, what it cost, what was changed."""
+
+from collections.abc import Iterable, Iterator
+
+from tokenbooth.core.money import format_nano
+from tokenbooth.core.receipt import LimitScope, LimitState, Receipt
+from tokenbooth.protocols.dialect import Note
+
+NOTES_MAX = 16
+Pairs = tuple[tuple[str, str], ...]
+
+
+def hold_headers(amount_nano: int, limits: Iterable[LimitState], output_tokens_max: int) -> Pairs:
+    """Known before the first output: the hold, what remains beside it, and the output limit."""
+    return (
+        ("x-tokenbooth-held-usd", format_nano(amount_nano)),
+        ("x-tokenbooth-output-tokens-max", str(output_tokens_max)),
+        *_remaining(limits),
+    )
+
+
+def receipt_headers(receipt: Receipt) -> Pairs:
+    """Known when the call is settled."""
+    return (
+        ("x-tokenbooth-cost-usd", format_nano(receipt.cost_nano)),
+        ("x-tokenbooth-price-version", receipt.price_version),
+        *_remaining(receipt.limits),
+    )
+
+
+def lowered_header(output_tokens_max: int, by: LimitScope | None) -> Pairs:
+    """Says that the output limit was lowered to what the money buys, and which level did it."""
+    if by is None:
+        return ()
+    return (("x-tokenbooth-output-lowered", f"{output_tokens_max}; by={by.value}"),)
+
+
+def note_headers(notes: Iterable[Note]) -> Pairs:
+    """Parameters that were not honoured as sent: ``param=what``, separated by commas."""
+    shown = [f"{_visible(note.param)}={_visible(note.what)}" for note in notes]
+    if not shown:
+        return ()
+    if len(shown) > NOTES_MAX:
+        shown = [*shown[:NOTES_MAX], f"and {len(shown) - NOTES_MAX} more"]
+    return (("x-tokenbooth-notes", ", ".join(shown)),)
+
+
+def _remaining(limits: Iterable[LimitState]) -> Iterator[tuple[str, str]]:
+    for limit in limits:
+        if limit.remaining_nano is not None:
+            name = f"x-tokenbooth-remaining-{limit.scope.value}-usd"
+            yield (name, format_nano(limit.remaining_nano))
+
+
+def _visible(text: str) -> str:
+    """Header-safe: printable ASCII, no separators that a caller could inject."""
+    return "".join(c if c.isascii() and c.isprintable() and c != "," else "?" for c in text)[:100]

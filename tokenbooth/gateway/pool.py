@@ -1,0 +1,79 @@
+"""The opened engines of this replica, one for each deployment that was asked for."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from tokenbooth.catalog.models.service import Deployment
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+from tokenbooth.engines.port import Engine, Health
+
+EngineFactory = Callable[[Deployment], Engine]
+
+
+class EnginePool:
+    """Opens an engine at its first use, or ahead of it, and closes what the catalog dropped."""
+
+    def __init__(self, make: EngineFactory, *, open_wait_max_s: int) -> None:
+        self._make = make
+        self._open_wait_max_s = open_wait_max_s
+        self._engines: dict[str, Engine] = {}
+        self._opening: dict[str, asyncio.Task[None]] = {}
+
+    async def engine(self, deployment: Deployment) -> Engine:
+        """The opened engine.
+
+        Raises ENGINE_NOT_READY when it does not come up in time; the opening goes on meanwhile.
+        """
+        engine = self._engines.get(deployment.id)
+        if engine is None:
+            engine = self._engines[deployment.id] = self._make(deployment)
+            self._opening[deployment.id] = asyncio.create_task(engine.open())
+        opening = self._opening.get(deployment.id)
+        if opening is not None:
+            await self._opened(deployment.id, opening)
+        return engine
+
+    def opened(self, deployment_id: str) -> Engine | None:
+        """The engine if it is up; asking opens nothing."""
+        if deployment_id in self._opening:
+            return None
+        return self._engines.get(deployment_id)
+
+    async def _opened(self, deployment_id: str, opening: asyncio.Task[None]) -> None:
+        done, _ = await asyncio.wait({opening}, timeout=self._open_wait_max_s)
+        if not done:
+            raise Problem(
+                Code.ENGINE_NOT_READY, "The model is still being loaded.", retry_after_s=5
+            )
+        if self._opening.get(deployment_id) is opening:
+            del self._opening[deployment_id]
+            if opening.exception() is not None:
+                del self._engines[deployment_id]
+        opening.result()
+
+    async def health(self) -> dict[str, Health]:
+        """Health by deployment id, of the engines that were asked for so far."""
+        found: dict[str, Health] = {}
+        for deployment_id, engine in tuple(self._engines.items()):
+            if deployment_id in self._opening:
+                found[deployment_id] = Health(ready=False, reason="loading")
+            else:
+                found[deployment_id] = await engine.health()
+        return found
+
+    async def keep_only(self, deployment_ids: Collection[str]) -> None:
+        """Close the engines of deployments that are no longer offered."""
+        for deployment_id in [i for i in self._engines if i not in deployment_ids]:
+            await self._close(deployment_id)
+
+    async def close(self) -> None:
+        await self.keep_only(())
+
+    async def _close(self, deployment_id: str) -> None:
+        engine = self._engines.pop(deployment_id)
+        opening = self._opening.pop(deployment_id, None)
+        if opening is not None:
+            opening.cancel()
+            await asyncio.wait({opening})
+        await engine.close()

@@ -1,0 +1,213 @@
+"""Steps 8 and 9 of one call: deltas in, wire bytes out, with every way to end."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tokenbooth.core.delta import Delta, RunEnd
+from tokenbooth.core.ports import Sink
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import Outcome, Receipt
+from tokenbooth.engines.bounds import text_tokens_max
+from tokenbooth.engines.port import Run
+from tokenbooth.gateway.rules import Delivery
+from tokenbooth.protocols.dialect import Answer, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the run ended; ``problem`` is what the caller is told, ``None`` when all went well."""
+
+    outcome: Outcome
+    end: RunEnd | None
+    problem: Problem | None
+
+
+class Relay:
+    """Listens to an engine's run and to the caller's sink, and joins the two.
+
+    The first thing that ends the call decides its outcome. Nothing but the terminal event is ever
+    held back, and nothing is written after it.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        sink: Sink,
+        *,
+        stream_headers: Sequence[tuple[str, str]] | None,
+        output_tokens_max: int,
+        now: Callable[[], int],
+    ) -> None:
+        """``stream_headers`` is ``None`` for an answer that is sent whole; ``output_tokens_max``
+        bounds all choices together."""
+        self._writer = writer
+        self._sink = sink
+        self._stream_headers = stream_headers
+        self._output_tokens_max = output_tokens_max
+        self._now = now
+        self._run: Run | None = None
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._end_seen: asyncio.Future[None] = self._loop.create_future()
+        self._ended: Ended | None = None
+        self._counted = 0
+        self._uncounted_bytes = 0
+        self._bytes = 0
+        self._written_at_us = now()
+        self.first_output_us: int | None = None
+        sink.listen(self)
+
+    # What the run pushes.
+
+    def delta(self, delta: Delta) -> None:
+        if self._ended is not None:
+            return
+        if self.first_output_us is None:
+            self.first_output_us = self._now()
+        if self._counted + delta.output_tokens > self._output_tokens_max:
+            # The engine went past the limit that the money bought: the rest is not the caller's.
+            self._overran()
+            return
+        self._count(delta)
+        self._write(self._writer.delta(delta))
+
+    def ended(self, end: RunEnd) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+        if self._ended is None:
+            self._end(Outcome.COMPLETED, end, None)
+
+    def failed(self, problem: Problem) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+        if self._ended is None:
+            self._end(outcome_of(problem), None, problem)
+
+    # What the caller's side says.
+
+    def gone(self) -> None:
+        self.stop(Outcome.CLIENT_GONE, None)
+
+    def pressure(self, high: bool) -> None:
+        if self._run is not None:
+            if high:
+                self._run.pause()
+            else:
+                self._run.resume()
+
+    # What the ten steps say.
+
+    def attach(self, run: Run) -> None:
+        """The run that feeds this relay; cancelled at once if the call is already over."""
+        self._run = run
+        if self._ended is not None:
+            run.cancel()
+
+    def stop(self, outcome: Outcome, problem: Problem | None) -> None:
+        """End the call from outside and tell the engine; the first end wins."""
+        if self._ended is None:
+            self._end(outcome, None, problem)
+            if self._run is not None:
+                self._run.resume()
+                self._run.cancel()
+
+    def retry(self) -> bool:
+        """Forget a failure that came before any output; False when it is too late for that."""
+        failed = self._ended is not None and self._ended.outcome is Outcome.ENGINE_FAILED
+        if not failed or self.first_output_us is not None or self._sink.started:
+            return False
+        self._ended = None
+        self._run = None
+        self._over = self._loop.create_future()
+        self._end_seen = self._loop.create_future()
+        return True
+
+    async def wait_end(self, wait_max_s: float) -> bool:
+        """Wait until something ends the call; False when nothing did in time."""
+        await asyncio.wait({self._end_seen}, timeout=wait_max_s)
+        return self._ended is not None
+
+    async def wait_over(self, wait_max_s: float) -> bool:
+        """Wait until the engine has let go of the run; False when it did not in time."""
+        if self._run is None:
+            return True
+        done, _ = await asyncio.wait({self._over}, timeout=wait_max_s)
+        return bool(done)
+
+    @property
+    def result(self) -> Ended | None:
+        return self._ended
+
+    @property
+    def delivery(self) -> Delivery:
+        """What left towards the caller; a whole answer leaves only when it is complete."""
+        if self._stream_headers is None:
+            return Delivery(produced_bytes=self._bytes)
+        return Delivery(self._counted, self._uncounted_bytes, self._bytes)
+
+    def beat(self, quiet_us: int) -> None:
+        """Write a comment if nothing was written for ``quiet_us``."""
+        if self._ended is None and self._now() - self._written_at_us >= quiet_us:
+            self._write(self._writer.heartbeat())
+
+    def finish(self, end: RunEnd, receipt: Receipt, headers: Sequence[tuple[str, str]]) -> None:
+        """Write the rest with the terminal event; ``headers`` are those of a whole answer."""
+        rest = self._writer.closing(end, receipt)
+        if not self._sink.started:
+            begun = headers if self._stream_headers is None else self._stream_headers
+            self._sink.start(200, (("content-type", self._writer.content_type), *begun))
+        self._sink.write(rest)
+        self._sink.end()
+
+    def refuse(self, problem: Problem, answer: Answer) -> None:
+        """End with an error: as an answer of its own, or in-band when one has begun."""
+        if self._sink.started:
+            self._sink.write(self._writer.problem(problem))
+        else:
+            self._sink.start(answer.status, answer.headers)
+            self._sink.write(answer.body)
+        self._sink.end()
+
+    def hang_up(self) -> None:
+        """End the sink of a reader that is gone."""
+        self._sink.end()
+
+    def _end(self, outcome: Outcome, end: RunEnd | None, problem: Problem | None) -> None:
+        self._ended = Ended(outcome, end, problem)
+        self._end_seen.set_result(None)
+
+    def _overran(self) -> None:
+        self._end(Outcome.COMPLETED, RunEnd(usage=None, cancelled=True), None)
+        if self._run is not None:
+            self._run.cancel()
+
+    def _count(self, delta: Delta) -> None:
+        call = delta.tool_call
+        pieces = (delta.text, delta.reasoning, delta.refusal, call.arguments if call else "")
+        size_bytes = sum(map(text_tokens_max, pieces))
+        self._bytes += size_bytes
+        self._counted += delta.output_tokens
+        if delta.output_tokens == 0:
+            self._uncounted_bytes += size_bytes
+
+    def _write(self, chunk: bytes) -> None:
+        if self._stream_headers is None or not chunk:
+            return
+        if not self._sink.started:
+            self._sink.start(
+                200, (("content-type", self._writer.content_type), *self._stream_headers)
+            )
+        self._written_at_us = self._now()
+        self._sink.write(chunk)
+
+
+def outcome_of(problem: Problem) -> Outcome:
+    """What a failure of the engine means for the call."""
+    match problem.kind.value:
+        case "timeout":
+            return Outcome.TIMED_OUT
+        case "upstream_failed" | "overloaded" | "internal":
+            return Outcome.ENGINE_FAILED
+        case _:
+            return Outcome.REFUSED

@@ -1,0 +1,61 @@
+"""The way back to one caller: ends the sink exactly once, whatever happened."""
+
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Sink
+from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.grant import Grant
+from tokenbooth.gateway.headers import Pairs, hold_headers, lowered_header, note_headers
+from tokenbooth.gateway.relay import Relay
+from tokenbooth.money.ledger.service import Hold
+from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect
+
+
+class Reply:
+    """Refuses in the caller's dialect, with the headers that are known so far."""
+
+    def __init__(self, dialect: Dialect, op: Op, sink: Sink) -> None:
+        self._dialect = dialect
+        self._op = op
+        self._sink = sink
+        self._relay: Relay | None = None
+        self.headers: Pairs = ()
+
+    def begin(self, grant: Grant, hold: Hold) -> Relay:
+        """The relay that the run pushes to; from now on it knows whether the answer has begun."""
+        parsed = grant.parsed
+        self.headers = (
+            *self.headers,
+            *note_headers(parsed.notes),
+            *lowered_header(hold.output_tokens_max, hold.clamped_by),
+        )
+        held = hold_headers(hold.amount_nano, hold.limits, hold.output_tokens_max)
+        frame = AnswerFrame(
+            request_id=self._op.request_id,
+            created_s=self._op.now() // 1_000_000,
+            model=parsed.turn.model,
+        )
+        self._relay = Relay(
+            self._dialect.writer(parsed, frame),
+            self._sink,
+            stream_headers=(*self.headers, *held) if parsed.stream else None,
+            output_tokens_max=hold.output_tokens_max * parsed.turn.choices,
+            now=self._op.now,
+        )
+        return self._relay
+
+    def refuse(self, problem: Problem) -> None:
+        self._op.log.event(
+            "call_refused",
+            request_id=self._op.request_id,
+            code=problem.code.text,
+            param=problem.param,
+            detail=problem.detail or None,
+        )
+        answer = self._dialect.refusal(problem, self._op.request_id)
+        answer = Answer(answer.status, (*answer.headers, *self.headers), answer.body)
+        if self._relay is not None:
+            self._relay.refuse(problem, answer)
+        else:
+            self._sink.start(answer.status, answer.headers)
+            self._sink.write(answer.body)
+            self._sink.end()

@@ -1,0 +1,70 @@
+"""Step 8, run: the candidates in order, another one only before the first output."""
+
+from dataclasses import replace
+
+from tokenbooth.admission.queue.service import Place
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import Outcome
+from tokenbooth.core.turn import Turn
+from tokenbooth.gateway.grant import Candidate, Grant
+from tokenbooth.gateway.relay import Relay
+from tokenbooth.gateway.rooms import Rooms
+
+
+class Seat:
+    """The place in front of one deployment; changed when the call moves to another."""
+
+    def __init__(self) -> None:
+        self._place: Place | None = None
+
+    def take(self, place: Place) -> None:
+        self.leave()
+        self._place = place
+
+    def leave(self) -> None:
+        if self._place is not None:
+            self._place.leave()
+
+
+async def run(rooms: Rooms, grant: Grant, relay: Relay, output_tokens_max: int, seat: Seat) -> None:
+    """Returns when the call has ended and the engine has let go of it."""
+    turn = replace(grant.parsed.turn, output_tokens_max=output_tokens_max)
+    stop_at_us = rooms.clock.monotonic_us() + rooms.options.run_max_s * 1_000_000
+    await _run_once(rooms, grant.candidates[0], turn, relay, stop_at_us)
+    for candidate in grant.candidates[1:]:
+        if not relay.retry() or not await _moved(rooms, seat, candidate, relay):
+            return
+        await _run_once(rooms, candidate, turn, relay, stop_at_us)
+
+
+async def _moved(rooms: Rooms, seat: Seat, candidate: Candidate, relay: Relay) -> bool:
+    try:
+        place = await rooms.gates.enter(candidate.deployment, wait_max_s=0)
+    except Problem as problem:
+        relay.failed(problem)
+        return False
+    seat.take(place)
+    return True
+
+
+async def _run_once(
+    rooms: Rooms, candidate: Candidate, turn: Turn, relay: Relay, stop_at_us: int
+) -> None:
+    options = rooms.options
+    relay.attach(candidate.engine.start(turn, relay))
+    while True:
+        left_s = (stop_at_us - rooms.clock.monotonic_us()) / 1_000_000
+        if left_s <= 0:
+            relay.stop(Outcome.TIMED_OUT, _too_slow(options.run_max_s))
+        if await relay.wait_end(max(0.0, min(left_s, options.heartbeat_s))):
+            break
+        relay.beat(options.heartbeat_s * 1_000_000)
+    await relay.wait_over(options.cancel_wait_max_s)
+
+
+def _too_slow(run_max_s: int) -> Problem:
+    return Problem(
+        Code.RUN_TIMEOUT,
+        f"The call ran longer than {run_max_s} s; stream it, or lower its output limit.",
+    )

@@ -1,0 +1,130 @@
+"""Pure decisions of the ten steps: output limits, and what an ended call is charged for."""
+
+from dataclasses import dataclass
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.delta import RunEnd, Usage, UsageSource
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class OutputAsk:
+    """The output limit asked for, and everything that bounds it, in tokens of one choice."""
+
+    asked: int | None
+    model_max: int | None
+    context: int | None
+    input_tokens: int
+    input_exact: bool
+
+
+def output_limit(ask: OutputAsk, *, param: str) -> int:
+    """The output limit that the model allows.
+
+    A stated limit over the model's own is refused; one that only the prompt's length makes too
+    large is lowered, because clients send a fixed limit with every prompt. Raises
+    CONTEXT_LENGTH_EXCEEDED with both numbers, or INVALID_VALUE.
+    """
+    ceilings = [n for n in (ask.model_max, ask.context) if n is not None]
+    if not ceilings:
+        raise Problem(Code.INTERNAL, "The model has no known limits.", detail="no context length")
+    if ask.asked is not None and ask.asked > min(ceilings):
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"{param} is {ask.asked}; this model gives at most {min(ceilings)} output tokens.",
+            param=param,
+            facts={"output_tokens_max": min(ceilings)},
+        )
+    wanted = min(ceilings) if ask.asked is None else ask.asked
+    if ask.context is None:
+        return wanted
+    room = ask.context - ask.input_tokens
+    if room >= 1:
+        return min(wanted, room)
+    if ask.input_exact:
+        raise too_long(ask.input_tokens, ask.context)
+    # Only an upper bound of the prompt is known, so the engine itself must say whether it fits.
+    return wanted
+
+
+def too_long(input_tokens: int, context: int) -> Problem:
+    """The refusal of a prompt that cannot fit."""
+    return Problem(
+        Code.CONTEXT_LENGTH_EXCEEDED,
+        f"The prompt has {input_tokens} tokens and the model's context window holds {context}, "
+        "answer included.",
+        param="messages",
+        facts={"input_tokens": input_tokens, "context_tokens": context},
+    )
+
+
+def billed_input_tokens(input_tokens: int, context: int | None) -> int:
+    """An upper bound can be larger than the window, which no accepted prompt can be."""
+    return input_tokens if context is None else min(input_tokens, context)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What left towards the caller: engine-counted tokens, and the bytes of what was uncounted.
+
+    ``produced_bytes`` is all output of the run, delivered or not.
+    """
+
+    output_tokens: int = 0
+    uncounted_bytes: int = 0
+    produced_bytes: int = 0
+
+    @property
+    def any(self) -> bool:
+        return self.output_tokens > 0 or self.uncounted_bytes > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What to settle; ``charge`` is False where the call costs nothing."""
+
+    outcome: Outcome
+    usage: Usage
+    charge: bool
+    reason: str
+
+
+REASONS = {
+    Outcome.COMPLETED: "The answer is complete; the engine's usage is charged.",
+    Outcome.CLIENT_GONE: "The caller hung up; what was delivered until then is charged.",
+    Outcome.KEY_REVOKED: "The key was revoked; what was delivered until then is charged.",
+    Outcome.ENGINE_FAILED: "The engine failed; nothing is charged.",
+    Outcome.TIMED_OUT: "The call ran out of time; nothing is charged.",
+    Outcome.INTERRUPTED: "The server stopped during the call; nothing is charged.",
+    Outcome.REFUSED: "The engine refused the call; nothing is charged.",
+}
+CHARGED_IF_DELIVERED = frozenset({Outcome.CLIENT_GONE, Outcome.KEY_REVOKED})
+UNCOUNTED = "The engine sent no usage, so the documented upper bound is charged."
+NOTHING_DELIVERED = "Nothing was delivered, so nothing is charged."
+
+
+def charge_of(
+    outcome: Outcome, end: RunEnd | None, delivery: Delivery, input_tokens: int, *, exact: bool
+) -> Charge:
+    """The charge table (``docs/charges.md``), one branch for each kind of end."""
+    delivered = _delivered_usage(delivery, input_tokens, exact=exact)
+    if outcome is Outcome.COMPLETED:
+        if end is not None and end.usage is not None:
+            return Charge(outcome, end.usage, charge=True, reason=REASONS[outcome])
+        bound = Usage(input_tokens, delivery.produced_bytes, source=UsageSource.BOUND)
+        return Charge(outcome, bound, charge=True, reason=UNCOUNTED)
+    if outcome not in CHARGED_IF_DELIVERED:
+        return Charge(outcome, delivered, charge=False, reason=REASONS[outcome])
+    if not delivery.any:
+        return Charge(outcome, delivered, charge=False, reason=NOTHING_DELIVERED)
+    return Charge(outcome, delivered, charge=True, reason=REASONS[outcome])
+
+
+def _delivered_usage(delivery: Delivery, input_tokens: int, *, exact: bool) -> Usage:
+    counted = exact and delivery.uncounted_bytes == 0
+    return Usage(
+        input_tokens=input_tokens,
+        output_tokens=delivery.output_tokens + delivery.uncounted_bytes,
+        source=UsageSource.ENGINE if counted else UsageSource.BOUND,
+    )

@@ -1,0 +1,68 @@
+"""Settles each hold exactly once, through database outages."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Store, Tx
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import Receipt
+from tokenbooth.money.ledger import service as ledger
+
+FIRST_PAUSE_S = 0.05
+PAUSE_MAX_S = 2.0
+
+
+class Settler:
+    """What cannot be settled in time is kept here and settled by a worker loop later.
+
+    Bounded by the holds that the balances allowed; a crash meanwhile leaves them to the sweeper.
+    """
+
+    def __init__(
+        self, store: Store, *, wait_max_s: int, pause: Callable[[float], Awaitable[None]]
+    ) -> None:
+        """``wait_max_s`` bounds the pauses between the tries of one settlement."""
+        self._store = store
+        self._wait_max_s = wait_max_s
+        self._pause = pause
+        self._late: dict[str, tuple[Op, ledger.Ending]] = {}
+
+    @property
+    def late(self) -> int:
+        """Endings that still wait for the database."""
+        return len(self._late)
+
+    async def settle(self, op: Op, ending: ledger.Ending) -> Receipt:
+        """Raises LEDGER_UNAVAILABLE after the last try; the ending is then kept for later."""
+        pause_s, waited_s = FIRST_PAUSE_S, 0.0
+        while waited_s < self._wait_max_s:
+            try:
+                return await self._store.write(partial(_settle, op, ending))
+            except Problem as problem:
+                if problem.code is not Code.LEDGER_UNAVAILABLE:
+                    raise
+                op.log.fault("settle_waits", problem, request_id=op.request_id)
+            await self._pause(pause_s)
+            waited_s += pause_s
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+        self._late[op.request_id] = (op, ending)
+        raise Problem(
+            Code.LEDGER_UNAVAILABLE,
+            "The answer is complete, but its price could not be booked yet; see GET "
+            f"/v1/requests/{op.request_id} for it.",
+            retry_after_s=5,
+        )
+
+    async def settle_late(self) -> int:
+        """One more try for each kept ending; returns how many were settled."""
+        waiting = tuple(self._late.values())
+        for op, ending in waiting:
+            await self._store.write(partial(_settle, op, ending))
+            del self._late[ending.request_id]
+        return len(waiting)
+
+
+def _settle(op: Op, ending: ledger.Ending, tx: Tx) -> Receipt:
+    return ledger.settle(op, tx, ending)

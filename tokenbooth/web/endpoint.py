@@ -1,0 +1,37 @@
+"""Puts an account route behind authentication and gives it the edge's shape."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from tokenbooth.admission.rates import service as rates
+from tokenbooth.core.caller import Scope
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Body, CallHead, Sink
+from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.rooms import Rooms
+from tokenbooth.gateway.serve import authenticate
+from tokenbooth.protocols.dialect import Answer
+from tokenbooth.protocols.problems import own_refusal
+
+Ask = Callable[[Op, CallHead], Awaitable[Answer]]
+Endpoint = Callable[[Op, CallHead, Body, Sink], Awaitable[None]]
+
+
+def account_endpoint(rooms: Rooms, scope: Scope | None, ask: Ask) -> Endpoint:
+    """``scope`` is ``None`` for what anybody may read; the others see their limits in headers."""
+
+    async def endpoint(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
+        limits: tuple[tuple[str, str], ...] = ()
+        try:
+            if scope is not None:
+                caller = await authenticate(rooms, op, head, scope)
+                limits = rates.headers(rooms.rates.state(caller))
+                op = replace(op, caller=caller)
+            answer = await ask(op, head)
+        except Problem as problem:
+            answer = own_refusal(problem, op.request_id)
+        sink.start(answer.status, (*answer.headers, *limits))
+        sink.write(answer.body)
+        sink.end()
+
+    return endpoint

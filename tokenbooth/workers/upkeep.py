@@ -1,0 +1,67 @@
+"""What one replica does beside answering calls."""
+
+from collections.abc import Callable
+
+from tokenbooth.access.keys import service as keys
+from tokenbooth.catalog.models import service as catalog
+from tokenbooth.core.codes import Code
+from tokenbooth.core.op import Op
+from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.rooms import Rooms
+from tokenbooth.money.ledger import service as ledger
+from tokenbooth.workers.loop import Loop
+from tokenbooth.workers.options import WorkerOptions
+
+
+class Upkeep:
+    """The verbs of the loops; each is one short round."""
+
+    def __init__(self, rooms: Rooms, new_op: Callable[[], Op], options: WorkerOptions) -> None:
+        self._rooms = rooms
+        self._new_op = new_op
+        self._options = options
+        self._catalog_revision: int | None = None
+
+    def loops(self) -> tuple[Loop, ...]:
+        options = self._options
+        return (
+            Loop("revocations", options.revocation_every_ms, self.stop_revoked),
+            Loop("catalog", options.catalog_every_ms, self.follow_catalog),
+            Loop("beat", options.beat_every_ms, self.beat_and_sweep),
+            Loop("settle", options.settle_every_ms, self.settle_late),
+        )
+
+    async def stop_revoked(self) -> int:
+        """End the running calls of keys that were revoked or have expired."""
+        running = self._rooms.live.key_ids()
+        if not running:
+            return 0
+        op = self._new_op()
+        revoked = await self._rooms.store.read(lambda tx: keys.revoked_among(op, tx, running))
+        problem = Problem(Code.REVOKED_KEY, "The key was revoked during this call.")
+        return self._rooms.live.stop_keys(revoked, problem)
+
+    async def follow_catalog(self) -> None:
+        """Close the engines of deployments that the operator removed."""
+        op = self._new_op()
+        revision = await self._rooms.store.read(lambda tx: catalog.revision(op, tx))
+        if revision == self._catalog_revision:
+            return
+        models = await self._rooms.store.read(lambda tx: catalog.models(op, tx))
+        await self._rooms.engines.keep_only({d.id for m in models for d in m.deployments})
+        self._catalog_revision = revision
+
+    async def beat_and_sweep(self) -> int:
+        """Say that this replica lives, and resolve the holds of those that do not."""
+        op, own = self._new_op(), self._rooms.replica_id
+        silent_us = self._options.replica_silent_max_s * 1_000_000
+        await self._rooms.store.write(lambda tx: ledger.beat(op, tx, own))
+        swept = await self._rooms.store.write(lambda tx: ledger.sweep(op, tx, own, silent_us))
+        if swept:
+            op.log.event("holds_swept", holds=swept)
+        return swept
+
+    async def settle_late(self) -> int:
+        if self._rooms.settler.late == 0:
+            return 0
+        return await self._rooms.settler.settle_late()
