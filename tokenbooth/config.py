@@ -84,7 +84,7 @@ RULES: Mapping[str, Rule] = {
     "edge.stall_max_s": Rule("Seconds that a reader may take nothing of its answer.", 1, 3600),
     "edge.pressure_high_bytes": Rule("Unsent bytes at which an engine is paused.", 4096, 1 << 26),
     "edge.pressure_low_bytes": Rule("Unsent bytes at which it goes on.", 1024, 1 << 26),
-    "edge.connections_max": Rule("Connections served at once.", 1, 1_000_000),
+    "edge.calls_max": Rule("Calls answered at once.", 1, 1_000_000),
     "edge.drain_max_s": Rule("Seconds that running calls get to finish at a stop.", 0, 3600),
     "gateway.body_bytes_max": Rule("Bytes of the largest accepted body.", 1024, 1 << 28),
     "gateway.run_max_s": Rule("Seconds that one call may run.", 1, 86_400),

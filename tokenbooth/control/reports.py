@@ -1,0 +1,194 @@
+"""What a caller may see of its own account, as JSON-ready documents.
+
+Every verb takes the caller and asks only for rows of that caller's organization.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tokenbooth.catalog.models import service as catalog
+from tokenbooth.catalog.models.service import Deployment, Model
+from tokenbooth.control.documents import Json, iso_day, iso_moment, iso_time, price_json
+from tokenbooth.control.prices import current_price
+from tokenbooth.core.caller import Caller
+from tokenbooth.core.codes import Code
+from tokenbooth.core.features import Capabilities
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Tx
+from tokenbooth.core.problem import Problem
+from tokenbooth.money.ledger import service as ledger
+from tokenbooth.money.ledger.service import Verification
+from tokenbooth.money.meter import service as meter
+from tokenbooth.money.meter.service import CallRecord, UsageLine
+from tokenbooth.money.prices.service import Price
+from tokenbooth.protocols.receipts import CURRENCY, amount_json, cost_json, limits_json, tokens_json
+
+RUNNING = "running"
+US_PER_S = 1_000_000
+
+Abilities = Callable[[Deployment], Capabilities | None]
+
+
+def model_rows(op: Op, tx: Tx, caller: Caller, abilities: Abilities) -> Json:
+    """The models that this key may call: allowed to it, and priced."""
+    rows: list[Json] = []
+    for model in catalog.models(op, tx):
+        if caller.models is None or model.name in caller.models:
+            price = current_price(op, tx, model.name)
+            if price is not None:
+                rows.append(_model_row(model, price, abilities))
+    return {"object": "list", "data": rows}
+
+
+def model_row(op: Op, tx: Tx, caller: Caller, name: str, abilities: Abilities) -> Json:
+    """Raises MODEL_NOT_ALLOWED, whether the model exists or not; MODEL_NOT_FOUND, PRICE_UNKNOWN."""
+    if caller.models is not None and name not in caller.models:
+        raise Problem(
+            Code.MODEL_NOT_ALLOWED, f"This key may not use the model {name!r}.", param="model"
+        )
+    if not name.isprintable():
+        raise Problem(
+            Code.MODEL_NOT_FOUND, "A model's name has no control characters.", param="model"
+        )
+    model = catalog.model_by(op, tx, name)
+    price = current_price(op, tx, name)
+    if price is None:
+        raise Problem(
+            Code.PRICE_UNKNOWN, f"The model {name!r} has no published price.", param="model"
+        )
+    return _model_row(model, price, abilities)
+
+
+def balance(op: Op, tx: Tx, caller: Caller) -> Json:
+    """What is left under each limit that binds this key, outermost first."""
+    states = ledger.limits(op, tx, ledger.chain_of(caller))
+    left = [state.remaining_nano for state in states if state.remaining_nano is not None]
+    return {
+        "object": "balance",
+        "currency": CURRENCY,
+        "spendable": amount_json(max(0, min(left, default=0))),
+        "limits": limits_json(states),
+    }
+
+
+def usage(op: Op, tx: Tx, org_id: str, since_us: int, until_us: int) -> Json:
+    """One row for each UTC day and model with calls in the half-open span, and their sum."""
+    found = meter.usage(op, tx, org_id, since_us, until_us)
+    return {
+        "object": "usage",
+        "since": iso_time(since_us),
+        "until": iso_time(until_us),
+        "data": [usage_json(line) for line in found],
+        "total_cost": {**amount_json(sum(line.cost_nano for line in found)), "currency": CURRENCY},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsk:
+    """``after`` is the ``next_after`` of the page before; the ids narrow the rows."""
+
+    limit: int
+    after: str | None = None
+    project_id: str | None = None
+    key_id: str | None = None
+
+
+def calls(op: Op, tx: Tx, caller: Caller, ask: PageAsk) -> Json:
+    """A page of the organization's calls, newest first, running ones among them."""
+    page = meter.calls(
+        op,
+        tx,
+        caller.org_id,
+        project_id=ask.project_id,
+        key_id=ask.key_id,
+        after=ask.after,
+        limit=ask.limit,
+    )
+    return {
+        "object": "list",
+        "data": [call_json(record) for record in page.records],
+        "has_more": page.next_after is not None,
+        "next_after": page.next_after,
+    }
+
+
+def call(op: Op, tx: Tx, caller: Caller, request_id: str) -> Json:
+    """Raises RECORD_NOT_FOUND, for another tenant's call as for none at all."""
+    if not request_id.isprintable():
+        raise Problem(Code.RECORD_NOT_FOUND, "An id has no control characters.")
+    return call_json(meter.call(op, tx, caller.org_id, request_id))
+
+
+def verification(op: Op, tx: Tx) -> Verification:
+    """Recompute every balance, limit and hold from the postings and events."""
+    return ledger.verify(op, tx)
+
+
+def verification_json(found: Verification) -> Json:
+    return {
+        "object": "ledger_verification",
+        "sound": is_sound(found),
+        "accounts": found.accounts,
+        "difference": amount_json(found.difference_nano),
+        "open_holds": found.open_holds,
+        "problems": list(found.problems),
+    }
+
+
+def is_sound(found: Verification) -> bool:
+    return found.difference_nano == 0 and not found.problems
+
+
+def call_json(record: CallRecord) -> Json:
+    """One call; a running one has no usage yet and costs nothing so far."""
+    over = record.outcome is not None
+    return {
+        "object": "request",
+        "id": record.request_id,
+        "status": RUNNING if record.outcome is None else record.outcome.value,
+        "reason": record.reason or None,
+        "model": record.model,
+        "stream": record.stream,
+        "project_id": record.project_id,
+        "key_id": record.key_id,
+        "end_customer": record.end_customer,
+        "usage": tokens_json(record.usage) if over and record.usage is not None else None,
+        "cost": cost_json(record.cost_nano, record.price_version),
+        "held": amount_json(record.held_nano),
+        "created_at": iso_moment(record.created_us),
+        "started_at": iso_moment(record.started_us),
+        "first_output_at": iso_moment(record.first_output_us),
+        "ended_at": iso_moment(record.ended_us),
+        "system_fingerprint": record.fingerprint,
+    }
+
+
+def usage_json(line: UsageLine) -> Json:
+    return {
+        "day": iso_day(line.day_us),
+        "model": line.model,
+        "calls": line.calls,
+        "prompt_tokens": line.input_tokens,
+        "cached_tokens": line.cached_input_tokens,
+        "completion_tokens": line.output_tokens,
+        "reasoning_tokens": line.reasoning_tokens,
+        "cost": {**amount_json(line.cost_nano), "currency": CURRENCY},
+    }
+
+
+def _model_row(model: Model, price: Price, abilities: Abilities) -> Json:
+    known = [found for found in map(abilities, model.deployments) if found is not None]
+    windows = [found.context_tokens for found in known if found.context_tokens is not None]
+    if model.context_tokens is not None:
+        windows.append(model.context_tokens)
+    features = sorted({feature.value for found in known for feature in found.features})
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created_us // US_PER_S,
+        "owned_by": "tokenbooth",
+        "context_length": min(windows, default=None),
+        "max_output_tokens": model.output_tokens_max,
+        "pricing": price_json(price),
+        "capabilities": features if known else None,
+    }

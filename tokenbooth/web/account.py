@@ -1,0 +1,48 @@
+"""The caller's own account: what is left, what was used, and every call."""
+
+from tokenbooth.control import reports
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import CallHead
+from tokenbooth.protocols.dialect import Answer
+from tokenbooth.web.answers import json_answer
+from tokenbooth.web.query import day_span, identifier, only, page_limit
+from tokenbooth.web.rooms import WebRooms, caller_of
+
+PAGE_DEFAULT = 20
+DAYS_DEFAULT = 30
+
+
+async def balance(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
+    only(head.query, ())
+    caller = caller_of(op)
+    return json_answer(await rooms.store.read(lambda tx: reports.balance(op, tx, caller)))
+
+
+async def usage(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
+    """``since`` and ``until`` are UTC days, both inclusive; the last 30 days by default."""
+    only(head.query, ("since", "until"))
+    org_id = caller_of(op).org_id
+    since_us, until_us = day_span(head.query, op.now(), DAYS_DEFAULT)
+    return json_answer(
+        await rooms.store.read(lambda tx: reports.usage(op, tx, org_id, since_us, until_us))
+    )
+
+
+async def list_calls(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
+    """Newest first; ``after`` is the ``next_after`` of the page before."""
+    query = head.query
+    only(query, ("after", "key_id", "limit", "project_id"))
+    ask = reports.PageAsk(
+        limit=page_limit(query, PAGE_DEFAULT),
+        after=identifier(query, "after"),
+        project_id=identifier(query, "project_id"),
+        key_id=identifier(query, "key_id"),
+    )
+    caller = caller_of(op)
+    return json_answer(await rooms.store.read(lambda tx: reports.calls(op, tx, caller, ask)))
+
+
+async def one_call(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
+    only(head.query, ())
+    caller, request_id = caller_of(op), head.path_values["request_id"]
+    return json_answer(await rooms.store.read(lambda tx: reports.call(op, tx, caller, request_id)))

@@ -1,0 +1,38 @@
+"""What the account API reads from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tokenbooth.core.caller import Caller
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Store
+from tokenbooth.engines.port import Engine, Health
+
+
+class Engines(Protocol):
+    """The engines of this replica, by deployment id; asking opens none."""
+
+    def opened(self, deployment_id: str) -> Engine | None: ...
+
+    async def health(self) -> Mapping[str, Health]: ...
+
+
+class Rendered(Protocol):
+    """Metrics that can be written out."""
+
+    def render(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebRooms:
+    store: Store
+    engines: Engines
+    metrics: Rendered
+    metrics_loopback_only: bool
+
+
+def caller_of(op: Op) -> Caller:
+    """The tenant of a route that carries a scope: the edge admits nobody else to it."""
+    assert op.caller is not None, "a route with a scope is answered for a caller only"
+    return op.caller
