@@ -12,10 +12,9 @@ from tokenbooth.engines.options import options_from
 from tokenbooth.engines.port import DeltaSink, Embeddings, Health, InputCount, Run
 from tokenbooth.engines.refusals import closed, not_open, too_long, unsupported
 from tokenbooth.engines.scripted.counting import input_tokens_of, tokens_of
-from tokenbooth.engines.scripted.rules import embedding, plan, steps, usage_of
+from tokenbooth.engines.scripted.rules import commands_in, embedding, plan, steps, usage_of
 from tokenbooth.engines.scripted.values import Fault, ScriptOptions
 
-COMMAND_PREFIX = "script."
 FINGERPRINT = "scripted"
 
 
@@ -47,7 +46,7 @@ class ScriptedEngine:
             run.fail(closed())
 
     async def health(self) -> Health:
-        return Health(self._is_open, "" if self._is_open else "the engine is not open")
+        return Health(ready=self._is_open, reason="" if self._is_open else "the engine is not open")
 
     async def count_input_tokens(self, turn: Turn) -> InputCount:
         return InputCount(input_tokens_of(turn), exact=True)
@@ -73,11 +72,7 @@ class ScriptedEngine:
         run.play(turn, options, input_tokens)
 
     def _options_for(self, turn: Turn) -> ScriptOptions:
-        commands = {
-            name.removeprefix(COMMAND_PREFIX): text
-            for name, text in turn.hints.items()
-            if self._options.turn_commands and name.startswith(COMMAND_PREFIX)
-        }
+        commands = commands_in(turn) if self._options.turn_commands else {}
         if not commands:
             return self._options
         kept = {n: getattr(self._options, n) for n in ScriptOptions.__slots__ if n not in commands}

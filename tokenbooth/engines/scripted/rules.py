@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ _LINES = (
 WORDS = _LINES.split()
 EFFORT_FACTORS = {"none": (0, 1), "minimal": (1, 4), "low": (1, 2), "high": (2, 1), "xhigh": (4, 1)}
 TOO_LARGE = 10**12
+_COMMANDS = re.compile(r"\[script ([^\]]*)\]")
 LN2 = math.log(2)
 
 
@@ -81,6 +83,13 @@ def _choice(turn: Turn, options: ScriptOptions, choice: int, limit: int) -> Choi
         cut, finish = cut or (not stopped and len(whole) > room), FinishReason.STOP
     finish = FinishReason.LENGTH if cut else options.finish or finish
     return ChoicePlan(choice, reasoning, answer, calls, finish)
+
+
+def commands_in(turn: Turn) -> dict[str, str]:
+    """The ``name=value`` pairs of ``[script …]`` in the last message of the user."""
+    found = _COMMANDS.search(_last_text(turn))
+    pairs = found.group(1).split() if found else []
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def _seed(turn: Turn, options: ScriptOptions, choice: int) -> bytes:

@@ -52,7 +52,7 @@ class ScriptOptions:
 
     Chunks are counted over all choices together. ``cached_tokens`` (``None``: not told) is reported
     up to the prompt's length. ``reasoning_tokens`` come before the answer. With ``turn_commands``
-    a turn's hints named ``script.<option>`` override these options for that turn.
+    a last message that holds ``[script chunks=4 fault=fail]`` changes these options for its turn.
     """
 
     seed: int = 0

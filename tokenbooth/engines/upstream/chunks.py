@@ -1,0 +1,233 @@
+"""Stream chunks of an OpenAI-compatible server -> Deltas and validated Usage, as a pure fold."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, ToolCallDelta, Usage
+from tokenbooth.core.problem import Problem
+
+TOOL_CALLS_MAX = 128
+DONE = b"[DONE]"
+_FAILED_FINISHES = ("abort", "error")
+_FINISHES = {
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+}
+
+
+class _Alternative(Struct):
+    token: str
+    logprob: float
+
+
+class _Logprob(Struct):
+    token: str
+    logprob: float
+    top_logprobs: list[_Alternative] | None = None
+
+
+class _Logprobs(Struct):
+    content: list[_Logprob] | None = None
+
+
+class _Function(Struct):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class _Piece(Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Piece] | None = None
+
+
+class _Choice(Struct):
+    index: int = 0
+    delta: _Said | None = None
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    system_fingerprint: str | None = None
+
+
+class _InputDetails(Struct):
+    cached_tokens: int | None = None
+
+
+class _OutputDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
+class _UsageBody(Struct):
+    prompt_tokens: int
+    completion_tokens: int = 0
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+
+_CHUNKS = msgspec.json.Decoder(_Chunk)
+_USAGES = msgspec.json.Decoder(_UsageBody)
+
+
+class StreamError(Exception):
+    """The upstream put an error object into its stream."""
+
+    def __init__(self, error: object) -> None:
+        super().__init__("error in stream")
+        self.error = error
+
+
+def usage_from(raw: bytes) -> Usage | None:
+    """A usage object, or ``None`` unless every count is a whole number, >= 0, parts <= wholes."""
+    try:
+        body = _USAGES.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    cached = (body.prompt_tokens_details or _InputDetails()).cached_tokens
+    reasoning = (body.completion_tokens_details or _OutputDetails()).reasoning_tokens or 0
+    sound = 0 <= (cached or 0) <= body.prompt_tokens and 0 <= reasoning <= body.completion_tokens
+    if not sound:
+        return None
+    return Usage(body.prompt_tokens, body.completion_tokens, cached, reasoning)
+
+
+class AnswerFold:
+    """Folds the data of one stream's events.
+
+    A delta's ``output_tokens`` is the length of its logprobs where they are sent, else 1 for a
+    chunk that says anything and 0 for one that does not. Servers may put several tokens in a
+    chunk, so this is a floor, and is used only when a call is cut before its usage arrives.
+    """
+
+    def __init__(self, choices: int) -> None:
+        self._choices = choices
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
+        self._calls: set[tuple[int, int]] = set()
+        self._usage: Usage | None = None
+        self._fingerprint: str | None = None
+        self.done = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """The last valid usage object so far."""
+        return self._usage
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """Raises Problem ENGINE_FAILED for what is no chunk, StreamError for an error object."""
+        if data.strip() == DONE:
+            self.done = True
+            return []
+        try:
+            chunk = _CHUNKS.decode(data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise broken("a chunk that cannot be read") from error
+        if bytes(chunk.error) != b"null":
+            raise StreamError(msgspec.json.decode(chunk.error))
+        self._usage = usage_from(bytes(chunk.usage)) or self._usage
+        self._fingerprint = chunk.system_fingerprint or self._fingerprint
+        return [delta for choice in chunk.choices or () for delta in self._of(choice)]
+
+    def end(self) -> tuple[list[Delta], RunEnd]:
+        """Close the fold at the end of the stream.
+
+        Choices that the upstream left without a reason although it said it is done get STOP.
+        Raises Problem ENGINE_FAILED when the stream was cut.
+        """
+        missing = [choice for choice in range(self._choices) if choice not in self._finished]
+        if missing and not (self.done and self._seen):
+            raise broken("a stream without an end")
+        last = [Delta(choice=choice, finish=FinishReason.STOP) for choice in missing]
+        return last, RunEnd(self._usage, fingerprint=self._fingerprint)
+
+    def _of(self, choice: _Choice) -> Iterator[Delta]:
+        if not 0 <= choice.index < self._choices:
+            raise broken("a choice that was not asked for")
+        if choice.finish_reason in _FAILED_FINISHES:
+            raise broken("an answer that it aborted")
+        if choice.index in self._finished:
+            return
+        self._seen.add(choice.index)
+        steps = list(self._steps(choice))
+        if choice.finish_reason is not None:
+            self._finished.add(choice.index)
+            finish = _FINISHES.get(choice.finish_reason, FinishReason.STOP)
+            last = steps.pop() if steps else Delta(choice=choice.index)
+            steps.append(replace(last, finish=finish))
+        yield from steps
+
+    def _steps(self, choice: _Choice) -> Iterator[Delta]:
+        said = choice.delta or _Said()
+        logprobs = _logprobs(choice.logprobs)
+        reasoning = said.reasoning_content or said.reasoning or ""
+        text, refused = said.content or "", said.refusal or ""
+        output_tokens = len(logprobs)
+        if text or reasoning or refused or logprobs:
+            output_tokens = output_tokens or 1
+            yield Delta(
+                choice=choice.index,
+                text=text,
+                reasoning=reasoning,
+                refusal=refused,
+                logprobs=logprobs,
+                output_tokens=output_tokens,
+            )
+        for place, piece in enumerate(said.tool_calls or ()):
+            call = self._call(choice.index, place, piece)
+            yield Delta(
+                choice=choice.index, tool_call=call, output_tokens=0 if output_tokens else 1
+            )
+            output_tokens = output_tokens or 1
+
+    def _call(self, choice: int, place: int, piece: _Piece) -> ToolCallDelta:
+        index = place if piece.index is None else piece.index
+        if not 0 <= index < TOOL_CALLS_MAX:
+            raise broken("too many tool calls")
+        function = piece.function or _Function()
+        arguments = function.arguments or ""
+        if isinstance(arguments, dict):
+            arguments = msgspec.json.encode(arguments).decode()
+        if (choice, index) in self._calls:
+            return ToolCallDelta(index=index, arguments=arguments)
+        if not function.name:
+            raise broken("a tool call without a name")
+        self._calls.add((choice, index))
+        name_id = piece.id or f"call_{choice}_{index}"
+        return ToolCallDelta(index=index, arguments=arguments, id=name_id, name=function.name)
+
+
+def _logprobs(body: _Logprobs | None) -> tuple[TokenLogprob, ...]:
+    return tuple(
+        TokenLogprob(
+            entry.token,
+            entry.logprob,
+            tuple((other.token, other.logprob) for other in entry.top_logprobs or ()),
+        )
+        for entry in (body and body.content) or ()
+    )
+
+
+def broken(what: str) -> Problem:
+    """An answer that breaks the protocol."""
+    return Problem(Code.ENGINE_FAILED, f"The model's server sent {what}.")

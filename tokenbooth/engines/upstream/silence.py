@@ -1,0 +1,40 @@
+"""A timer that goes off after a silence, and costs no timer call per byte."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Silence:
+    """``heard`` only notes the time; the timer looks when the limit would have passed."""
+
+    def __init__(self, on_silence: Callable[[], None]) -> None:
+        self._on_silence = on_silence
+        self._loop = asyncio.get_running_loop()
+        self._heard_s = 0.0
+        self._limit_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def limit(self, limit_ms: int) -> None:
+        """Begin to listen, with this limit from now on."""
+        self._limit_s = limit_ms / 1000
+        self.heard()
+        self._arm()
+
+    def heard(self) -> None:
+        self._heard_s = self._loop.time()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        self.stop()
+        self._timer = self._loop.call_at(self._heard_s + self._limit_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._loop.time() < self._heard_s + self._limit_s:
+            self._arm()
+        else:
+            self._on_silence()
