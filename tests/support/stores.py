@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 from tokenbooth.store.open import AsyncStore, open_store
 from tokenbooth.store.options import StoreBounds, StoreOptions
 from tokenbooth.store.sqlite import connect_file, sqlite_engine
-from tokenbooth.store.tables import access, catalog
+from tokenbooth.store.tables import access, catalog, money
 from tokenbooth.store.tables.metadata import METADATA
 
-__all__ = ["access", "catalog", "fresh_options", "fresh_store", "fresh_tx"]
+__all__ = ["access", "catalog", "fresh_options", "fresh_store", "fresh_tx", "money"]
 
 
 def fresh_options(directory: Path) -> StoreOptions:

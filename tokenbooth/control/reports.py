@@ -4,7 +4,6 @@ Every verb takes the caller and asks only for rows of that caller's organization
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import Deployment, Model
@@ -20,6 +19,7 @@ from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.ledger.service import Verification
 from tokenbooth.money.meter import service as meter
 from tokenbooth.money.meter.service import CallRecord, UsageLine
+from tokenbooth.money.meter.service import PageAsk as PageAsk
 from tokenbooth.money.prices.service import Price
 from tokenbooth.protocols.receipts import CURRENCY, amount_json, cost_json, limits_json, tokens_json
 
@@ -83,27 +83,9 @@ def usage(op: Op, tx: Tx, org_id: str, since_us: int, until_us: int) -> Json:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class PageAsk:
-    """``after`` is the ``next_after`` of the page before; the ids narrow the rows."""
-
-    limit: int
-    after: str | None = None
-    project_id: str | None = None
-    key_id: str | None = None
-
-
 def calls(op: Op, tx: Tx, caller: Caller, ask: PageAsk) -> Json:
     """A page of the organization's calls, newest first, running ones among them."""
-    page = meter.calls(
-        op,
-        tx,
-        caller.org_id,
-        project_id=ask.project_id,
-        key_id=ask.key_id,
-        after=ask.after,
-        limit=ask.limit,
-    )
+    page = meter.calls(op, tx, caller.org_id, ask)
     return {
         "object": "list",
         "data": [call_json(record) for record in page.records],

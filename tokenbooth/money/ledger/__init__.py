@@ -1,0 +1,1 @@
+"""Limits, holds, settlements and the double-entry postings behind them."""

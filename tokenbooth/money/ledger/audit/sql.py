@@ -1,0 +1,166 @@
+"""Statements that add up what the ledger and the calls say, one snapshot at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, bindparam, func, literal, or_, select
+
+from tokenbooth.core.delta import Usage
+from tokenbooth.core.ports import Tx
+from tokenbooth.core.receipt import LimitScope, LimitState
+from tokenbooth.money.ledger.values import AccountKind, CallState, TxnKind
+from tokenbooth.store.tables.money import (
+    CALL_RECORD,
+    LEDGER_ACCOUNT,
+    LEDGER_POSTING,
+    LEDGER_TXN,
+    SPEND_LIMIT,
+)
+
+PAGE_ROWS = 1000
+
+_AMOUNT = func.sum(LEDGER_POSTING.c.amount_nano)
+_UNBALANCED = (
+    select(LEDGER_TXN.c.id, func.coalesce(_AMOUNT, 0).label("amount"), func.count().label("lines"))
+    .outerjoin_from(LEDGER_TXN, LEDGER_POSTING)
+    .group_by(LEDGER_TXN.c.id)
+    .having(or_(func.coalesce(_AMOUNT, 0) != 0, func.count() < 2))
+    .order_by(LEDGER_TXN.c.id)
+)
+_POSTING_SUMS = (
+    select(LEDGER_TXN.c.kind, LEDGER_ACCOUNT.c.kind, LEDGER_ACCOUNT.c.org_id, _AMOUNT)
+    .select_from(LEDGER_POSTING.join(LEDGER_TXN).join(LEDGER_ACCOUNT))
+    .group_by(LEDGER_TXN.c.kind, LEDGER_ACCOUNT.c.kind, LEDGER_ACCOUNT.c.org_id)
+)
+_IS_OPEN = CALL_RECORD.c.state == CallState.OPEN.value
+_CALL_SUMS = select(
+    CALL_RECORD.c.org_id,
+    CALL_RECORD.c.project_id,
+    CALL_RECORD.c.key_id,
+    func.sum(CALL_RECORD.c.cost_nano).label("cost_nano"),
+    func.coalesce(func.sum(CALL_RECORD.c.held_nano).filter(_IS_OPEN), 0).label("held_nano"),
+).group_by(CALL_RECORD.c.org_id, CALL_RECORD.c.project_id, CALL_RECORD.c.key_id)
+_REVENUE = func.coalesce(LEDGER_POSTING.c.amount_nano, 0)
+_UNCHARGED = (
+    select(CALL_RECORD.c.request_id, CALL_RECORD.c.cost_nano, _REVENUE)
+    .outerjoin_from(
+        CALL_RECORD,
+        LEDGER_POSTING,
+        and_(
+            LEDGER_POSTING.c.txn_id
+            == literal(f"{TxnKind.CHARGE.value}:")
+            + CALL_RECORD.c.org_id
+            + ":"
+            + CALL_RECORD.c.request_id,
+            LEDGER_POSTING.c.account_id
+            == literal(f"{AccountKind.REVENUE.value}:") + CALL_RECORD.c.org_id,
+        ),
+    )
+    .where(CALL_RECORD.c.cost_nano != _REVENUE)
+    .order_by(CALL_RECORD.c.request_id)
+)
+_UNFOUNDED = (
+    select(LEDGER_TXN.c.ref, _REVENUE)
+    .select_from(
+        LEDGER_TXN.join(LEDGER_POSTING).outerjoin(
+            CALL_RECORD,
+            and_(
+                CALL_RECORD.c.request_id == LEDGER_TXN.c.ref,
+                CALL_RECORD.c.org_id == LEDGER_TXN.c.org_id,
+            ),
+        )
+    )
+    .where(
+        LEDGER_TXN.c.kind == TxnKind.CHARGE.value,
+        LEDGER_POSTING.c.amount_nano > 0,
+        CALL_RECORD.c.request_id.is_(None),
+    )
+    .order_by(LEDGER_TXN.c.ref)
+)
+_RESOLVED = (
+    select(
+        CALL_RECORD.c.request_id,
+        CALL_RECORD.c.model,
+        CALL_RECORD.c.price_version,
+        CALL_RECORD.c.held_nano,
+        CALL_RECORD.c.state,
+        CALL_RECORD.c.cost_nano,
+        CALL_RECORD.c.input_tokens,
+        CALL_RECORD.c.output_tokens,
+        CALL_RECORD.c.cached_input_tokens,
+    )
+    .where(~_IS_OPEN, CALL_RECORD.c.request_id > bindparam("after"))
+    .order_by(CALL_RECORD.c.request_id)
+    .limit(PAGE_ROWS)
+)
+_LIMITS = select(SPEND_LIMIT).order_by(SPEND_LIMIT.c.id)
+_ACCOUNTS = select(func.count()).select_from(LEDGER_ACCOUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedCall:
+    """What a cost is recomputed from."""
+
+    request_id: str
+    model: str
+    price_version: str
+    held_nano: int
+    posted: bool
+    cost_nano: int
+    usage: Usage
+
+
+def unbalanced(tx: Tx) -> Iterator[tuple[str, int, int]]:
+    """Transactions whose lines do not add up to zero, or that lack lines: id, sum, lines."""
+    return ((row[0], int(row[1]), row[2]) for row in tx.execute(_UNBALANCED))
+
+
+def posting_sums(tx: Tx) -> Iterator[tuple[TxnKind, AccountKind, str, int]]:
+    """The sum of postings by kind of transaction, kind of account and organization."""
+    for row in tx.execute(_POSTING_SUMS):
+        yield TxnKind(row[0]), AccountKind(row[1]), row[2], int(row[3])
+
+
+def call_sums(tx: Tx) -> Iterator[Any]:
+    """Costs and open holds by organization, project and key."""
+    yield from tx.execute(_CALL_SUMS)
+
+
+def all_limits(tx: Tx) -> Iterator[LimitState]:
+    for row in tx.execute(_LIMITS):
+        yield LimitState(
+            LimitScope(row.scope), row.owner_id, row.limit_nano, row.spent_nano, row.held_nano
+        )
+
+
+def charge_mismatches(tx: Tx) -> Iterator[tuple[str, int, int]]:
+    """Calls whose cost is not what was posted, and charges without a call: id, cost, posted."""
+    for row in tx.execute(_UNCHARGED):
+        yield row[0], row[1], int(row[2])
+    for row in tx.execute(_UNFOUNDED):
+        yield row[0], 0, int(row[1])
+
+
+def resolved_calls(tx: Tx) -> Iterator[ResolvedCall]:
+    """Every call that is not open, read in pages, so that memory stays bounded."""
+    after = ""
+    while rows := tx.execute(_RESOLVED, {"after": after}).all():
+        yield from map(_resolved, rows)
+        after = rows[-1].request_id
+
+
+def _resolved(row: Any) -> ResolvedCall:
+    return ResolvedCall(
+        request_id=row.request_id,
+        model=row.model,
+        price_version=row.price_version,
+        held_nano=row.held_nano,
+        posted=row.state == CallState.POSTED.value,
+        cost_nano=row.cost_nano,
+        usage=Usage(row.input_tokens, row.output_tokens, row.cached_input_tokens),
+    )
+
+
+def accounts(tx: Tx) -> int:
+    return int(tx.execute(_ACCOUNTS).scalar_one())

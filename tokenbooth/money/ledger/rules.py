@@ -1,0 +1,147 @@
+"""Decisions about money, on integers alone."""
+
+from tokenbooth.core.caller import Caller
+from tokenbooth.core.codes import Code
+from tokenbooth.core.money import NANO_MAX, format_nano
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitScope, LimitState
+from tokenbooth.money.ledger.values import Chain, Charge, Ending, HoldAsk, Sized
+from tokenbooth.money.prices.service import (
+    Price,
+    affordable_output_tokens,
+    cost_nano,
+    worst_case_nano,
+)
+
+REF_CHARS_MAX = 200
+_NAMES = {
+    LimitScope.BALANCE: "The prepaid balance",
+    LimitScope.ORGANIZATION: "The organization's hard cap",
+    LimitScope.PROJECT: "The project's hard cap",
+    LimitScope.KEY: "The key's hard cap",
+}
+
+
+def chain_of(caller: Caller) -> Chain:
+    """Balance and organization share the organization's id."""
+    return (
+        (LimitScope.BALANCE, caller.org_id),
+        (LimitScope.ORGANIZATION, caller.org_id),
+        (LimitScope.PROJECT, caller.project_id),
+        (LimitScope.KEY, caller.key_id),
+    )
+
+
+def empty_limit(scope: LimitScope, owner_id: str) -> LimitState:
+    """A level nobody opened: no money on a balance, no cap elsewhere."""
+    return LimitState(scope, owner_id, 0 if scope is LimitScope.BALANCE else None, 0, 0)
+
+
+def room_nano(state: LimitState) -> int:
+    """What may still be held; without a cap, what 64 bits can still count."""
+    limit_nano = NANO_MAX if state.limit_nano is None else state.limit_nano
+    return limit_nano - state.spent_nano - state.held_nano
+
+
+def check_start(
+    limits: tuple[LimitState, ...], price: Price, input_tokens: int, output_tokens: int
+) -> None:
+    """Raise BALANCE_EXHAUSTED or CAP_REACHED when the money cannot start a call.
+
+    ``output_tokens`` is the least that makes sense: one for each choice. The level with the least
+    room is named, the outermost of equals.
+    """
+    needed_nano = worst_case_nano(price, input_tokens, output_tokens)
+    tightest = min(limits, key=room_nano)
+    if needed_nano <= room_nano(tightest):
+        return
+    is_balance = tightest.scope is LimitScope.BALANCE
+    limit_nano = NANO_MAX if tightest.limit_nano is None else tightest.limit_nano
+    only_held = needed_nano <= limit_nano - tightest.spent_nano
+    raise Problem(
+        Code.BALANCE_EXHAUSTED if is_balance else Code.CAP_REACHED,
+        f"{_NAMES[tightest.scope]} has {format_nano(room_nano(tightest))} left"
+        f" ({format_nano(tightest.held_nano)} held by running calls);"
+        f" this call needs at least {format_nano(needed_nano)}.",
+        retry_after_s=1 if only_held else None,
+        facts={
+            "scope": tightest.scope.value,
+            "limit_nano": limit_nano,
+            "spent_nano": tightest.spent_nano,
+            "held_nano": tightest.held_nano,
+            "needed_nano": needed_nano,
+        },
+    )
+
+
+def size_hold(ask: HoldAsk, limits: tuple[LimitState, ...]) -> Sized:
+    """The worst case over all choices, the output lowered to what every level can bear.
+
+    Raises what ``check_start`` raises when not even one output token for each choice fits.
+    """
+    check_start(limits, ask.price, ask.input_tokens, ask.choices * min(1, ask.output_tokens_max))
+    output_tokens_max, clamped_by = ask.output_tokens_max, None
+    for state in limits:
+        bought = affordable_output_tokens(ask.price, ask.input_tokens, room_nano(state))
+        if bought // ask.choices < output_tokens_max:
+            output_tokens_max, clamped_by = bought // ask.choices, state.scope
+    amount_nano = worst_case_nano(ask.price, ask.input_tokens, ask.choices * output_tokens_max)
+    return Sized(amount_nano, output_tokens_max, clamped_by)
+
+
+def charge_of(price: Price, ending: Ending, held_nano: int) -> Charge:
+    """The exact cost, never above the hold."""
+    if not ending.charge:
+        return Charge(0, 0)
+    full_nano = cost_nano(price, ending.usage)
+    kept_nano = min(full_nano, held_nano)
+    return Charge(kept_nano, min(full_nano - kept_nano, NANO_MAX))
+
+
+def check_usage(ending: Ending) -> None:
+    """Raise Problem INTERNAL for counts that no engine adapter may hand on."""
+    usage = ending.usage
+    counts = (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)
+    if any(not 0 <= n <= NANO_MAX for n in (*counts, usage.cached_input_tokens or 0)):
+        raise Problem(Code.INTERNAL, "The engine reported an impossible usage.", detail=repr(usage))
+
+
+def check_credit(amount_nano: int, ref: str, balance: LimitState) -> None:
+    """Raise INVALID_VALUE for what cannot be booked: nothing, debts, fractions, overflow."""
+    if type(amount_nano) is not int or amount_nano <= 0:
+        raise Problem(Code.INVALID_VALUE, "A credit must be more than zero.", param="amount")
+    if (balance.limit_nano or 0) + amount_nano > NANO_MAX:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"The balance would pass {format_nano(NANO_MAX)}, the most that can be booked.",
+            param="amount",
+        )
+    if not ref or len(ref) > REF_CHARS_MAX or "\0" in ref:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"A credit needs a reference of 1 to {REF_CHARS_MAX} characters.",
+            param="ref",
+        )
+
+
+def check_limit(state: LimitState, limit_nano: int | None) -> None:
+    """Whether a level may get this cap. Raises INVALID_VALUE, or STATE_CONFLICT when it is
+    below what was spent and held, or when the level is a balance: only credit changes that."""
+    if state.scope is LimitScope.BALANCE and limit_nano:
+        raise Problem(Code.STATE_CONFLICT, "A balance changes only by credit.", param="limit")
+    if limit_nano is None:
+        return
+    if type(limit_nano) is not int or not 0 <= limit_nano <= NANO_MAX:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"A cap must be between 0 and {format_nano(NANO_MAX)}.",
+            param="limit",
+        )
+    used_nano = state.spent_nano + state.held_nano
+    if limit_nano < used_nano:
+        raise Problem(
+            Code.STATE_CONFLICT,
+            f"{format_nano(used_nano)} is spent or held already; the cap cannot be lower.",
+            param="limit",
+            facts={"spent_nano": state.spent_nano, "held_nano": state.held_nano},
+        )

@@ -1,0 +1,1 @@
+"""What was used: one record per call, and totals over them."""

@@ -1,0 +1,147 @@
+"""Statements over call records; the tenant stands in every WHERE but the operator's."""
+
+from operator import eq, lt
+from typing import Any
+
+from sqlalchemy import bindparam, func, select
+
+from tokenbooth.core.delta import Usage, UsageSource
+from tokenbooth.core.ports import Tx
+from tokenbooth.core.receipt import Outcome
+from tokenbooth.money.meter.rules import DAY_US
+from tokenbooth.money.meter.values import CallRecord, OrgTotal, PageAsk, UsageLine
+from tokenbooth.store.tables.money import CALL_RECORD
+
+_C = CALL_RECORD.c
+_IS_OPEN = _C.state == "open"
+_OF_ORG = select(CALL_RECORD).where(_C.org_id == bindparam("org"))
+_CALL = _OF_ORG.where(_C.request_id == bindparam("request"))
+_CALLS = _OF_ORG.order_by(_C.request_id.desc()).limit(bindparam("count"))
+
+
+def _sum(column: Any) -> Any:
+    return func.coalesce(func.sum(column), 0)
+
+
+_DAY = (_C.created_us - _C.created_us % DAY_US).label("day_us")
+_USAGE = (
+    select(
+        _DAY,
+        _C.model,
+        func.count().label("calls"),
+        _sum(_C.input_tokens).label("input_tokens"),
+        _sum(_C.cached_input_tokens).label("cached_input_tokens"),
+        _sum(_C.output_tokens).label("output_tokens"),
+        _sum(_C.reasoning_tokens).label("reasoning_tokens"),
+        _sum(_C.cost_nano).label("cost_nano"),
+    )
+    .where(
+        _C.org_id == bindparam("org"),
+        _C.created_us >= bindparam("since_us"),
+        _C.created_us < bindparam("until_us"),
+        ~_IS_OPEN,
+    )
+    .group_by(_DAY, _C.model)
+    .order_by(_DAY, _C.model)
+)
+_TOTALS = (
+    select(
+        _C.org_id,
+        func.count().label("calls"),
+        func.count().filter(_IS_OPEN).label("running"),
+        _sum(_C.input_tokens).label("input_tokens"),
+        _sum(_C.output_tokens).label("output_tokens"),
+        _sum(_C.cost_nano).label("cost_nano"),
+        func.coalesce(func.sum(_C.held_nano).filter(_IS_OPEN), 0).label("held_nano"),
+        _sum(_C.operator_loss_nano).label("operator_loss_nano"),
+    )
+    .group_by(_C.org_id)
+    .order_by(_C.org_id)
+)
+
+
+def call(tx: Tx, org_id: str, request_id: str) -> CallRecord | None:
+    row = tx.execute(_CALL, {"org": org_id, "request": request_id}).one_or_none()
+    return None if row is None else _record(row)
+
+
+def calls(tx: Tx, org_id: str, ask: PageAsk) -> tuple[CallRecord, ...]:
+    """Newest first, as ids rise with time; one more than asked for, when there is one."""
+    statement = _CALLS
+    values: dict[str, str | int] = {"org": org_id, "count": ask.limit + 1}
+    for column, operator, value in (
+        (_C.project_id, eq, ask.project_id),
+        (_C.key_id, eq, ask.key_id),
+        (_C.request_id, lt, ask.after),
+    ):
+        if value is not None:
+            statement = statement.where(operator(column, bindparam(f"only_{column.name}")))
+            values[f"only_{column.name}"] = value
+    return tuple(_record(row) for row in tx.execute(statement, values))
+
+
+def usage(tx: Tx, org_id: str, since_us: int, until_us: int) -> tuple[UsageLine, ...]:
+    values = {"org": org_id, "since_us": since_us, "until_us": until_us}
+    return tuple(
+        UsageLine(
+            day_us=row.day_us,
+            model=row.model,
+            calls=row.calls,
+            input_tokens=int(row.input_tokens),
+            cached_input_tokens=int(row.cached_input_tokens),
+            output_tokens=int(row.output_tokens),
+            reasoning_tokens=int(row.reasoning_tokens),
+            cost_nano=int(row.cost_nano),
+        )
+        for row in tx.execute(_USAGE, values)
+    )
+
+
+def totals(tx: Tx) -> tuple[OrgTotal, ...]:
+    return tuple(
+        OrgTotal(
+            org_id=row.org_id,
+            calls=row.calls,
+            running=row.running,
+            input_tokens=int(row.input_tokens),
+            output_tokens=int(row.output_tokens),
+            cost_nano=int(row.cost_nano),
+            held_nano=int(row.held_nano),
+            operator_loss_nano=int(row.operator_loss_nano),
+        )
+        for row in tx.execute(_TOTALS)
+    )
+
+
+def _record(row: Any) -> CallRecord:
+    return CallRecord(
+        request_id=row.request_id,
+        org_id=row.org_id,
+        project_id=row.project_id,
+        key_id=row.key_id,
+        end_customer=row.end_customer,
+        model=row.model,
+        stream=row.stream,
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        reason=row.reason or "",
+        usage=None if row.outcome is None else _usage(row),
+        cost_nano=row.cost_nano,
+        held_nano=row.held_nano,
+        price_version=row.price_version,
+        operator_loss_nano=row.operator_loss_nano,
+        created_us=row.created_us,
+        started_us=row.started_us,
+        first_output_us=row.first_output_us,
+        ended_us=row.ended_us,
+        fingerprint=row.fingerprint,
+    )
+
+
+def _usage(row: Any) -> Usage:
+    return Usage(
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cached_input_tokens=row.cached_input_tokens,
+        reasoning_tokens=row.reasoning_tokens,
+        source=UsageSource(row.usage_source),
+    )

@@ -1,0 +1,1 @@
+"""What a metered unit costs: immutable versions, worst cases and exact costs."""

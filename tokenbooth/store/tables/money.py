@@ -1,0 +1,173 @@
+"""Prices, limits, the double-entry ledger, and one row for every call that held money.
+
+Rows of ``price_version``, ``price_line``, ``ledger_txn`` and ``ledger_posting`` are never changed
+or deleted, and a resolved ``call_record`` keeps its price: triggers of the migration refuse it.
+"""
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint
+
+from tokenbooth.store.tables.metadata import (
+    METADATA,
+    Flag,
+    MicroTime,
+    NanoAmount,
+    PicoPrice,
+    WholeNumber,
+)
+
+PRICE_VERSION = Table(
+    "price_version",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("sequence", WholeNumber, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("effective_us", MicroTime, nullable=False),
+    UniqueConstraint("model", "sequence"),
+    CheckConstraint("sequence > 0", name="sequence_positive"),
+    sqlite_strict=True,
+)
+
+PRICE_LINE = Table(
+    "price_line",
+    METADATA,
+    Column("version_id", Text, ForeignKey("price_version.id"), primary_key=True),
+    Column("meter", Text, primary_key=True),
+    Column("unit_pico", PicoPrice, nullable=False),
+    CheckConstraint("meter IN ('input', 'cached_input', 'output')", name="meter_known"),
+    CheckConstraint("unit_pico >= 0", name="unit_not_negative"),
+    sqlite_strict=True,
+)
+
+# id: scope and owner joined, so that a whole chain is one IN list · limit_nano: NULL is uncapped
+SPEND_LIMIT = Table(
+    "spend_limit",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("limit_nano", NanoAmount),
+    Column("spent_nano", NanoAmount, nullable=False),
+    Column("held_nano", NanoAmount, nullable=False),
+    CheckConstraint("id = scope || ':' || owner_id", name="id_of_owner"),
+    CheckConstraint("scope IN ('balance', 'organization', 'project', 'key')", name="scope_known"),
+    CheckConstraint("scope <> 'balance' OR limit_nano IS NOT NULL", name="balance_capped"),
+    CheckConstraint("spent_nano >= 0", name="spent_not_negative"),
+    CheckConstraint("held_nano >= 0", name="held_not_negative"),
+    CheckConstraint("spent_nano + held_nano <= limit_nano", name="never_over"),
+    sqlite_strict=True,
+)
+
+LEDGER_ACCOUNT = Table(
+    "ledger_account",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("org_id", Text, nullable=False),
+    CheckConstraint("id = kind || ':' || org_id", name="id_of_owner"),
+    CheckConstraint("kind IN ('prepaid', 'clearing', 'revenue')", name="kind_known"),
+    sqlite_strict=True,
+)
+
+# id: kind, organization and ref joined, so that the same ref cannot be booked twice
+LEDGER_TXN = Table(
+    "ledger_txn",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("org_id", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_us", MicroTime, nullable=False),
+    CheckConstraint("id = kind || ':' || org_id || ':' || ref", name="id_of_ref"),
+    CheckConstraint("kind IN ('credit', 'charge')", name="kind_known"),
+    sqlite_strict=True,
+)
+
+LEDGER_POSTING = Table(
+    "ledger_posting",
+    METADATA,
+    Column("txn_id", Text, ForeignKey("ledger_txn.id"), primary_key=True),
+    Column("line", WholeNumber, primary_key=True, autoincrement=False),
+    Column("account_id", Text, ForeignKey("ledger_account.id"), nullable=False),
+    Column("amount_nano", NanoAmount, nullable=False),
+    CheckConstraint("amount_nano <> 0", name="amount_not_zero"),
+    CheckConstraint("line >= 0", name="line_not_negative"),
+    sqlite_strict=True,
+)
+Index("ix_ledger_posting_account_id", LEDGER_POSTING.c.account_id)
+
+REPLICA = Table(
+    "replica",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("started_us", MicroTime, nullable=False),
+    Column("seen_us", MicroTime, nullable=False),
+    sqlite_strict=True,
+)
+
+# state: open (the hold), then exactly once posted (charged) or void (nothing charged).
+# swept: resolved by the sweeper, because the replica that ran the call was gone.
+# The columns from outcome to fingerprint make the meter event; they are final with the state.
+CALL_RECORD = Table(
+    "call_record",
+    METADATA,
+    Column("request_id", Text, primary_key=True),
+    Column("org_id", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("end_customer", Text),
+    Column("model", Text, nullable=False),
+    Column("stream", Flag, nullable=False),
+    Column("replica_id", Text, nullable=False),
+    Column("price_version", Text, ForeignKey("price_version.id"), nullable=False),
+    Column("held_nano", NanoAmount, nullable=False),
+    Column("held_input_tokens", WholeNumber, nullable=False),
+    Column("held_output_tokens", WholeNumber, nullable=False),
+    Column("created_us", MicroTime, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("swept", Flag, nullable=False),
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("input_tokens", WholeNumber),
+    Column("output_tokens", WholeNumber),
+    Column("cached_input_tokens", WholeNumber),
+    Column("reasoning_tokens", WholeNumber),
+    Column("usage_source", Text),
+    Column("cost_nano", NanoAmount, nullable=False),
+    Column("operator_loss_nano", NanoAmount, nullable=False),
+    Column("started_us", MicroTime),
+    Column("first_output_us", MicroTime),
+    Column("ended_us", MicroTime),
+    Column("fingerprint", Text),
+    CheckConstraint("state IN ('open', 'posted', 'void')", name="state_known"),
+    CheckConstraint("swept IN (0, 1)", name="swept_flag"),
+    CheckConstraint("stream IN (0, 1)", name="stream_flag"),
+    CheckConstraint("held_nano >= 0", name="held_not_negative"),
+    CheckConstraint("cost_nano >= 0 AND cost_nano <= held_nano", name="cost_within_hold"),
+    CheckConstraint("state = 'posted' OR cost_nano = 0", name="only_posted_cost"),
+    CheckConstraint("operator_loss_nano >= 0", name="loss_not_negative"),
+    CheckConstraint(
+        "(state = 'open') = (outcome IS NULL) AND (state = 'open') = (reason IS NULL)"
+        " AND (state = 'open') = (input_tokens IS NULL)"
+        " AND (state = 'open') = (output_tokens IS NULL)"
+        " AND (state = 'open') = (reasoning_tokens IS NULL)"
+        " AND (state = 'open') = (usage_source IS NULL)"
+        " AND (state = 'open') = (ended_us IS NULL)",
+        name="event_when_resolved",
+    ),
+    CheckConstraint(
+        "input_tokens >= 0 AND output_tokens >= 0 AND cached_input_tokens >= 0"
+        " AND reasoning_tokens >= 0",
+        name="usage_not_negative",
+    ),
+    sqlite_strict=True,
+)
+Index("ix_call_record_org_id", CALL_RECORD.c.org_id, CALL_RECORD.c.request_id)
+Index("ix_call_record_org_day", CALL_RECORD.c.org_id, CALL_RECORD.c.created_us)
+Index(
+    "ix_call_record_open",
+    CALL_RECORD.c.replica_id,
+    sqlite_where=CALL_RECORD.c.state == "open",
+    postgresql_where=CALL_RECORD.c.state == "open",
+)
