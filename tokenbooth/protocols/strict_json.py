@@ -8,6 +8,7 @@ body of a million brackets costs milliseconds and no recursion.
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -86,11 +87,8 @@ def _parsed(text: str) -> object:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                _refuse(f"The key {quoted(name)} appears twice in one object.", quoted(name)[1:-1])
-            seen.add(name)
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        _refuse(f"The key {quoted(name)} appears twice in one object.", quoted(name)[1:-1])
     return made
 
 

@@ -1,0 +1,86 @@
+"""Money and tokens in JSON: the decimal string is exact, the integer says the same."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenbooth.core.delta import Usage, UsageSource
+from tokenbooth.core.money import parse_decimal
+from tokenbooth.core.receipt import LimitScope, LimitState, Outcome, Receipt
+from tokenbooth.protocols.receipts import (
+    amount_json,
+    cost_json,
+    limit_json,
+    limits_json,
+    receipt_json,
+    tokens_json,
+)
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_both_forms_of_an_amount_agree(nano: int) -> None:
+    made = amount_json(nano)
+    assert made["amount_nano"] == nano
+    assert parse_decimal(str(made["amount_usd"]), decimals=9, param="amount") == nano
+
+
+def test_negative_amounts_keep_their_sign() -> None:
+    assert amount_json(-1) == {"amount_usd": "-0.000000001", "amount_nano": -1}
+
+
+def test_cost_names_currency_and_price() -> None:
+    assert cost_json(1_500_000_000, "price_1") == {
+        "amount_usd": "1.500000000",
+        "amount_nano": 1_500_000_000,
+        "currency": "USD",
+        "price_version": "price_1",
+    }
+    assert cost_json(0, None)["price_version"] is None
+
+
+def test_unknown_cached_count_is_left_out() -> None:
+    assert tokens_json(Usage(10, 5, None, 2)) == {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "total_tokens": 15,
+        "completion_tokens_details": {"reasoning_tokens": 2},
+        "source": "engine",
+    }
+
+
+def test_known_cached_count_stands_even_when_zero() -> None:
+    made = tokens_json(Usage(10, 5, 0, source=UsageSource.BOUND))
+    assert made["prompt_tokens_details"] == {"cached_tokens": 0}
+    assert made["source"] == "bound"
+
+
+def test_limit_of_a_capped_level() -> None:
+    made = limit_json(LimitState(LimitScope.KEY, "key_1", 10, 3, 2))
+    assert made == {
+        "scope": "key",
+        "owner_id": "key_1",
+        "currency": "USD",
+        "limit": amount_json(10),
+        "spent": amount_json(3),
+        "held": amount_json(2),
+        "remaining": amount_json(5),
+    }
+
+
+def test_limit_of_an_uncapped_level() -> None:
+    made = limit_json(LimitState(LimitScope.PROJECT, "proj_1", None, 3, 0))
+    assert made["limit"] is None
+    assert made["remaining"] is None
+
+
+def test_receipt_is_tokens_cost_and_limits() -> None:
+    states = (
+        LimitState(LimitScope.BALANCE, "org_1", 100, 10, 0),
+        LimitState(LimitScope.KEY, "key_1", None, 10, 0),
+    )
+    usage = Usage(4, 6)
+    made = receipt_json(Receipt("req_1", Outcome.COMPLETED, "stop", usage, 10, "p1", states))
+    assert made == {
+        **tokens_json(usage),
+        "cost": cost_json(10, "p1"),
+        "limits": limits_json(states),
+    }
