@@ -250,13 +250,22 @@ async def serve_mock(
     config = uvicorn.Config(
         mock, lifespan="off", access_log=False, log_level="critical", timeout_graceful_shutdown=1
     )
-    with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
+    with _listener(port) as listener:
         await mock.open()
         on_port(listener.getsockname()[1])
         try:
             await uvicorn.Server(config).serve(sockets=[listener])
         finally:
             await mock.close()
+
+
+def _listener(port: int) -> socket.socket:
+    """asyncio turns Nagle's wait off only where the socket names its protocol."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(1024)
+    return listener
 
 
 def run_mock_upstream(port: int, options: MockOptions) -> None:
