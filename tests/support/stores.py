@@ -1,27 +1,35 @@
-"""Quick databases for unit tests: a SQLite file with every table, as a store or as one open Tx."""
+"""Quick databases for tests: a migrated SQLite file, as a store or as one open transaction.
+
+The schema is made once by the real migrations and copied for each test.
+"""
 
 import contextlib
+import functools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from tokenbooth.store.migrate import migrate
 from tokenbooth.store.open import AsyncStore, open_store
 from tokenbooth.store.options import StoreBounds, StoreOptions
-from tokenbooth.store.sqlite import connect_file, sqlite_engine
-from tokenbooth.store.tables import access, catalog, money
-from tokenbooth.store.tables.metadata import METADATA
+from tokenbooth.store.sqlite import sqlite_engine
 
-__all__ = ["access", "catalog", "fresh_options", "fresh_store", "fresh_tx", "money"]
+
+@functools.cache
+def _template() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "template.db"
+        migrate(StoreOptions(f"sqlite:///{path}"))
+        return path.read_bytes()
 
 
 def fresh_options(directory: Path) -> StoreOptions:
-    """Options of a new SQLite database under ``directory`` that has every table."""
-    options = StoreOptions(f"sqlite:///{directory / 'tokenbooth.db'}")
-    connect_file(options.sqlite_path, wait_ms=1000, create=True).close()
-    with sqlite_engine(options, StoreBounds()).begin() as connection:
-        METADATA.create_all(connection)
-    return options
+    """Options of a new, migrated SQLite database under ``directory``."""
+    path = directory / "tokenbooth.db"
+    path.write_bytes(_template())
+    return StoreOptions(f"sqlite:///{path}")
 
 
 def fresh_store(directory: Path) -> AsyncStore:

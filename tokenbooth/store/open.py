@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.store.options import StoreBounds, StoreOptions
+from tokenbooth.store.postgres import PostgresStore
 from tokenbooth.store.sqlite import SqliteStore
 
 T = TypeVar("T")
@@ -24,7 +25,10 @@ class AsyncStore(Protocol):
 def open_store(options: StoreOptions, bounds: StoreBounds = BOUNDS) -> AsyncStore:
     """Open the store that the URL names; the first verb, not this call, reaches the database.
 
-    Raises Problem INVALID_VALUE for a URL that no store can open.
+    Raises INVALID_VALUE for a URL that no store can open, and LEDGER_UNAVAILABLE when the drivers
+    of PostgreSQL are not installed.
     """
     options.check()
-    return SqliteStore(options, bounds)
+    if options.is_sqlite:
+        return SqliteStore(options, bounds)
+    return PostgresStore(options, bounds)
