@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from checks.source import TEXT_ROOTS, Finding, Source, python_sources, text_paths, under
-from checks.tidy import hazards, imports, money, names, rooms, sizes, tests, words
+from checks.tidy import hazards, imports, money, names, rooms, sizes, testing, words
 from tokenbooth.core.codes import Code
 
 FileRule = Callable[[Source], Iterator[Finding]]
@@ -21,6 +21,7 @@ FILE_RULES: tuple[FileRule, ...] = (
     names.unit_last,
     money.no_float_in_money,
     money.no_division_of_amounts,
+    imports.impure_part,
     imports.import_in_function,
     imports.private_noun_file,
     imports.service_names_its_surface,
@@ -32,8 +33,8 @@ FILE_RULES: tuple[FileRule, ...] = (
     hazards.built_sql,
     hazards.printed,
     words.unfinished_code,
-    tests.constant_assertion,
-    tests.sleep_in_unit_test,
+    testing.constant_assertion,
+    testing.sleep_in_unit_test,
 )
 TOP_TEXTS = ("*.md", "pyproject.toml", ".gitignore")
 
@@ -70,7 +71,7 @@ def texts(checkout: Checkout) -> Iterator[Finding]:
 
 def assertions(checkout: Checkout) -> Iterator[Finding]:
     inside = [source for source in checkout.sources if under(source.path, "tests")]
-    rule = partial(tests.test_without_assertion, asserting=tests.asserting_functions(inside))
+    rule = partial(testing.missing_assertion, asserting=testing.asserting_functions(inside))
     for source in inside:
         yield from rule(source)
 

@@ -37,7 +37,7 @@ def asserting_functions(sources: Iterable[Source]) -> frozenset[str]:
     return frozenset(found)
 
 
-def test_without_assertion(source: Source, asserting: frozenset[str]) -> Iterator[Finding]:
+def missing_assertion(source: Source, asserting: frozenset[str]) -> Iterator[Finding]:
     for named in _tests(source):
         nodes = list(ast.walk(named.node))
         if not any(map(_asserts, nodes)) and not _called(named.node) & asserting:
