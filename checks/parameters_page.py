@@ -1,4 +1,4 @@
-"""Writes ``docs/parameters.md`` from the table of parameters: ``python -m checks.parameters_page``."""
+"""Writes ``docs/parameters.md`` from the parameters: ``python -m checks.parameters_page``."""
 
 import sys
 from pathlib import Path

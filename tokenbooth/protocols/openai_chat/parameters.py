@@ -112,7 +112,8 @@ _OUTPUT_LIMIT = Whole(1, OUTPUT_TOKENS_MAX)
 _PENALTY = Real(-2, 2)
 
 _H, _T, _I, _R = Treatment
-_HINT = "passed on as a hint"
+_HINTED = "A hint; an upstream gets it where the operator lets it through."
+_HINT = "a hint; the engine may ignore it"
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
@@ -212,8 +213,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         Text(choices=("none", "minimal", "low", "medium", "high", "xhigh", "max")),
         "Passed to engines that reason; others refuse it.",
     ),
-    Parameter("verbosity", _I, Text(choices=("low", "medium", "high")), "A hint.", _HINT),
-    Parameter("prompt_cache_key", _I, Text(high=1024), "A hint.", _HINT),
+    Parameter("verbosity", _I, Text(choices=("low", "medium", "high")), _HINTED, _HINT),
+    Parameter("prompt_cache_key", _I, Text(high=1024), _HINTED, _HINT),
     Parameter(
         "prompt_cache_retention",
         _I,

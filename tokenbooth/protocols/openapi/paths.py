@@ -20,8 +20,8 @@ _RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 0},
     }
 }
-_COMMON = (Kind.TOO_LARGE, Kind.OVERLOADED, Kind.INTERNAL)
-_ACCOUNT = (Kind.INVALID_REQUEST, Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.RATE_LIMITED, *_COMMON)
+_COMMON = (Kind.INVALID_REQUEST, Kind.OVERLOADED, Kind.INTERNAL)
+_ACCOUNT = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, *_COMMON)
 _KEYED: list[Json] = [{"bearer": []}, {"x_api_key": []}]
 
 
@@ -119,8 +119,14 @@ def _chat() -> Json:
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,200}$"}
 _DAY = {"type": "string", "format": "date"}
 _FOUND = (*_ACCOUNT, Kind.NOT_FOUND)
-_UP = _answer("In order.", {"application/json": ref("Health")})
-_DOWN = _answer("Not ready; the body says why.", {"application/json": {"type": "object"}})
+_PRICED = (*_FOUND, Kind.UNSUPPORTED)
+_MODEL = _answer("The model.", {"application/json": ref("Model")})
+_ALIVE = _answer("It lives.", {"application/json": ref("Health")})
+_READY = _answer("At least one model is ready.", {"application/json": ref("Readiness")})
+_AWAY = _answer(
+    "No model is ready, the store is away, or the server is stopping or full.",
+    {"application/json": {"anyOf": [ref("Readiness"), ref("Error")]}},
+)
 
 
 def paths() -> dict[str, Any]:
@@ -135,9 +141,16 @@ def paths() -> dict[str, Any]:
         "/v1/models/{model}": _get(
             "getModel",
             "One model.",
-            _answer("The model.", {"application/json": ref("Model")}),
-            _FOUND,
+            _MODEL,
+            _PRICED,
             [_in_path("model")],
+        ),
+        "/v1/models/{owner}/{model}": _get(
+            "getOwnedModel",
+            "One model whose name holds a slash.",
+            _MODEL,
+            _PRICED,
+            [_in_path("owner"), _in_path("model")],
         ),
         "/v1/balance": _get(
             "getBalance",
@@ -173,8 +186,8 @@ def paths() -> dict[str, Any]:
             _FOUND,
             [_in_path("request_id")],
         ),
-        "/healthz": _open_get("healthz", "Whether the process lives.", {"200": _UP}),
-        "/readyz": _open_get("readyz", "Whether calls are served.", {"200": _UP, "503": _DOWN}),
+        "/healthz": _open_get("healthz", "Whether the process lives.", {"200": _ALIVE}),
+        "/readyz": _open_get("readyz", "Whether calls are served.", {"200": _READY, "503": _AWAY}),
         "/openapi.json": _open_get(
             "openapi",
             "This document.",
@@ -185,7 +198,7 @@ def paths() -> dict[str, Any]:
             "Prometheus metrics; from this machine only, unless the operator opened them.",
             {
                 "200": _answer("The metrics.", {"text/plain": {"type": "string"}}),
-                **_errors((Kind.FORBIDDEN, Kind.NOT_FOUND), OWN),
+                **_errors((Kind.NOT_FOUND,), OWN),
             },
         ),
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import FinishReason, UsageSource
+from tokenbooth.core.features import Feature
 from tokenbooth.core.receipt import LimitScope, Outcome
 from tokenbooth.protocols.openai_chat.parameters import BODY
 from tokenbooth.protocols.problems import OPENAI, OWN
@@ -127,11 +128,12 @@ def _call() -> Json:
             "key_id": TEXT,
             "end_customer": TEXT_OR_NULL,
             "created_at": MOMENT,
+            "started_at": MOMENT_OR_NULL,
             "first_output_at": MOMENT_OR_NULL,
             "ended_at": MOMENT_OR_NULL,
             "usage": maybe(ref("Usage")),
             "cost": ref("Cost"),
-            "held": maybe(ref("Amount")),
+            "held": ref("Amount"),
             "system_fingerprint": TEXT_OR_NULL,
         }
     )
@@ -144,6 +146,49 @@ def _model() -> Json:
             "object": {"const": "model"},
             "created": COUNT,
             "owned_by": TEXT,
+            "context_length": COUNT_OR_NULL,
+            "max_output_tokens": COUNT_OR_NULL,
+            "pricing": record(
+                {
+                    "currency": {"const": CURRENCY},
+                    "per": COUNT,
+                    "input": DECIMAL,
+                    "cached_input": DECIMAL,
+                    "output": DECIMAL,
+                    "version": TEXT,
+                }
+            ),
+            "capabilities": maybe(array({"enum": sorted(feature.value for feature in Feature)})),
+        }
+    )
+
+
+def _sum() -> Json:
+    return record(
+        {"amount_usd": DECIMAL, "amount_nano": {"type": "integer"}, "currency": {"const": CURRENCY}}
+    )
+
+
+def _usage_report() -> Json:
+    line = record(
+        {
+            "day": {"type": "string", "format": "date"},
+            "model": TEXT,
+            "calls": COUNT,
+            "prompt_tokens": COUNT,
+            "cached_tokens": COUNT,
+            "completion_tokens": COUNT,
+            "reasoning_tokens": COUNT,
+            "cost": _sum(),
+        }
+    )
+    return record(
+        {
+            "object": {"const": "usage"},
+            "since": MOMENT,
+            "until": MOMENT,
+            "data": array(line),
+            "total_cost": _sum(),
         }
     )
 
@@ -175,8 +220,15 @@ SCHEMAS: Mapping[str, Json] = {
     "Usage": _usage(),
     "Model": _model(),
     "ModelList": record({"object": {"const": "list"}, "data": array(ref("Model"))}),
-    "Balance": record({"object": {"const": "balance"}, "limits": array(ref("Limit"))}),
-    "UsageReport": record({"object": {"const": "usage"}, "data": array({"type": "object"})}),
+    "Balance": record(
+        {
+            "object": {"const": "balance"},
+            "currency": {"const": CURRENCY},
+            "spendable": ref("Amount"),
+            "limits": array(ref("Limit")),
+        }
+    ),
+    "UsageReport": _usage_report(),
     "Call": _call(),
     "CallPage": record(
         {
@@ -186,5 +238,12 @@ SCHEMAS: Mapping[str, Json] = {
             "next_after": TEXT_OR_NULL,
         }
     ),
-    "Health": record({"status": TEXT}),
+    "Health": record({"status": {"const": "ok"}}),
+    "Readiness": record(
+        {
+            "status": {"enum": ["ready", "not_ready"]},
+            "store": {"type": "boolean"},
+            "models": record({"offered": COUNT, "ready": COUNT}),
+        }
+    ),
 }

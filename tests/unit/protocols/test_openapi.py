@@ -1,0 +1,145 @@
+"""The document says what the tables say, resolves in itself, and fits what is really sent."""
+
+import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from tokenbooth.core.codes import Code, Kind
+from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, ToolCallDelta, Usage
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitScope, LimitState, Outcome, Receipt
+from tokenbooth.core.turn import LogprobsAsk, Turn
+from tokenbooth.protocols.dialect import AnswerFrame, Parsed
+from tokenbooth.protocols.openai_chat import OPENAI_CHAT
+from tokenbooth.protocols.openai_chat.parameters import PARAMETERS
+from tokenbooth.protocols.openapi import openapi_bytes, openapi_document
+from tokenbooth.protocols.problems import OPENAI, openai_refusal, own_refusal, status_of
+
+DOCUMENT = openapi_document("1.2.3")
+CHAT = DOCUMENT["paths"]["/v1/chat/completions"]["post"]
+READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
+
+
+def fits(name: str, value: object) -> bool:
+    schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+    return jsonschema_rs.Draft202012Validator(schema).is_valid(value)
+
+
+def test_bytes_are_the_document() -> None:
+    assert json.loads(openapi_bytes("1.2.3")) == DOCUMENT
+    assert DOCUMENT["openapi"] == "3.1.0"
+    assert DOCUMENT["info"]["version"] == "1.2.3"
+
+
+def test_every_path_of_the_api_is_there() -> None:
+    assert set(DOCUMENT["paths"]) == {
+        "/v1/chat/completions",
+        "/v1/models",
+        "/v1/models/{model}",
+        "/v1/models/{owner}/{model}",
+        "/v1/balance",
+        "/v1/usage",
+        "/v1/requests",
+        "/v1/requests/{request_id}",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/metrics",
+    }
+
+
+def references(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        own = {value["$ref"]} if "$ref" in value else set()
+        return own.union(*map(references, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(references, value))
+    return set()
+
+
+def test_every_reference_resolves_and_every_schema_is_used() -> None:
+    prefix = "#/components/schemas/"
+    named = {ref.removeprefix(prefix) for ref in references(DOCUMENT)}
+    assert named == set(DOCUMENT["components"]["schemas"])
+
+
+def test_every_schema_is_a_schema() -> None:
+    for schema in DOCUMENT["components"]["schemas"].values():
+        assert jsonschema_rs.meta.is_valid(schema)
+
+
+def test_operations_are_named_apart() -> None:
+    names = [CHAT["operationId"], *(read["operationId"] for read in READS.values())]
+    assert len(set(names)) == len(names)
+
+
+def test_path_parameters_are_declared() -> None:
+    for path, read in READS.items():
+        declared = {p["name"] for p in read.get("parameters", []) if p["in"] == "path"}
+        assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
+def test_every_code_stands_at_its_status_of_the_chat(code: Code) -> None:
+    response = CHAT["responses"][str(status_of(code, OPENAI))]
+    assert code.text in response["description"]
+
+
+def test_errors_say_when_to_retry_and_carry_an_id() -> None:
+    assert "retry-after" in CHAT["responses"]["429"]["headers"]
+    assert "retry-after" not in CHAT["responses"]["400"]["headers"]
+    for operation in (CHAT, *READS.values()):
+        for response in operation["responses"].values():
+            assert response["headers"]["x-request-id"]["required"] is True
+
+
+def test_account_reads_need_a_key_and_the_others_none() -> None:
+    for path, read in READS.items():
+        assert bool(read["security"]) == path.startswith("/v1/")
+        assert ("401" in read["responses"]) == path.startswith("/v1/")
+        assert {"200", "400", "500", "503"} <= set(read["responses"])
+    assert "404" in READS["/v1/requests/{request_id}"]["responses"]
+    assert "404" in READS["/metrics"]["responses"]
+
+
+def test_request_schema_has_every_parameter_with_its_text() -> None:
+    properties = DOCUMENT["components"]["schemas"]["ChatRequest"]["properties"]
+    assert list(properties) == [row.name for row in PARAMETERS]
+    assert all(properties[row.name]["description"] == row.text for row in PARAMETERS)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_refusals_fit_the_error_schema(kind: Kind) -> None:
+    code = next((code for code in Code if code.kind is kind), None)
+    assert code is not None
+    problem = Problem(code, "Why.", param="x", facts={"limit_nano": 1})
+    for answer in (openai_refusal(problem, "req_1"), own_refusal(problem, "req_1")):
+        assert fits("Error", json.loads(answer.body))
+    assert not fits("Error", {"error": {"message": "x"}})
+
+
+def test_whole_bodies_fit_the_completion_schema() -> None:
+    turn = Turn(model="m", messages=(), choices=2, logprobs=LogprobsAsk(1))
+    writer = OPENAI_CHAT.writer(Parsed(turn, False, False), AnswerFrame("req_1", 1, "m"))
+    writer.delta(Delta(text="a", reasoning="r", logprobs=(TokenLogprob("a", -1.0, (("a", -1),)),)))
+    writer.delta(Delta(choice=1, tool_call=ToolCallDelta(0, "{}", "c", "f")))
+    writer.delta(Delta(choice=1, refusal="no", finish=FinishReason.TOOL_CALLS))
+    limits = (
+        LimitState(LimitScope.BALANCE, "org_1", 10, 1, 0),
+        LimitState(LimitScope.KEY, "key_1", None, 1, 0),
+    )
+    receipt = Receipt("req_1", Outcome.COMPLETED, "", Usage(1, 2, 0, 1), 1, "p1", limits)
+    body = json.loads(writer.closing(RunEnd(None, fingerprint="fp"), receipt))
+    assert fits("ChatCompletion", body)
+    body["choices"][0]["finish_reason"] = None
+    assert not fits("ChatCompletion", body)
+
+
+def test_chat_requests_fit_their_schema() -> None:
+    hello = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    assert fits("ChatRequest", {**hello, "top_logprobs": 2, "logprobs": True, "unknown": 1})
+    assert not fits("ChatRequest", {**hello, "top_logprobs": 2})
+    assert not fits("ChatRequest", {**hello, "messages": [{"role": "assistant"}]})
+    assert fits("ChatRequest", {**hello, "messages": [{"role": "assistant", "refusal": "no"}]})
