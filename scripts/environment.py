@@ -104,6 +104,9 @@ def run_command(command: Sequence[str]) -> int:
 
 def prepare(place: Place, run: Runner = run_command) -> None:
     """Bring the environment to the lock file. Raises SetupFailed."""
+    for file in (place.lock, place.root / "pyproject.toml"):
+        if not file.is_file():
+            raise SetupFailed(f"{file} is missing; this is not a whole checkout.")
     if _is_current(place):
         return
     with _alone(place.directory):

@@ -10,6 +10,7 @@ DOMAINS = frozenset(
     | {"skills", "tuning", "verify"}
 )
 DOMAIN_FILES = frozenset({"rules", "values", "sql"})
+PURE_FILES = frozenset({"rules", "values"})
 PURE_ROOMS = ("tokenbooth/core", "tokenbooth/protocols")
 OPTIONAL_MODULES = frozenset(
     {"asyncpg", "greenlet", "openai", "openvino", "openvino_genai", "tokenizers", "xllamacpp"}
@@ -57,8 +58,11 @@ def import_in_function(source: Source) -> Iterator[Finding]:
 
 
 def private_noun_file(source: Source) -> Iterator[Finding]:
-    """From outside a noun (``money/ledger``) only its ``service`` may be imported; what the nouns
-    of one domain share (``access/rules.py``) stays in that domain."""
+    """From outside a noun (``money/ledger``) only its ``service`` may be imported.
+
+    What the nouns of one domain share (``access/rules.py``) stays in that domain. Pure files of one
+    domain may share pure words, because a service would draw its statements in with it.
+    """
     if not under(source.path, "tokenbooth"):
         return
     own = source.module.split(".")
@@ -77,7 +81,8 @@ def _private_part(parts: list[str], own: list[str]) -> str:
         return ""
     shared = parts[2] in DOMAIN_FILES
     inside = own[:2] == parts[:2] if shared else own[:3] == parts[:3]
-    if inside or (not shared and parts[3] == "service"):
+    pure = own[:2] == parts[:2] and own[-1] in PURE_FILES and parts[3] in PURE_FILES
+    if inside or pure or (not shared and parts[3] == "service"):
         return ""
     return ".".join(parts[: 3 if shared else 4])
 

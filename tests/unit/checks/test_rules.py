@@ -72,6 +72,8 @@ PLANTED: list[tuple[Rule, str, str, str]] = [
     (imports.private_noun_file, "private-noun", ROOM, f"from {LEDGER} import rules"),
     (imports.private_noun_file, "private-noun", ROOM, f"from {LEDGER}.values import Hold"),
     (imports.private_noun_file, "private-noun", ROOM, f"import {LEDGER}.sql"),
+    (imports.private_noun_file, "private-noun", MONEY, "from tokenbooth.money.prices.sql import a"),
+    (imports.private_noun_file, "private-noun", MONEY, "import tokenbooth.access.keys.values.Key"),
     (
         imports.private_noun_file,
         "private-noun",
@@ -182,6 +184,7 @@ ALLOWED: list[tuple[Rule, str, str]] = [
         "from tokenbooth.access.rules import a",
     ),
     (imports.private_noun_file, ROOM, "from tokenbooth.gateway.rules import charge_of"),
+    (imports.private_noun_file, MONEY, "from tokenbooth.money.prices.values import Price"),
     (
         imports.service_names_its_surface,
         "tokenbooth/money/ledger/service.py",
