@@ -179,10 +179,10 @@ class WholeWriter:
             message["reasoning_content"] = reasoning
         if state.has_calls:
             message["tool_calls"] = state.whole_calls()
-        tokens = [token for delta in deltas for token in delta.logprobs]
+        places = [place for delta in deltas for place in delta.logprobs]
         said = None
-        if self._with_logprobs and tokens:
-            said = {"content": logprobs_json(tokens), "refusal": None}
+        if self._with_logprobs and places:
+            said = {"content": logprobs_json(places), "refusal": None}
         finish = state.finish or state.end(cancelled=cancelled)
         return {
             "index": state.index,

@@ -20,8 +20,8 @@ _RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 0},
     }
 }
-_COMMON = (Kind.INVALID_REQUEST, Kind.OVERLOADED, Kind.INTERNAL)
-_ACCOUNT = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, *_COMMON)
+_ANYWHERE = (Kind.INVALID_REQUEST, Kind.OVERLOADED, Kind.INTERNAL)
+_ACCOUNT = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, *_ANYWHERE)
 _KEYED: list[Json] = [{"bearer": []}, {"x_api_key": []}]
 
 
@@ -70,7 +70,7 @@ def _get(
 
 def _open_get(name: str, summary: str, answers: Json) -> Json:
     """A read that needs no key."""
-    responses = {**_errors(_COMMON, OWN), **answers}
+    responses = {**_errors(_ANYWHERE, OWN), **answers}
     return {
         "get": {"operationId": name, "summary": summary, "security": [], "responses": responses}
     }
@@ -131,8 +131,11 @@ _AWAY = _answer(
 
 def paths() -> dict[str, Any]:
     """The ``paths`` object."""
+    return {"/v1/chat/completions": _chat(), **_models(), **_account(), **_open()}
+
+
+def _models() -> Json:
     return {
-        "/v1/chat/completions": _chat(),
         "/v1/models": _get(
             "listModels",
             "The models that this key may use.",
@@ -152,6 +155,11 @@ def paths() -> dict[str, Any]:
             _PRICED,
             [_in_path("owner"), _in_path("model")],
         ),
+    }
+
+
+def _account() -> Json:
+    return {
         "/v1/balance": _get(
             "getBalance",
             "What is left at each level of spending.",
@@ -186,6 +194,11 @@ def paths() -> dict[str, Any]:
             _FOUND,
             [_in_path("request_id")],
         ),
+    }
+
+
+def _open() -> Json:
+    return {
         "/healthz": _open_get("healthz", "Whether the process lives.", {"200": _ALIVE}),
         "/readyz": _open_get("readyz", "Whether calls are served.", {"200": _READY, "503": _AWAY}),
         "/openapi.json": _open_get(
