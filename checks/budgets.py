@@ -108,9 +108,9 @@ def site_rows(product: Iterable[Source]) -> Iterator[Row]:
         yield Row(budget, str(len(found)), "named", state, where)
 
 
-def import_cycles() -> dict[str, frozenset[str]]:
-    """Each module of the product that imports itself by way of others, with what it imports."""
-    graph = grimp.build_graph("tokenbooth", cache_dir=None)
+def import_cycles(package: str = "tokenbooth") -> dict[str, frozenset[str]]:
+    """Each module of the package that imports itself by way of others, with what it imports."""
+    graph = grimp.build_graph(package, cache_dir=None)
     direct = {
         module: frozenset(graph.find_modules_directly_imported_by(module))
         for module in graph.modules
