@@ -64,10 +64,15 @@ class DrainingServer(uvicorn.Server):
             await self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if not self._front.draining and self._loop is not None:
-            self._front.draining = True
+        """The signal ends here: uvicorn would raise it again after serving, and the rooms behind
+        the front still have to settle and close."""
+        if self.should_exit:
+            self.force_exit = True
+            return
+        self.should_exit = True
+        self._front.draining = True
+        if self._loop is not None:
             self._timer = self._loop.call_later(self._drain_max_s, self._cut_short)
-        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)

@@ -38,6 +38,7 @@ async def serve(
         op = replace(op, caller=caller)
         grant = await gate(rooms, op, dialect, caller, parsed)  # 4
         async with admitted(rooms, grant) as admission:  # 5 admit
+            reply.headers = rates.headers(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
             hold = await take_hold(rooms, op, grant)  # 7
             admission.counts()
