@@ -24,7 +24,9 @@ def options_from(kind: type[T], texts: Mapping[str, str], **given: object) -> T:
     for name, text in texts.items():
         if name not in types or name in given:
             raise Problem(Code.UNKNOWN_FIELD, f"The engine has no option {name!r}.", param=name)
-        values[name] = text.split(",") if text and "frozenset" in types[name] else text
+        values[name] = text
+        if "frozenset" in types[name]:
+            values[name] = text.split(",") if text else []
     try:
         return msgspec.convert(values, type=kind, strict=False)
     except msgspec.ValidationError as error:

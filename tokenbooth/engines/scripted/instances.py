@@ -1,137 +1,178 @@
 """A minimal valid instance of a simple JSON schema."""
 
-import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 
 DEPTH_MAX = 32
-ITEMS_MAX = 1000
-_UNKNOWN = ("pattern", "format", "not", "if", "patternProperties", "propertyNames", "contains")
+LENGTH_MAX = 1000
+STEPS_MAX = 10_000
+_BEYOND = ("pattern", "format", "not", "if", "patternProperties", "propertyNames", "contains")
+
+_Number = int | float
+_Length = Annotated[int, Meta(ge=0, le=LENGTH_MAX)]
+
+
+class _Schema(Struct, rename={"ref": "$ref"}):
+    """The words of JSON Schema that are understood."""
+
+    type: str | list[str] | None = None
+    ref: str | None = None
+    const: Any = UNSET
+    enum: list[Any] = []
+    anyOf: list[Any] = []  # noqa: N815 (the wire's own word)
+    oneOf: list[Any] = []  # noqa: N815
+    allOf: list[dict[str, Any]] = []  # noqa: N815
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    items: Any = True
+    minItems: _Length = 0  # noqa: N815
+    minLength: _Length = 0  # noqa: N815
+    minimum: _Number = -math.inf
+    maximum: _Number = math.inf
+    exclusiveMinimum: _Number = -math.inf  # noqa: N815
+    exclusiveMaximum: _Number = math.inf  # noqa: N815
+    multipleOf: Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0)] | None = None  # noqa: N815
 
 
 def minimal_instance(schema_json: str) -> object:
-    """The smallest value that ``schema_json`` allows.
+    """The smallest value that ``schema_json`` allows; an empty text allows anything.
 
     Raises Problem INVALID_VALUE when the text is no schema, and UNSUPPORTED_FEATURE when the schema
     uses words that this engine does not understand or asks for more than it builds.
     """
     try:
-        root = json.loads(schema_json or "{}")
-    except ValueError as error:
-        raise Problem(
-            Code.INVALID_VALUE, "The JSON schema is not valid JSON.", param="schema"
-        ) from error
-    return _instance(root, root, 0)
+        root = msgspec.json.decode(schema_json.encode("utf-8", "replace") or b"{}")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _wrong("not valid JSON") from error
+    return _Builder(root).build(root, 0)
 
 
-def _instance(schema: object, root: object, depth: int) -> object:
-    if schema is True:
-        return {}
-    if not isinstance(schema, dict):
-        raise Problem(Code.INVALID_VALUE, "A JSON schema must be an object.", param="schema")
-    if depth > DEPTH_MAX:
-        raise _beyond("recursion without an end")
-    if "$ref" in schema:
-        return _instance(_resolve(schema["$ref"], root), root, depth + 1)
-    for word in _UNKNOWN:
-        if word in schema:
+class _Builder:
+    """``steps_left`` bounds the work: schemas can ask for exponentially much."""
+
+    def __init__(self, root: object) -> None:
+        self._root = root
+        self._steps_left = STEPS_MAX
+
+    def build(self, words: object, depth: int) -> object:
+        self._steps_left -= 1
+        if depth > DEPTH_MAX or self._steps_left < 0:
+            raise _beyond("recursion without an end")
+        if words is True:
+            return {}
+        schema = _read(words)
+        if schema.ref is not None:
+            return self.build(_resolve(schema.ref, self._root), depth + 1)
+        if schema.const is not UNSET:
+            return schema.const
+        if schema.enum:
+            return schema.enum[0]
+        if options := schema.anyOf or schema.oneOf:
+            return self._first(options, depth)
+        if schema.allOf:
+            return self.build(_merged(words, schema.allOf), depth + 1)
+        return self._by_type(schema, depth)
+
+    def _first(self, options: list[Any], depth: int) -> object:
+        """The first alternative that can be built: recursive schemas end in a later one."""
+        problem = _beyond("an empty choice")
+        for option in options:
+            try:
+                return self.build(option, depth + 1)
+            except Problem as refused:
+                problem = refused
+        raise problem
+
+    def _by_type(self, schema: _Schema, depth: int) -> object:
+        match _type_of(schema):
+            case "object":
+                names = dict.fromkeys(schema.required)
+                return {n: self.build(schema.properties.get(n, True), depth + 1) for n in names}
+            case "array":
+                return [self.build(schema.items, depth + 1) for _ in range(schema.minItems)]
+            case "string":
+                return "x" * schema.minLength
+            case "integer":
+                return _number(schema, whole=True)
+            case "number":
+                return _number(schema, whole=False)
+            case "boolean":
+                return False
+            case "null":
+                return None
+        raise _wrong(f"without a known type: {schema.type!r}")
+
+
+def _read(words: object) -> _Schema:
+    if not isinstance(words, dict):
+        raise _wrong("not an object")
+    for word in _BEYOND:
+        if word in words:
             raise _beyond(word)
-    if "const" in schema:
-        return schema["const"]
-    if options := schema.get("enum"):
-        return options[0]
-    for word in ("anyOf", "oneOf"):
-        if options := schema.get(word):
-            return _first(options, root, depth)
-    if parts := schema.get("allOf"):
-        merged = {**schema, **{key: value for part in parts for key, value in part.items()}}
-        return _instance({k: v for k, v in merged.items() if k != "allOf"}, root, depth + 1)
-    return _by_type(schema, root, depth)
+    try:
+        return msgspec.convert(words, _Schema)
+    except msgspec.ValidationError as error:
+        raise _wrong(f"wrong: {error}") from error
 
 
-def _first(options: list[object], root: object, depth: int) -> object:
-    """The first alternative that can be built: recursive schemas end in a later one."""
-    problem = _beyond("an empty choice")
-    for option in options:
-        try:
-            return _instance(option, root, depth + 1)
-        except Problem as refused:
-            problem = refused
-    raise problem
+def _merged(words: Any, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    whole = {key: value for key, value in words.items() if key != "allOf"}
+    for part in parts:
+        whole |= part
+    return whole
 
 
-def _by_type(schema: Mapping[str, Any], root: object, depth: int) -> object:
-    kind = schema.get("type", "object" if "properties" in schema else "null")
-    if isinstance(kind, list):
-        kind = "null" if "null" in kind else kind[0]
-    match kind:
-        case "object":
-            properties = schema.get("properties", {})
-            names = schema.get("required", [])
-            return {n: _instance(properties.get(n, True), root, depth + 1) for n in names}
-        case "array":
-            count = _bounded(schema.get("minItems", 0))
-            return [_instance(schema.get("items", True), root, depth + 1) for _ in range(count)]
-        case "string":
-            return "x" * _bounded(schema.get("minLength", 0))
-        case "integer" | "number":
-            return _number(schema, whole=kind == "integer")
-        case "boolean":
-            return False
-        case "null":
-            return None
-    raise Problem(
-        Code.INVALID_VALUE, f"The JSON schema names no known type: {kind!r}.", param="schema"
-    )
+def _type_of(schema: _Schema) -> str:
+    kinds = [schema.type] if isinstance(schema.type, str) else schema.type or []
+    if not kinds and schema.type is None:
+        return "object" if schema.properties or schema.required else "null"
+    return "null" if "null" in kinds else next(iter(kinds), "")
 
 
-def _number(schema: Mapping[str, Any], *, whole: bool) -> int | float:
-    """Zero when it is allowed, else the value next to the nearer bound."""
-    step = schema.get("multipleOf", 1)
-    least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-    above, below = (
-        schema.get("exclusiveMinimum", -math.inf),
-        schema.get("exclusiveMaximum", math.inf),
-    )
-    start = max(least, above, 0) if max(least, above) > 0 else min(most, below, 0)
-    towards = 1 if start >= 0 else -1
-    nearest = (math.ceil(start / step) if towards > 0 else math.floor(start / step)) * step
-    for candidate in (
-        nearest,
-        nearest + towards * step,
-        start,
-        (max(least, above) + min(most, below)) / 2,
-    ):
-        fits = least <= candidate <= most and above < candidate < below
-        if fits and math.isfinite(candidate) and candidate % step in (0, 0.0):
-            return int(candidate) if whole or candidate == int(candidate) else candidate
-        if fits and not whole and "multipleOf" not in schema:
-            return float(candidate)
+def _number(schema: _Schema, *, whole: bool) -> _Number:
+    """Zero when it is allowed, else a value next to the nearer bound."""
+    least = max(schema.minimum, schema.exclusiveMinimum)
+    most = min(schema.maximum, schema.exclusiveMaximum)
+    step = schema.multipleOf or 1
+    start = least if least > 0 else min(most, 0)
+    up = math.ceil(start / step) * step
+    down = math.floor(start / step) * step
+    for candidate in (up, down, up + step, down - step):
+        if _fits(candidate, schema) and (not whole or candidate == int(candidate)):
+            return int(candidate) if candidate == int(candidate) else candidate
+    middle = (least + most) / 2
+    if not whole and schema.multipleOf is None and _fits(middle, schema):
+        return middle
     raise _beyond("a number range without a simple value")
 
 
-def _bounded(count: object) -> int:
-    if not isinstance(count, int) or not 0 <= count <= ITEMS_MAX:
-        raise _beyond(f"a length above {ITEMS_MAX}")
-    return count
+def _fits(candidate: _Number, schema: _Schema) -> bool:
+    inside = schema.minimum <= candidate <= schema.maximum
+    return inside and schema.exclusiveMinimum < candidate < schema.exclusiveMaximum
 
 
-def _resolve(ref: object, root: object) -> object:
+def _resolve(ref: str, root: object) -> object:
     """A local JSON pointer such as ``#/$defs/node``."""
     found = root
-    steps = ref.split("/") if isinstance(ref, str) else [""]
-    if steps[0] != "#":
+    start, *steps = ref.split("/")
+    if start != "#":
         raise _beyond("a reference to another document")
-    for step in steps[1:]:
+    for step in steps:
         name = step.replace("~1", "/").replace("~0", "~")
         if not isinstance(found, dict) or name not in found:
-            raise Problem(Code.INVALID_VALUE, f"The schema has no {ref}.", param="schema")
+            raise _wrong("without the part that its reference names")
         found = found[name]
     return found
+
+
+def _wrong(what: str) -> Problem:
+    return Problem(Code.INVALID_VALUE, f"The JSON schema is {what}.", param="schema")
 
 
 def _beyond(word: str) -> Problem:
