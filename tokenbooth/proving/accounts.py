@@ -1,0 +1,62 @@
+"""Reads an organization's account over the API, as its owner would."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokenbooth.proving.caller import level_of
+from tokenbooth.proving.client import Address, Ask, bearer, call
+from tokenbooth.proving.observations import LevelSeen, RecordSeen
+from tokenbooth.proving.wire import BrokenWire
+
+PAGE_ROWS = 100
+PAGES_MAX = 100_000
+
+
+async def levels(address: Address, secret: str) -> tuple[LevelSeen, ...]:
+    """``GET /v1/balance``: the limits that bind this key. Raises BrokenWire."""
+    document = await _get(address, "/v1/balance", secret)
+    return tuple(map(level_of, document["limits"]))
+
+
+async def balance_nano(address: Address, secret: str) -> int:
+    """What is left and not held."""
+    (balance,) = (level for level in await levels(address, secret) if level.scope == "balance")
+    return (balance.limit_nano or 0) - balance.spent_nano - balance.held_nano
+
+
+async def records(address: Address, secret: str) -> tuple[RecordSeen, ...]:
+    """Every page of ``GET /v1/requests``, newest first."""
+    found: list[RecordSeen] = []
+    after = ""
+    for _ in range(PAGES_MAX):
+        page = await _get(address, f"/v1/requests?limit={PAGE_ROWS}{after}", secret)
+        found += map(record_of, page["data"])
+        if page["next_after"] is None:
+            return tuple(found)
+        after = f"&after={page['next_after']}"
+    raise BrokenWire("the pages of /v1/requests have no end")
+
+
+def record_of(row: Mapping[str, Any]) -> RecordSeen:
+    """Read one call record."""
+    usage = row["usage"] or {}
+    cached = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
+    return RecordSeen(
+        id=row["id"],
+        status=row["status"],
+        model=row["model"],
+        end_customer=row["end_customer"],
+        key_id=row["key_id"],
+        cost_nano=row["cost"]["amount_nano"],
+        held_nano=row["held"]["amount_nano"],
+        input_tokens=usage.get("prompt_tokens"),
+        cached_tokens=cached,
+        output_tokens=usage.get("completion_tokens"),
+    )
+
+
+async def _get(address: Address, path: str, secret: str) -> Mapping[str, Any]:
+    answer = await call(address, Ask("GET", path, bearer(secret)))
+    if answer.status != 200:
+        raise BrokenWire(f"GET {path} answered {answer.status}: {answer.body[:200]!r}")
+    return answer.document()

@@ -1,0 +1,143 @@
+"""What was seen from outside: the answers, the account reports, the ledger. Nothing is judged."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tokenbooth.proving.schedule import CallPlan
+
+RUNNING = "running"
+
+
+class Closing(StrEnum):
+    """How an answer ended: the caller's cut, one whole body, ``[DONE]``, or an in-band error."""
+
+    CUT = "cut"
+    BODY = "body"
+    DONE = "done"
+    ERROR = "error"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class LevelSeen:
+    """One level of spending; ``limit_nano`` is ``None`` where it is not capped."""
+
+    scope: str
+    owner_id: str
+    limit_nano: int | None
+    spent_nano: int
+    held_nano: int
+
+    @property
+    def over_nano(self) -> int:
+        """By how much spent and held together pass the limit."""
+        if self.limit_nano is None:
+            return 0
+        return max(0, self.spent_nano + self.held_nano - self.limit_nano)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSeen:
+    """One call as its client saw it; what was never seen is ``None``.
+
+    ``texts`` counts the events with output. ``broken`` says what was wrong with the answer itself.
+    ``told_nano`` is the cost that the answer named, ``levels`` the limits that it named.
+    """
+
+    plan: CallPlan
+    closing: Closing
+    status: int | None = None
+    request_id: str | None = None
+    error_code: str | None = None
+    texts: int = 0
+    told_nano: int | None = None
+    levels: tuple[LevelSeen, ...] = ()
+    broken: str = ""
+    began_us: int = 0
+    ended_us: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """The caller has the whole answer."""
+        return self.status == 200 and self.closing in (Closing.BODY, Closing.DONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSeen:
+    """A row of ``GET /v1/requests``; tokens are ``None`` while it runs."""
+
+    id: str
+    status: str
+    model: str
+    end_customer: str | None
+    key_id: str
+    cost_nano: int
+    held_nano: int
+    input_tokens: int | None
+    cached_tokens: int
+    output_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSeen:
+    """An organization: its balance before and after, and all its call records."""
+
+    name: str
+    before_nano: int
+    after_nano: int
+    records: tuple[RecordSeen, ...]
+
+    @property
+    def spent_nano(self) -> int:
+        """What left the balance."""
+        return self.before_nano - self.after_nano
+
+    @property
+    def billed_nano(self) -> int:
+        """What its records add up to."""
+        return sum(record.cost_nano for record in self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class OutageSeen:
+    """A kill of the engine; ``up_us`` is when it answered again, ``None`` when it never did."""
+
+    killed_us: int
+    up_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSeen:
+    """What ``ledger verify`` said."""
+
+    difference_nano: int
+    open_holds: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSeen:
+    """Pico-USD for each token, as published."""
+
+    input_pico: int
+    cached_pico: int
+    output_pico: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything the checks may look at. ``levels`` is the final state of every key's chain."""
+
+    calls: tuple[CallSeen, ...]
+    accounts: tuple[AccountSeen, ...]
+    levels: tuple[LevelSeen, ...]
+    outages: tuple[OutageSeen, ...]
+    kills_planned: int
+    ledger: LedgerSeen
+    prices: dict[str, PriceSeen]
+    quiet: bool
+    exit_status: int | None
+
+    @property
+    def records(self) -> tuple[RecordSeen, ...]:
+        return tuple(record for account in self.accounts for record in account.records)
