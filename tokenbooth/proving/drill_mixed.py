@@ -31,7 +31,8 @@ from tokenbooth.proving.observations import (
 from tokenbooth.proving.outage import Outage, engine_up, free_port
 from tokenbooth.proving.report import DrillFrame, DrillReport, report_of
 from tokenbooth.proving.schedule import REVOKED, SCRIPT_CHUNKS, Schedule, schedule_of
-from tokenbooth.proving.stage import Stage, clear_stage, set_stage
+from tokenbooth.proving.stage import Stage
+from tokenbooth.proving.staging import clear_stage, set_stage
 
 PARALLEL_MAX = 256
 CHUNK_DELAY_MS = 10
@@ -87,9 +88,7 @@ def _play(options: DrillOptions, directory: Path, progress: Progress) -> Evidenc
     engine_at = Address("127.0.0.1", free_port())
     progress("set up", 0, 1)
     with (
-        Child(
-            _engine_command(engine_at), directory / "engine.log", clean_environment({})
-        ) as engine,
+        _engine(engine_at, directory / "engine.log") as engine,
         PrivateInstance(directory / "instance", store_url=options.store_url) as instance,
     ):
         settings = instance.settings()
