@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
@@ -67,6 +67,15 @@ class Settings:
     log: LogOptions = field(default_factory=LogOptions)
     safety: SafetyOptions = field(default_factory=SafetyOptions)
 
+    def listening(self, host: str | None, port: int | None) -> "Settings":
+        """The same settings with another address, where one is given."""
+        edge = replace(
+            self.edge,
+            host=self.edge.host if host is None else host,
+            port=self.edge.port if port is None else port,
+        )
+        return replace(self, edge=edge)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -98,11 +107,6 @@ RULES: Mapping[str, Rule] = {
     "workers.settle_every_ms": Rule("Period of the retry of unbooked endings.", 50, 60_000),
     "workers.replica_silent_max_s": Rule("Silence after which a process is dead.", 5, 86_400),
     "store.url": Rule("sqlite:///<absolute path>, or postgresql://<role>@<host>/<database>."),
-    "store.queue_max": Rule("Transactions that may wait.", 1, 1_000_000),
-    "store.group_max": Rule("Transactions of one SQLite commit.", 1, 10_000),
-    "store.readers": Rule("Reader threads of SQLite.", 1, 64),
-    "store.connections_max": Rule("Connections to PostgreSQL.", 1, 1000),
-    "store.wait_ms": Rule("Milliseconds that a transaction may wait for its turn.", 1, 600_000),
     "metrics.loopback_only": Rule("Serve /metrics to this machine only."),
     "log.format": Rule("json or text."),
     "log.level": Rule("debug, info, warning or error."),

@@ -80,15 +80,28 @@ def price_json(price: Price | None) -> Json | None:
     """USD per million, as decimal strings; a meter without its own line costs as input."""
     if price is None:
         return None
-    lines = price.lines
+    paid, cached, output = price_cells(price)
     return {
         "currency": CURRENCY,
         "per": 1_000_000,
-        "input": format_price(lines[Meter.INPUT]),
-        "cached_input": format_price(lines.get(Meter.CACHED_INPUT, lines[Meter.INPUT])),
-        "output": format_price(lines[Meter.OUTPUT]),
+        "input": paid,
+        "cached_input": cached,
+        "output": output,
         "version": price.version_id,
     }
+
+
+def price_cells(price: Price | None) -> tuple[str | None, str | None, str | None]:
+    """Input, cached input and output in USD per million; ``None`` without a price."""
+    if price is None:
+        return (None, None, None)
+    lines = price.lines
+    cached = lines.get(Meter.CACHED_INPUT, lines[Meter.INPUT])
+    return (
+        format_price(lines[Meter.INPUT]),
+        format_price(cached),
+        format_price(lines[Meter.OUTPUT]),
+    )
 
 
 def model_json(line: ModelLine) -> Json:

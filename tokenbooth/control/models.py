@@ -80,9 +80,17 @@ def upstream_deployment(
     )
 
 
-def add_model(op: Op, tx: Tx, ask: ModelAsk, ids: Ids) -> Model:
-    """Raises ALREADY_EXISTS, or INVALID_VALUE naming the field."""
-    return catalog.add_model(op, tx, ask, ids)
+def scripted_deployment() -> DeploymentAsk:
+    """A deployment of the deterministic demo engine."""
+    return DeploymentAsk(engine=EngineKind.SCRIPTED, concurrency_max=64)
+
+
+def add_model(op: Op, tx: Tx, ask: ModelAsk, ids: Ids) -> ModelLine:
+    """Raises ALREADY_EXISTS, or INVALID_VALUE naming the field.
+
+    A model that was offered and priced before keeps its price.
+    """
+    return ModelLine(catalog.add_model(op, tx, ask, ids), current_price(op, tx, ask.name))
 
 
 def remove_model(op: Op, tx: Tx, name: str) -> None:

@@ -4,7 +4,9 @@ Every verb takes the caller and asks only for rows of that caller's organization
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from tokenbooth.access.orgs import service as orgs
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import Deployment, Model
 from tokenbooth.control.documents import Json, iso_day, iso_moment, iso_time, price_json
@@ -18,8 +20,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.ledger.service import Verification
 from tokenbooth.money.meter import service as meter
-from tokenbooth.money.meter.service import CallRecord, UsageLine
-from tokenbooth.money.meter.service import PageAsk as PageAsk
+from tokenbooth.money.meter.service import CallRecord, OrgTotal, PageAsk, UsageLine
 from tokenbooth.money.prices.service import Price
 from tokenbooth.protocols.receipts import CURRENCY, amount_json, cost_json, limits_json, tokens_json
 
@@ -71,16 +72,36 @@ def balance(op: Op, tx: Tx, caller: Caller) -> Json:
     }
 
 
-def usage(op: Op, tx: Tx, org_id: str, since_us: int, until_us: int) -> Json:
-    """One row for each UTC day and model with calls in the half-open span, and their sum."""
-    found = meter.usage(op, tx, org_id, since_us, until_us)
-    return {
-        "object": "usage",
-        "since": iso_time(since_us),
-        "until": iso_time(until_us),
-        "data": [usage_json(line) for line in found],
-        "total_cost": {**amount_json(sum(line.cost_nano for line in found)), "currency": CURRENCY},
-    }
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """``lines`` of the half-open span, by day and model."""
+
+    since_us: int
+    until_us: int
+    lines: tuple[UsageLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrgUsage:
+    """An organization's name with everything that it ever used."""
+
+    name: str
+    total: OrgTotal
+
+
+def usage(op: Op, tx: Tx, org_id: str, since_us: int, until_us: int) -> UsageReport:
+    return UsageReport(since_us, until_us, meter.usage(op, tx, org_id, since_us, until_us))
+
+
+def usage_of(op: Op, tx: Tx, org: str, since_us: int, until_us: int) -> UsageReport:
+    """The operator's view of one organization, by name or id. Raises NAME_NOT_FOUND."""
+    return usage(op, tx, orgs.org_by(op, tx, org).id, since_us, until_us)
+
+
+def totals(op: Op, tx: Tx) -> tuple[OrgUsage, ...]:
+    """Everything that each organization ever used; those without a call are absent."""
+    names = {org.id: org.name for org in orgs.orgs(op, tx)}
+    return tuple(OrgUsage(names[total.org_id], total) for total in meter.totals(op, tx))
 
 
 def calls(op: Op, tx: Tx, caller: Caller, ask: PageAsk) -> Json:
@@ -142,6 +163,33 @@ def call_json(record: CallRecord) -> Json:
         "first_output_at": iso_moment(record.first_output_us),
         "ended_at": iso_moment(record.ended_us),
         "system_fingerprint": record.fingerprint,
+    }
+
+
+def usage_report_json(report: UsageReport) -> Json:
+    """One row for each UTC day and model with calls, and their sum."""
+    total_nano = sum(line.cost_nano for line in report.lines)
+    return {
+        "object": "usage",
+        "since": iso_time(report.since_us),
+        "until": iso_time(report.until_us),
+        "data": [usage_json(line) for line in report.lines],
+        "total_cost": {**amount_json(total_nano), "currency": CURRENCY},
+    }
+
+
+def org_usage_json(line: OrgUsage) -> Json:
+    total = line.total
+    return {
+        "organization": line.name,
+        "organization_id": total.org_id,
+        "calls": total.calls,
+        "running": total.running,
+        "prompt_tokens": total.input_tokens,
+        "completion_tokens": total.output_tokens,
+        "cost": {**amount_json(total.cost_nano), "currency": CURRENCY},
+        "held": amount_json(total.held_nano),
+        "operator_loss": amount_json(total.operator_loss_nano),
     }
 
 

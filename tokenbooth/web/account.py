@@ -3,6 +3,7 @@
 from tokenbooth.control import reports
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
+from tokenbooth.money.meter.service import PageAsk
 from tokenbooth.protocols.dialect import Answer
 from tokenbooth.web.answers import json_answer
 from tokenbooth.web.query import day_span, identifier, only, page_limit
@@ -23,16 +24,15 @@ async def usage(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     only(head.query, ("since", "until"))
     org_id = caller_of(op).org_id
     since_us, until_us = day_span(head.query, op.now(), DAYS_DEFAULT)
-    return json_answer(
-        await rooms.store.read(lambda tx: reports.usage(op, tx, org_id, since_us, until_us))
-    )
+    report = await rooms.store.read(lambda tx: reports.usage(op, tx, org_id, since_us, until_us))
+    return json_answer(reports.usage_report_json(report))
 
 
 async def list_calls(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     """Newest first; ``after`` is the ``next_after`` of the page before."""
     query = head.query
     only(query, ("after", "key_id", "limit", "project_id"))
-    ask = reports.PageAsk(
+    ask = PageAsk(
         limit=page_limit(query, PAGE_DEFAULT),
         after=identifier(query, "after"),
         project_id=identifier(query, "project_id"),

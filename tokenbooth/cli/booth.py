@@ -1,0 +1,63 @@
+"""Opens the instance that a command works on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from tokenbooth.boot import Booth, open_booth
+from tokenbooth.config import Settings, load_settings
+from tokenbooth.control.instance import check_schema, is_initialized
+from tokenbooth.control.keys import Mint
+from tokenbooth.core.codes import Code
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Tx
+from tokenbooth.core.problem import Problem
+
+T = TypeVar("T")
+
+ACTOR = "operator"
+
+
+def settings_of(data_dir: Path | None) -> Settings:
+    """The settings of an instance that can be opened.
+
+    Raises STATE_CONFLICT without an instance, or for a schema of another version.
+    """
+    settings = load_settings(data_dir).settings
+    if not is_initialized(settings.data_dir):
+        raise Problem(
+            Code.STATE_CONFLICT, f"{settings.data_dir} holds no booth: run `tokenbooth init` first."
+        )
+    check_schema(settings.store)
+    return settings
+
+
+def with_booth(data_dir: Path | None, work: Callable[[Booth], Awaitable[T]]) -> T:
+    """Run ``work`` in the instance of ``data_dir``. Raises STATE_CONFLICT without an instance."""
+    settings = settings_of(data_dir)
+
+    async def run() -> T:
+        async with open_booth(settings) as booth:
+            return await work(booth)
+
+    return asyncio.run(run())
+
+
+def read(data_dir: Path | None, verb: Callable[[Booth, Op, Tx], T]) -> T:
+    """Run one verb in one reading transaction."""
+    return with_booth(
+        data_dir, lambda booth: booth.store.read(lambda tx: verb(booth, booth.op(ACTOR), tx))
+    )
+
+
+def write(data_dir: Path | None, verb: Callable[[Booth, Op, Tx], T]) -> T:
+    """Run one verb in one writing transaction."""
+    return with_booth(
+        data_dir, lambda booth: booth.store.write(lambda tx: verb(booth, booth.op(ACTOR), tx))
+    )
+
+
+def mint_of(booth: Booth) -> Mint:
+    """What the booth makes key secrets with."""
+    return Mint(booth.ids, booth.randomness, booth.secrets.pepper)

@@ -1,0 +1,225 @@
+"""``tokenbooth model``: weights, models on offer, and their prices."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tokenbooth.cli.options import AsJson, DataDir, Yes, group
+from tokenbooth.cli.output import emit, lines, table
+
+if TYPE_CHECKING:
+    from tokenbooth.boot import Booth
+    from tokenbooth.catalog.models.service import DeploymentAsk
+
+app = group("model", "Models: weights, engines, prices.")
+
+KEY_CHARACTERS_MAX = 4096
+TRIAL_WAIT_S = 120
+
+Name = Annotated[str, typer.Argument(help="Name under which the model is called.")]
+
+
+@app.command("add")
+def add(  # noqa: PLR0913 - one parameter for each option of the command line
+    name: Name,
+    gguf: Annotated[Path | None, typer.Option(help="Weights for the embedded engine.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="embedded or llamacpp. [default: what is installed]")
+    ] = None,
+    upstream: Annotated[
+        str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")
+    ] = None,
+    upstream_model: Annotated[str | None, typer.Option(help="Its name over there.")] = None,
+    upstream_key_file: Annotated[
+        str | None, typer.Option(help="File with its key, or - for standard input.")
+    ] = None,
+    scripted: Annotated[bool, typer.Option("--scripted", help="A demo engine.")] = False,
+    context: Annotated[int | None, typer.Option(help="Context window in tokens.")] = None,
+    output_max: Annotated[int | None, typer.Option(help="Longest answer in tokens.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Calls that run at once.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Engine option NAME=VALUE; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Offer a model. It can be called once it has a price."""
+    from dataclasses import replace
+
+    from tokenbooth.catalog.models.service import ModelAsk
+    from tokenbooth.cli.booth import write
+    from tokenbooth.cli.engine import local_engine
+    from tokenbooth.cli.parsing import pairs
+    from tokenbooth.control import documents, models
+    from tokenbooth.core.codes import Code
+    from tokenbooth.core.problem import Problem
+
+    if [gguf is not None, upstream is not None, scripted].count(True) != 1:
+        raise Problem(Code.INVALID_VALUE, "Give one of --gguf, --upstream and --scripted.")
+    options = pairs(option)
+    key_secret = None if upstream_key_file is None else _key_from(upstream_key_file)
+
+    def deployment(booth: "Booth") -> "DeploymentAsk":
+        if gguf is not None:
+            ask = models.gguf_deployment(gguf, local_engine(engine))
+        elif upstream is not None:
+            seal = models.Seal(booth.secrets.sealing_key, booth.randomness)
+            ask = models.upstream_deployment(upstream, upstream_model, key_secret, seal)
+        else:
+            ask = models.scripted_deployment()
+        return replace(ask, options=options, concurrency_max=concurrency or ask.concurrency_max)
+
+    line = write(
+        data_dir,
+        lambda booth, op, tx: models.add_model(
+            op,
+            tx,
+            ModelAsk(
+                name=name,
+                deployments=(deployment(booth),),
+                context_tokens=context,
+                output_tokens_max=output_max,
+            ),
+            booth.ids,
+        ),
+    )
+    emit(
+        documents.model_json(line),
+        as_json=as_json,
+        text=lines(
+            f"Model {name} is on offer."
+            if line.price is not None
+            else f"Model {name} is added. Now: tokenbooth model price {name} --input … --output …"
+        ),
+    )
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """List models with their engines and prices in USD per million tokens."""
+    from tokenbooth.cli.booth import read
+    from tokenbooth.control import documents, models
+
+    found = read(data_dir, lambda _booth, op, tx: models.models(op, tx))
+    emit(
+        {"object": "list", "data": [documents.model_json(line) for line in found]},
+        as_json=as_json,
+        text=table(
+            ("NAME", "ENGINE", "FROM", "INPUT", "CACHED", "OUTPUT"),
+            [
+                (
+                    line.model.name,
+                    each.engine.value,
+                    each.upstream_url or each.gguf_path,
+                    *documents.price_cells(line.price),
+                )
+                for line in found
+                for each in line.model.deployments
+            ],
+        ),
+    )
+
+
+@app.command("remove")
+def remove(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Offer a model no longer; its prices, records and weights stay."""
+    from tokenbooth.cli.booth import write
+    from tokenbooth.control import models
+
+    write(data_dir, lambda _booth, op, tx: models.remove_model(op, tx, name))
+    emit({"removed": name}, as_json=as_json, text=lines(f"Model {name} is off offer."))
+
+
+@app.command("price")
+def price(  # noqa: PLR0913 - one parameter for each option of the command line
+    name: Name,
+    input_: Annotated[str, typer.Option("--input", help="USD per million input tokens.")],
+    output: Annotated[str, typer.Option("--output", help="USD per million output tokens.")],
+    cached: Annotated[
+        str | None, typer.Option("--cached", help="USD per million cached input tokens.")
+    ] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Publish a new price; running calls keep theirs. A tenfold step needs --yes."""
+    from tokenbooth.cli.booth import write
+    from tokenbooth.cli.parsing import price_pico
+    from tokenbooth.control import documents, prices
+    from tokenbooth.money.prices.service import PriceAsk
+
+    ask = PriceAsk(
+        name,
+        price_pico(input_, "input"),
+        price_pico(output, "output"),
+        None if cached is None else price_pico(cached, "cached"),
+    )
+    published = write(
+        data_dir,
+        lambda booth, op, tx: prices.price_model(op, tx, ask, booth.ids, confirmed=yes),
+    )
+    cells = documents.price_cells(published)
+    emit(
+        {"model": name, "pricing": documents.price_json(published)},
+        as_json=as_json,
+        text=lines(
+            f"Model {name} costs {cells[0]} USD per million input tokens, {cells[1]} cached,"
+            f" {cells[2]} output."
+        ),
+    )
+
+
+@app.command("test")
+def try_out(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Run one short turn through the model's first engine; no money moves."""
+    from tokenbooth.cli.booth import ACTOR, with_booth
+    from tokenbooth.control import documents, models
+
+    async def work(booth: "Booth") -> models.ModelTrial:
+        op = booth.op(ACTOR)
+        line = await booth.store.read(lambda tx: models.model_line(op, tx, name))
+        engine = booth.engine_of(line.model.deployments[0])
+        try:
+            await engine.open()
+            return await models.try_model(engine, name, booth.clock, wait_max_s=TRIAL_WAIT_S)
+        finally:
+            await engine.close()
+
+    trial = with_booth(data_dir, work)
+    document = documents.trial_json(name, trial)
+    emit(
+        document,
+        as_json=as_json,
+        text=lines(
+            trial.text,
+            f"first output after {document['first_output_ms']} ms,"
+            f" all after {document['duration_ms']} ms",
+        ),
+    )
+
+
+def _key_from(source: str) -> str:
+    """The first line of a file or of standard input, bounded, without its line end."""
+    from tokenbooth.core.codes import Code
+    from tokenbooth.core.problem import Problem
+
+    try:
+        if source == "-":
+            text = sys.stdin.readline(KEY_CHARACTERS_MAX + 1)
+        else:
+            with Path(source).expanduser().open(encoding="utf-8") as stream:
+                text = stream.readline(KEY_CHARACTERS_MAX + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(
+            Code.INVALID_VALUE, f"The upstream key cannot be read: {error}.", param="upstream-key"
+        ) from error
+    secret = text.strip()
+    if not secret or len(text) > KEY_CHARACTERS_MAX:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"The upstream key must be one line of 1 to {KEY_CHARACTERS_MAX} characters.",
+            param="upstream-key",
+        )
+    return secret

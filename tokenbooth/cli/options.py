@@ -1,0 +1,25 @@
+"""Options that every command shares."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Directory of this booth [default: $TOKENBOOTH_DATA_DIR or ~/.tokenbooth].",
+        show_default=False,
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+
+
+def group(name: str, help_text: str) -> typer.Typer:
+    """A command with sub-commands."""
+    return typer.Typer(
+        name=name, help=help_text, no_args_is_help=True, pretty_exceptions_enable=False
+    )

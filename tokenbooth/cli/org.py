@@ -1,0 +1,112 @@
+"""``tokenbooth org``: organizations, their credit and their caps."""
+
+from typing import Annotated
+
+import typer
+
+from tokenbooth.cli.options import AsJson, DataDir, group
+from tokenbooth.cli.output import emit, lines, table
+
+app = group("org", "Organizations: who pays.")
+
+Name = Annotated[str, typer.Argument(help="A name, unique in this booth.")]
+Org = Annotated[str, typer.Argument(help="Name or id of the organization.")]
+
+
+@app.command("create")
+def create(
+    name: Name,
+    cap_usd: Annotated[
+        str | None, typer.Option(help="Hard cap on all that it may ever spend.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Create an organization with an empty balance and a project named default."""
+    from tokenbooth.cli.booth import write
+    from tokenbooth.cli.parsing import cap_nano
+    from tokenbooth.control import accounts, documents
+
+    ask = accounts.OrganizationAsk(name, cap_nano=cap_nano(cap_usd))
+    org = write(
+        data_dir, lambda booth, op, tx: accounts.create_organization(op, tx, ask, booth.ids)
+    )
+    emit(
+        documents.org_json(org),
+        as_json=as_json,
+        text=lines(f"Organization {org.name} is {org.id}; its balance is empty."),
+    )
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """List organizations with what they have left."""
+    from tokenbooth.cli.booth import read
+    from tokenbooth.cli.money import limit_cells
+    from tokenbooth.control import accounts, documents
+
+    found = read(data_dir, lambda _booth, op, tx: accounts.organizations(op, tx))
+    emit(
+        {"object": "list", "data": [documents.account_json(line) for line in found]},
+        as_json=as_json,
+        text=table(
+            ("NAME", "ID", "BALANCE USD", "SPENT USD", "CAP USD"),
+            [
+                (line.org.name, line.org.id, *limit_cells(line.limits[0])[::2], cap)
+                for line in found
+                for cap in (limit_cells(line.limits[1])[1],)
+            ],
+        ),
+    )
+
+
+@app.command("credit")
+def credit(
+    org: Org,
+    usd: Annotated[str, typer.Argument(help="Amount in USD, such as 12.50.")],
+    ref: Annotated[
+        str | None, typer.Option(help="Your reference; the same one twice books once.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Book prepaid credit."""
+    from tokenbooth.cli.booth import write
+    from tokenbooth.cli.parsing import amount_nano
+    from tokenbooth.control import accounts, documents
+    from tokenbooth.core.money import format_nano
+
+    amount = amount_nano(usd, "usd")
+    line = write(
+        data_dir,
+        lambda booth, op, tx: accounts.add_credit(
+            op, tx, org, amount, ref or booth.ids.new("credit")
+        ),
+    )
+    left = format_nano(line.limits[0].remaining_nano or 0)
+    emit(
+        documents.account_json(line),
+        as_json=as_json,
+        text=lines(f"Organization {line.org.name} has {left} USD left."),
+    )
+
+
+@app.command("cap")
+def cap(
+    org: Org,
+    usd: Annotated[str, typer.Argument(help="Hard cap in USD, or none.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Set or lift the hard cap on all that an organization may ever spend."""
+    from tokenbooth.cli.booth import write
+    from tokenbooth.cli.parsing import cap_nano
+    from tokenbooth.control import accounts, documents
+
+    nano = cap_nano(usd, "usd")
+    line = write(data_dir, lambda _booth, op, tx: accounts.cap_organization(op, tx, org, nano))
+    emit(
+        documents.account_json(line),
+        as_json=as_json,
+        text=lines(f"Organization {line.org.name}: cap {usd}."),
+    )

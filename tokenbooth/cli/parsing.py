@@ -1,0 +1,94 @@
+"""Reads what is typed: amounts, prices, times. Nothing is rounded on the way in."""
+
+import re
+from datetime import UTC, datetime
+
+from tokenbooth.core.caller import Scope
+from tokenbooth.core.codes import Code
+from tokenbooth.core.money import parse_decimal
+from tokenbooth.core.problem import Problem
+
+NANO_DECIMALS = 9
+PRICE_DECIMALS = 6
+US_PER_S = 1_000_000
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+SPAN_S_MAX = 100 * 366 * 86_400
+NO_CAP = "none"
+
+
+def amount_nano(text: str, param: str) -> int:
+    """USD such as ``12.50``, up to nine decimals, above zero."""
+    nano = parse_decimal(text, decimals=NANO_DECIMALS, param=param)
+    if nano == 0:
+        raise Problem(Code.INVALID_VALUE, f"{param} must be above zero.", param=param)
+    return nano
+
+
+def cap_nano(text: str | None, param: str = "cap-usd") -> int | None:
+    """A hard cap in USD; absent or ``none`` means no cap."""
+    if text is None or text == NO_CAP:
+        return None
+    return parse_decimal(text, decimals=NANO_DECIMALS, param=param)
+
+
+def price_pico(text: str, param: str) -> int:
+    """USD per million, up to six decimals, as pico-USD per unit."""
+    return parse_decimal(text, decimals=PRICE_DECIMALS, param=param)
+
+
+def span_s(text: str, param: str) -> int:
+    """A span such as ``90s``, ``15m``, ``12h`` or ``30d``; a bare number is seconds."""
+    found = re.fullmatch(r"([0-9]{1,10})([smhd]?)", text)
+    seconds = int(found[1]) * SECONDS[found[2] or "s"] if found else SPAN_S_MAX + 1
+    if seconds > SPAN_S_MAX:
+        raise Problem(
+            Code.INVALID_VALUE, f"{param} must be a span such as 15m, 12h or 30d.", param=param
+        )
+    return seconds
+
+
+def expiry_us(text: str | None, now_us: int) -> int | None:
+    """A span from now, a UTC day, or an ISO time; a time without a zone is UTC."""
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-9]+[smhd]", text):
+        return now_us + span_s(text, "expires") * US_PER_S
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Problem(
+            Code.INVALID_VALUE,
+            "expires must be a span such as 30d, or a time such as 2026-12-31T23:59:59Z.",
+            param="expires",
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * US_PER_S
+
+
+def scopes_of(names: list[str] | None) -> frozenset[Scope]:
+    """Every scope when none is named."""
+    if not names:
+        return frozenset(Scope)
+    try:
+        return frozenset(Scope(name) for name in names)
+    except ValueError as error:
+        known = ", ".join(Scope)
+        raise Problem(
+            Code.INVALID_VALUE, f"scope must be one of: {known}.", param="scope"
+        ) from error
+
+
+def pairs(texts: list[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` texts; a name stands once."""
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name or name in found:
+            raise Problem(
+                Code.INVALID_VALUE,
+                f"{text!r} is not a NAME=VALUE, or stands twice.",
+                param="option",
+            )
+        found[name] = value
+    return found

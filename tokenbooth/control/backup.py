@@ -1,0 +1,71 @@
+"""Copies of the database: before each migration, on demand, and back again."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tokenbooth.control.serving import serving_lock
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+from tokenbooth.store import backup as store_backup
+from tokenbooth.store.migrate import migrate, schema_revision
+from tokenbooth.store.options import StoreOptions
+from tokenbooth.store.revision import HEAD
+
+US_PER_S = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationReport:
+    """``backup`` is the copy from before; ``None`` when there was nothing to change or to copy."""
+
+    before: str | None
+    after: str | None
+    backup: Path | None
+
+
+def migrate_safely(data_dir: Path, store: StoreOptions, now_us: int) -> MigrationReport:
+    """Bring the schema up to date, after a copy of what was there.
+
+    Raises STATE_CONFLICT while the directory is served.
+    """
+    with serving_lock(data_dir):
+        before = schema_revision(store)
+        copy = None
+        if not store.is_sqlite and before not in {None, HEAD}:
+            copy = _fresh_path(data_dir, now_us)
+            store_backup.backup(store, copy)
+        copy = migrate(store) or copy
+        return MigrationReport(before, schema_revision(store), copy)
+
+
+def back_up(store: StoreOptions, path: Path) -> Path:
+    """Write a consistent copy, also while the booth serves. Raises ALREADY_EXISTS."""
+    target = path.expanduser().absolute()
+    if target.exists():
+        raise Problem(Code.ALREADY_EXISTS, f"{target} exists; choose another name.", param="path")
+    if not target.parent.is_dir():
+        raise Problem(Code.INVALID_VALUE, f"{target.parent} is not a directory.", param="path")
+    store_backup.backup(store, target)
+    return target
+
+
+def restore(data_dir: Path, store: StoreOptions, path: Path) -> Path:
+    """Replace the database by a copy and bring its schema up to date.
+
+    Raises STATE_CONFLICT while the directory is served, INVALID_VALUE for a missing copy.
+    """
+    source = path.expanduser().absolute()
+    if not source.is_file():
+        raise Problem(Code.INVALID_VALUE, f"{source} is not a file.", param="path")
+    with serving_lock(data_dir):
+        store_backup.restore(store, source)
+        migrate(store)
+    return source
+
+
+def _fresh_path(data_dir: Path, now_us: int) -> Path:
+    folder = data_dir / "backups"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    moment = datetime.fromtimestamp(now_us // US_PER_S, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return folder / f"{moment}-{now_us % US_PER_S:06d}.backup"
