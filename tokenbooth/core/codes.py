@@ -214,6 +214,18 @@ class Code(Enum):
         "The server is draining and takes no new calls.",
         "Retry; another replica or the restarted server will answer.",
     )
+    ENGINE_NOT_INSTALLED = CodeEntry(
+        "engine_not_installed",
+        Kind.UNSUPPORTED,
+        "The package of the model's engine is not installed on the server.",
+        "Run the install command that the message names, on the server.",
+    )
+    WEIGHTS_UNAVAILABLE = CodeEntry(
+        "weights_unavailable",
+        Kind.UPSTREAM_FAILED,
+        "A model's weights could not be fetched or are not the pinned ones.",
+        "Read the message; run the same command again once its cause is gone.",
+    )
     LEDGER_UNAVAILABLE = CodeEntry(
         "billing_unavailable",
         Kind.OVERLOADED,

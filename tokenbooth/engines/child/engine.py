@@ -1,0 +1,252 @@
+"""The engine port over a supervised child; what differs between engines comes in as a ``Kind``."""
+
+import asyncio
+import itertools
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, Usage
+from tokenbooth.core.features import Capabilities, Feature
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.turn import Turn
+from tokenbooth.engines.child.frames import Cancel, Count, Over, Piece, Refused, Step, Words
+from tokenbooth.engines.child.orders import begin_of, words_of
+from tokenbooth.engines.child.runs import ChildRun
+from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
+from tokenbooth.engines.gguf.metadata import read_metadata
+from tokenbooth.engines.gguf.tokenizer import CountInput, input_ids_reader
+from tokenbooth.engines.port import DeltaSink, Embeddings, Health, InputCount, Run
+from tokenbooth.engines.refusals import closed, not_open, too_long, unsupported
+
+# Longer prompts are read in a thread, so that the event loop never stands still for long.
+INLINE_CHARACTERS_MAX = 8192
+REMEMBERED_PROMPTS_MAX = 128
+REMEMBERED_IDS_MAX = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """``features`` the engine proved to have; ``plan`` how its child is started."""
+
+    features: frozenset[Feature]
+    plan: ChildPlan
+    gguf_path: Path
+
+
+class Prompts:
+    """The ids of the last prompts, since each is counted first and started a moment later."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Words, array[int]] = OrderedDict()
+        self._ids = 0
+
+    def get(self, words: Words) -> "array[int] | None":
+        return self._known.get(words)
+
+    def put(self, words: Words, ids: "array[int]") -> None:
+        if words in self._known:
+            return
+        self._known[words] = ids
+        self._ids += len(ids)
+        while len(self._known) > REMEMBERED_PROMPTS_MAX or self._ids > REMEMBERED_IDS_MAX:
+            _, oldest = self._known.popitem(last=False)
+            self._ids -= len(oldest)
+
+
+class ChildEngine:
+    """Satisfies ``tokenbooth.engines.port.Engine``.
+
+    Input tokens are counted here from the file's own tokenizer where that is proven, else by the
+    child. ``supervise`` exists for tests.
+    """
+
+    def __init__(self, kind: Kind, supervise: Callable[..., Supervisor] = Supervisor) -> None:
+        self._kind = kind
+        self._supervisor = supervise(kind.plan, self)
+        self._capabilities = Capabilities(kind.features)
+        self._fingerprint: str | None = None
+        self._read: CountInput | None = None
+        self._prompts = Prompts()
+        self._numbers = itertools.count(1)
+        self._runs: dict[int, ChildRun] = {}
+        self._sent: set[int] = set()
+        self._counts: dict[int, asyncio.Future[int]] = {}
+        self._beginnings: set[asyncio.Task[None]] = set()
+        self._is_open = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def restarts(self) -> int:
+        """Children started after the first."""
+        return self._supervisor.restarts
+
+    @property
+    def child_pid(self) -> int | None:
+        """The process id of the child that is ready."""
+        return self._supervisor.pid
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._sent or self._counts)
+
+    async def open(self) -> None:
+        """Raises Problem INVALID_VALUE for a bad file, ENGINE_NOT_INSTALLED, ENGINE_NOT_READY."""
+        path = self._kind.gguf_path
+        trained = await asyncio.to_thread(_context_tokens, path)
+        self._read = await asyncio.to_thread(input_ids_reader, path)
+        ready = await self._supervisor.open()
+        self._fingerprint = ready.fingerprint
+        windows = [window for window in (trained, ready.context_tokens) if window is not None]
+        self._capabilities = Capabilities(
+            self._kind.features, context_tokens=min(windows, default=None)
+        )
+        self._is_open = True
+
+    async def close(self) -> None:
+        self._is_open = False
+        await self._supervisor.close()
+        self._fail_all(closed())
+
+    async def health(self) -> Health:
+        return Health(ready=self._supervisor.ready, reason=self._supervisor.reason)
+
+    async def count_input_tokens(self, turn: Turn) -> InputCount:
+        words = words_of(turn)
+        ids = await self._input_ids(words)
+        return InputCount(len(ids) if ids is not None else await self._ask(words), exact=True)
+
+    def start(self, turn: Turn, sink: DeltaSink) -> Run:
+        run = ChildRun(next(self._numbers), sink, self._stop)
+        self._runs[run.number] = run
+        task = asyncio.get_running_loop().create_task(self._begin(run, turn))
+        self._beginnings.add(task)
+        task.add_done_callback(self._beginnings.discard)
+        return run
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        raise Problem(Code.UNSUPPORTED_FEATURE, "This model's engine makes no embeddings.")
+
+    async def _begin(self, run: ChildRun, turn: Turn) -> None:
+        try:
+            if not self._is_open:
+                raise not_open()
+            if not self._supervisor.ready:
+                raise self._supervisor.not_ready()
+            problem = unsupported(turn, self._capabilities)
+            if problem is not None:
+                raise problem
+            words = words_of(turn)
+            ids = await self._input_ids(words)
+            problem = too_long(0 if ids is None else len(ids), self._capabilities.context_tokens)
+            if problem is not None:
+                raise problem
+            if run.number not in self._runs:
+                return
+            self._supervisor.send(begin_of(run.number, turn, words, ids))
+            self._sent.add(run.number)
+        except Problem as problem:
+            self._finish(run.number, problem)
+
+    async def _input_ids(self, words: Words) -> "array[int] | None":
+        """``None`` where only the child can tell."""
+        if self._read is None:
+            return None
+        ids = self._prompts.get(words)
+        if ids is None:
+            read = self._read
+            if sum(len(text) for _, text in words) <= INLINE_CHARACTERS_MAX:
+                ids = array("I", read(words))
+            else:
+                ids = await asyncio.to_thread(lambda: array("I", read(words)))
+            self._prompts.put(words, ids)
+        return ids
+
+    async def _ask(self, words: Words) -> int:
+        number = next(self._numbers)
+        self._supervisor.send(Count(number, words))
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._counts[number] = answer
+        try:
+            return await answer
+        finally:
+            self._counts.pop(number, None)
+
+    def _stop(self, run: ChildRun) -> bool:
+        if run.number not in self._sent:
+            self._runs.pop(run.number, None)
+            return False
+        self._supervisor.send(Cancel(run.number))
+        return True
+
+    def _finish(self, number: int, terminal: RunEnd | Problem) -> None:
+        self._sent.discard(number)
+        run = self._runs.pop(number, None)
+        if run is not None:
+            run.finish(terminal)
+
+    def _fail_all(self, problem: Problem) -> None:
+        for number in tuple(self._runs):
+            self._finish(number, problem)
+        for answer in self._counts.values():
+            if not answer.done():
+                answer.set_exception(problem)
+
+    def lost(self, reason: str) -> None:
+        self._fail_all(
+            Problem(
+                Code.ENGINE_FAILED,
+                "The model's engine failed while it worked on the call.",
+                detail=reason,
+            )
+        )
+
+    def heard(self, step: Step) -> None:
+        # Each sink is called from the loop by itself: one that raises must not cut off the others.
+        soon = asyncio.get_running_loop().call_soon
+        for piece in step.pieces:
+            soon(self._piece, piece)
+        for refused in step.refused:
+            soon(self._finish, refused.run, self._problem(refused))
+        for over in step.over:
+            soon(self._finish, over.run, self._end(over))
+        for counted in step.counted:
+            answer = self._counts.get(counted.ask)
+            if answer is not None and not answer.done():
+                answer.set_result(counted.tokens)
+
+    def _piece(self, piece: Piece) -> None:
+        run = self._runs.get(piece.run)
+        if run is not None:
+            run.push(_delta(piece))
+
+    def _end(self, over: Over) -> RunEnd:
+        usage = Usage(over.input_tokens, over.output_tokens, over.cached_input_tokens)
+        return RunEnd(usage, cancelled=over.cancelled, fingerprint=self._fingerprint)
+
+    def _problem(self, refused: Refused) -> Problem:
+        if refused.input_tokens is not None:
+            problem = too_long(refused.input_tokens, self._capabilities.context_tokens)
+            if problem is not None:
+                return problem
+        return Problem(Code[refused.code], refused.public, param=refused.param)
+
+
+def _context_tokens(path: Path) -> int | None:
+    return read_metadata(path, skip_arrays=True).context_tokens
+
+
+def _delta(piece: Piece) -> Delta:
+    return Delta(
+        choice=piece.choice,
+        text=piece.text,
+        logprobs=tuple(TokenLogprob(p.text, p.logprob, p.alternatives) for p in piece.logprobs),
+        output_tokens=piece.output_tokens,
+        finish=None if piece.finish is None else FinishReason(piece.finish),
+    )

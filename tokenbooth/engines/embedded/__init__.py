@@ -1,0 +1,1 @@
+"""OpenVINO GenAI over a GGUF, in a process of its own."""

@@ -1,0 +1,40 @@
+"""The embedded engine as the gateway sees it; OpenVINO itself is only loaded in the child."""
+
+from pathlib import Path
+
+import msgspec
+
+from tokenbooth.core.features import Feature
+from tokenbooth.engines.child.engine import ChildEngine, Kind
+from tokenbooth.engines.child.rules import ChildPolicy
+from tokenbooth.engines.child.supervisor import ChildPlan
+from tokenbooth.engines.embedded.values import EmbeddedOptions
+
+WORKER = "tokenbooth.engines.embedded.worker"
+# Proven in tests/outside/engines. The engine tells neither cached tokens of a call nor likely
+# alternatives, and has no logit bias.
+FEATURES = frozenset(
+    {
+        Feature.JSON_OBJECT,
+        Feature.JSON_SCHEMA,
+        Feature.LOGPROBS,
+        Feature.STOP,
+        Feature.SEED,
+        Feature.CHOICES,
+        Feature.PENALTIES,
+    }
+)
+
+
+class EmbeddedEngine(ChildEngine):
+    """``ContinuousBatchingPipeline`` of OpenVINO GenAI over one GGUF file."""
+
+    def __init__(self, options: EmbeddedOptions) -> None:
+        policy = ChildPolicy(
+            ready_timeout_s=options.ready_timeout_s,
+            hang_after_s=options.hang_after_s,
+            backoff_first_s=options.backoff_first_s,
+            backoff_max_s=options.backoff_max_s,
+        )
+        plan = ChildPlan(WORKER, msgspec.json.encode(options), policy)
+        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path)))

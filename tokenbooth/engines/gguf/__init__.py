@@ -1,0 +1,1 @@
+"""Reads a GGUF file's metadata: context window, tokenizer and chat template."""

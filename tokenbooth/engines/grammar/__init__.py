@@ -1,0 +1,1 @@
+"""Grammars that hold a model's output to a JSON schema."""

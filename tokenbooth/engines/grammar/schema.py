@@ -1,0 +1,337 @@
+"""Turns a JSON schema into a grammar (GBNF, which both engines read) whose every text is valid.
+
+The grammar may allow less than the schema: no keys beyond the named ones, at most one blank between
+parts, bounded numbers. It never allows more; what would need that is refused by name. Nothing of
+the caller's schema reaches an engine but through here, since a schema that an engine cannot read
+may stop its whole pipeline.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+from tokenbooth.engines.grammar.ranges import integer_range, number_range
+
+ANY_OBJECT = '{"type":"object"}'
+PARAM = "response_format"
+SCHEMA_CHARACTERS_MAX = 65_536
+NODES_MAX = 2_000
+DEPTH_MAX = 32
+LENGTH_MAX = 1_000
+ITEMS_MAX = 100
+LITERALS_MAX = 1_000
+
+_REFUSED = (
+    "allOf", "contains", "dependentRequired", "dependentSchemas", "else", "if", "maxProperties",
+    "minProperties", "multipleOf", "not", "pattern", "patternProperties", "propertyNames", "then",
+    "unevaluatedItems", "unevaluatedProperties", "$dynamicRef",
+)  # fmt: skip
+_TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
+_COMMON = r"""
+blank ::= [ ]?
+hex ::= [0-9a-fA-F]
+chr ::= [^"\\\x00-\x1f\x7f] | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-Ce-fE-F] hex | [dD] [0-7]) hex hex)
+str ::= "\"" chr* "\""
+whole ::= "-"? ("0" | [1-9] [0-9]{0,14})
+number ::= whole ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?
+bool ::= "true" | "false"
+value ::= anyobject | anyarray | str | number | bool | "null"
+anyobject ::= "{" blank (str ":" blank value ("," blank str ":" blank value)*)? "}"
+anyarray ::= "[" blank (value ("," blank value)*)? "]"
+"""
+_PLAIN = {"boolean": "bool", "null": '"null"'}
+_DATE = (
+    r'[0-9] [0-9] [0-9] [0-9] "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | "1" [0-9] | "2" [0-8])'
+)
+_TIME = r'([0-1] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] "Z"'
+_HEX = "[0-9a-f]"
+_FORMATS = {
+    "date": _DATE,
+    "time": _TIME,
+    "date-time": f'{_DATE} "T" {_TIME}',
+    "uuid": ' "-" '.join(f"{_HEX}{{{count}}}" for count in (8, 4, 4, 4, 12)),
+}
+
+
+def grammar_of(schema_json: str) -> str:
+    """Raises Problem INVALID_VALUE for what is no schema, UNSUPPORTED_FEATURE for a keyword that
+    cannot be enforced; both name the place."""
+    if len(schema_json) > SCHEMA_CHARACTERS_MAX:
+        raise _wrong("#", f"is longer than {SCHEMA_CHARACTERS_MAX} characters")
+    try:
+        schema = msgspec.json.decode(schema_json)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _wrong("#", "is not JSON") from error
+    return _Writer(schema).write()
+
+
+def _wrong(place: str, what: str) -> Problem:
+    return Problem(Code.INVALID_VALUE, f"The JSON schema at {place} {what}.", param=PARAM)
+
+
+def _cannot(place: str, what: str) -> Problem:
+    return Problem(
+        Code.UNSUPPORTED_FEATURE,
+        f"The JSON schema at {place} uses {what}, which this engine cannot enforce.",
+        param=PARAM,
+    )
+
+
+def _literal(text: str) -> str:
+    """Printable ASCII as a terminal."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _json(value: object) -> str:
+    # ASCII escapes keep control characters and lone surrogates out of the grammar.
+    return _literal(json.dumps(value, ensure_ascii=True, separators=(",", ":")))
+
+
+class _Writer:
+    """Writes one rule per schema; rules refer to each other by number."""
+
+    def __init__(self, schema: object) -> None:
+        self._schema = schema
+        self._rules: list[str] = []
+        self._by_place: dict[str, str] = {}
+        self._aliases: dict[str, list[str]] = {}
+        self._nodes = 0
+        self._literals = 0
+
+    def write(self) -> str:
+        name = self._reference("#", "#", 0)
+        _refuse_circles(self._aliases, "#")
+        return "\n".join((f"root ::= {name}", *self._rules)) + _COMMON
+
+    def _rule(self, body: str) -> str:
+        name = f"r{len(self._rules)}"
+        self._rules.append(f"{name} ::= {body}")
+        return name
+
+    def _one_of(self, names: list[str]) -> str:
+        if len(names) == 1:
+            return names[0]
+        name = self._rule(" | ".join(names))
+        self._aliases[name] = names
+        return name
+
+    def _node(self, schema: object, place: str, depth: int) -> str:
+        """The name of the rule, or a terminal, for ``schema``."""
+        self._nodes += 1
+        if self._nodes > NODES_MAX or depth > DEPTH_MAX:
+            raise _wrong(place, "is too deep or has too many parts")
+        if schema is True:
+            return "value"
+        if not isinstance(schema, dict):
+            raise _wrong(place, "is neither an object nor true")
+        for keyword in _REFUSED:
+            if keyword in schema:
+                raise _cannot(place, keyword)
+        if "$ref" in schema:
+            return self._reference(schema["$ref"], place, depth)
+        if "const" in schema:
+            return self._choice([schema["const"]], place)
+        if "enum" in schema:
+            return self._choice(schema["enum"], place)
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                return self._either(schema[keyword], f"{place}/{keyword}", depth)
+        return self._typed(schema, place, depth)
+
+    def _reference(self, target: object, place: str, depth: int) -> str:
+        if not isinstance(target, str) or not (target == "#" or target.startswith("#/")):
+            raise _cannot(place, f"$ref to {target!r}")
+        if target not in self._by_place:
+            # The name is known before the body is written, so that a schema may hold itself.
+            number = len(self._rules)
+            name = self._by_place[target] = f"r{number}"
+            self._rules.append("")
+            body = self._node(self._resolve(target, place), target, depth + 1)
+            self._rules[number] = f"{name} ::= {body}"
+            self._aliases[name] = [body]
+        return self._by_place[target]
+
+    def _resolve(self, target: str, place: str) -> object:
+        found: Any = self._schema
+        for step in target.split("/")[1:]:
+            step = step.replace("~1", "/").replace("~0", "~")
+            if not isinstance(found, dict) or step not in found:
+                raise _wrong(place, f"refers to {target}, which is not there")
+            found = found[step]
+        return found
+
+    def _choice(self, values: object, place: str) -> str:
+        if not isinstance(values, list) or not values:
+            raise _wrong(place, "has an enum that is not a list of values")
+        self._literals += len(values)
+        if self._literals > LITERALS_MAX:
+            raise _wrong(place, f"names more than {LITERALS_MAX} literal values in all")
+        return self._rule(" | ".join(map(_json, values)))
+
+    def _either(self, schemas: object, place: str, depth: int) -> str:
+        if not isinstance(schemas, list) or not schemas:
+            raise _wrong(place, "is not a list of schemas")
+        names = [self._node(s, f"{place}/{i}", depth + 1) for i, s in enumerate(schemas)]
+        return self._one_of(names)
+
+    def _typed(self, schema: Mapping[str, Any], place: str, depth: int) -> str:
+        kinds = schema.get("type", _kind_guess(schema))
+        if kinds is None:
+            return "value"
+        kinds = kinds if isinstance(kinds, list) else [kinds]
+        if not kinds or any(kind not in _TYPES for kind in kinds):
+            raise _wrong(place, "has a type that JSON schema does not know")
+        names = [self._of_kind(kind, schema, place, depth) for kind in kinds]
+        return self._one_of(names)
+
+    def _of_kind(self, kind: str, schema: Mapping[str, Any], place: str, depth: int) -> str:
+        if kind == "object":
+            return self._object(schema, place, depth)
+        if kind == "array":
+            return self._array(schema, place, depth)
+        if kind == "string":
+            return self._string(schema, place)
+        if kind in ("integer", "number"):
+            return self._number(kind, schema, place)
+        return _PLAIN[kind]
+
+    def _object(self, schema: Mapping[str, Any], place: str, depth: int) -> str:
+        properties = schema.get("properties", {})
+        required = schema.get("required", [])
+        if not isinstance(properties, dict) or not isinstance(required, list):
+            raise _wrong(place, "has properties that are no object, or required that is no list")
+        extra = schema.get("additionalProperties", True)
+        missing = [key for key in required if key not in properties]
+        if missing:
+            raise _wrong(place, f"requires {missing[0]!r}, which properties do not describe")
+        if not properties:
+            return self._free_object(extra, place, depth)
+        after = '"}"'
+        first = after
+        for key, part in reversed(properties.items()):
+            name = self._node(part, f"{place}/properties/{key}", depth + 1)
+            pair = f'{_json(key)} ":" blank {name}'
+            # ``first`` writes this key and what follows when nothing stands before it, ``after``
+            # when something does.
+            if key in required:
+                first = self._rule(f"{pair} {after}")
+                after = self._rule(f'"," blank {pair} {after}')
+            else:
+                first = self._rule(f"{pair} {after} | {first}")
+                after = self._rule(f'"," blank {pair} {after} | {after}')
+        return self._rule(f'"{{" blank {first}')
+
+    def _free_object(self, extra: object, place: str, depth: int) -> str:
+        if extra is True:
+            return "anyobject"
+        if extra is False:
+            return self._rule('"{" blank "}"')
+        name = self._node(extra, f"{place}/additionalProperties", depth + 1)
+        pair = f'str ":" blank {name}'
+        return self._rule(f'"{{" blank ({pair} ("," blank {pair})*)? "}}"')
+
+    def _array(self, schema: Mapping[str, Any], place: str, depth: int) -> str:
+        if schema.get("uniqueItems") is True:
+            raise _cannot(place, "uniqueItems")
+        heads = schema.get("prefixItems", [])
+        if not isinstance(heads, list):
+            raise _wrong(place, "has prefixItems that are no list")
+        if heads:
+            names = [
+                self._node(s, f"{place}/prefixItems/{i}", depth + 1) for i, s in enumerate(heads)
+            ]
+            least, most = self._bounds(schema, place, "Items")
+            if least > len(heads) or (most is not None and most < len(heads)):
+                raise _cannot(place, "minItems or maxItems beside prefixItems")
+            return self._rule('"[" blank ' + ' "," blank '.join(names) + ' "]"')
+        name = self._node(schema.get("items", True), f"{place}/items", depth + 1)
+        least, most = self._bounds(schema, place, "Items")
+        if most == 0:
+            return self._rule('"[" blank "]"')
+        more = "*" if most is None else f"{{{max(0, least - 1)},{most - 1}}}"
+        if most is None and least > 1:
+            more = f"{{{least - 1},}}"
+        body = f'{name} ("," blank {name}){more}'
+        return self._rule(f'"[" blank {body if least else f"({body})?"} "]"')
+
+    def _string(self, schema: Mapping[str, Any], place: str) -> str:
+        shape = _FORMATS.get(str(schema.get("format")))
+        least, most = self._bounds(schema, place, "Length")
+        if shape is not None and "minLength" not in schema and "maxLength" not in schema:
+            return self._rule(f'"\\"" {shape} "\\""')
+        if shape is not None:
+            raise _cannot(place, "a length beside a format")
+        if not least and most is None:
+            return "str"
+        return self._rule(f'"\\"" chr{{{least},{"" if most is None else most}}} "\\""')
+
+    def _bounds(self, schema: Mapping[str, Any], place: str, what: str) -> tuple[int, int | None]:
+        least, most = schema.get(f"min{what}", 0), schema.get(f"max{what}")
+        for value in (least, 0 if most is None else most):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise _wrong(place, f"has a min{what} or max{what} that is no whole number")
+        ceiling = ITEMS_MAX if what == "Items" else LENGTH_MAX
+        if least > ceiling:
+            raise _cannot(place, f"min{what} over {ceiling}")
+        if most is not None and most < least:
+            raise _wrong(place, f"has max{what} below min{what}")
+        return least, None if most is None else min(most, ceiling)
+
+    def _number(self, kind: str, schema: Mapping[str, Any], place: str) -> str:
+        low, high = _whole_bounds(schema, place)
+        if low is None and high is None:
+            return "number" if kind == "number" else "whole"
+        try:
+            write = number_range if kind == "number" else integer_range
+            return self._rule(write(low, high))
+        except ValueError as error:
+            raise _cannot(place, "bounds without a whole number between them") from error
+
+
+def _kind_guess(schema: Mapping[str, Any]) -> str | None:
+    """The type that a schema without ``type`` speaks of; other types are left out."""
+    if "properties" in schema or "required" in schema or "additionalProperties" in schema:
+        return "object"
+    if "items" in schema or "prefixItems" in schema:
+        return "array"
+    if "minLength" in schema or "maxLength" in schema or "format" in schema:
+        return "string"
+    return None
+
+
+def _whole_bounds(schema: Mapping[str, Any], place: str) -> tuple[int | None, int | None]:
+    """The least and the greatest whole number that the bounds allow."""
+    lows, highs = [], []
+    for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+        value = schema.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _wrong(place, f"has a {name} that is not a number")
+        past = name.startswith("exclusive") and value == math.floor(value)
+        if name.endswith("inimum"):
+            lows.append(math.ceil(value) + past)
+        else:
+            highs.append(math.floor(value) - past)
+    return max(lows, default=None), min(highs, default=None)
+
+
+def _refuse_circles(aliases: Mapping[str, list[str]], place: str) -> None:
+    """A rule that may begin with itself would never end for a parser."""
+    clear: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            raise _wrong(place, "refers to itself without end")
+        if name not in clear:
+            for follower in aliases.get(name, ()):
+                walk(follower, (*path, name))
+            clear.add(name)
+
+    for name in aliases:
+        walk(name, ())
