@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -227,6 +228,20 @@ def test_a_waiter_whose_time_is_over_and_who_is_then_cancelled_takes_no_place() 
         assert gate.active == 1
         place.leave()
         assert gate.active == 0
+
+    run(scene())
+
+
+def test_a_place_that_comes_in_the_last_moment_is_kept() -> None:
+    async def scene() -> None:
+        gate = Gate(1, 10)
+        place = await gate.enter(0)
+        asyncio.get_running_loop().call_later(0.001, place.leave)
+        waiting = waiter(gate, 0.002)
+        await settled()
+        time.sleep(0.01)  # noqa: ASYNC251 - holds the loop up, so that both timers fire in one step
+        (await waiting).leave()
+        assert (gate.active, gate.waiting) == (0, 0)
 
     run(scene())
 
