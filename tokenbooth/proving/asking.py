@@ -19,7 +19,7 @@ def ask_of(plan: CallPlan, stage: Stage) -> Ask:
     if plan.kind is CallKind.MALFORMED:
         bad = MALFORMED[plan.way]
         headers = (JSON_TYPE, *bearer(secret))
-        return Ask("POST", CHAT, headers, bad.body(model), bad.announced_bytes)
+        return Ask("POST", CHAT, headers, bad.body(model, plan.mark), bad.announced_bytes)
     if plan.kind is CallKind.UNKNOWN_MODEL:
         model = f"no-such-model-{plan.number}"
     fields: dict[str, object] = {

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from tokenbooth.proving.malformed import MALFORMED
 from tokenbooth.proving.observations import (
     RUNNING,
     CallSeen,
@@ -25,7 +26,8 @@ OUT_OF_MONEY = frozenset({"insufficient_quota", "spend_limit_reached"})
 ENGINE_DOWN = frozenset({"engine_failed", "engine_not_ready"})
 REVOKED = "revoked_api_key"
 COMPLETED, GONE, FAILED, KEY_GONE = "completed", "client_gone", "engine_failed", "key_revoked"
-AFTER_UP_US = 0
+REFUSED = "refused"
+CHARGED = frozenset({COMPLETED, GONE, KEY_GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def costs_are_recomputable(seen: Evidence) -> Iterator[str]:
     for record in seen.records:
         if record.cost_nano > record.held_nano:
             yield f"{record.id}: cost {record.cost_nano} above its hold {record.held_nano}"
-        if record.cost_nano == 0 and record.status not in (COMPLETED, RUNNING):
+        if record.cost_nano == 0 and record.status != COMPLETED:
             continue
         right = min(_cost_nano(record, seen.prices), record.held_nano)
         if record.cost_nano != right:
@@ -132,11 +134,11 @@ def cut_calls_pay_for_delivery(seen: Evidence) -> Iterator[str]:
             yield f"{_name(call)}: read {call.texts} tokens for nothing"
 
 
-def engine_failures_are_free(seen: Evidence) -> Iterator[str]:
-    """What the killed engine took down costs nothing."""
+def failures_are_free(seen: Evidence) -> Iterator[str]:
+    """What the killed engine took down, and whatever else did not serve the caller, is free."""
     for record in seen.records:
-        if record.status == FAILED and record.cost_nano:
-            yield f"{record.id}: the engine failed, and it cost {record.cost_nano} nano"
+        if record.status not in CHARGED and record.cost_nano:
+            yield f"{record.id}: {record.status}, and it cost {record.cost_nano} nano"
 
 
 def money_is_conserved(seen: Evidence) -> Iterator[str]:
@@ -212,7 +214,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     told_costs_are_booked,
     costs_are_recomputable,
     cut_calls_pay_for_delivery,
-    engine_failures_are_free,
+    failures_are_free,
     money_is_conserved,
     caps_hold,
     nothing_is_left_open,
@@ -240,7 +242,7 @@ def _hit(call: CallSeen, outages: Iterable[OutageSeen]) -> bool:
     """Whether the call and an outage of the engine overlap in time."""
     return any(
         call.ended_us >= outage.killed_us
-        and (outage.up_us is None or call.began_us <= outage.up_us + AFTER_UP_US)
+        and (outage.up_us is None or call.began_us <= outage.up_us)
         for outage in outages
     )
 
@@ -270,6 +272,8 @@ def _outcomes(call: CallSeen, outages: tuple[OutageSeen, ...]) -> frozenset[str]
         return frozenset({KEY_GONE})
     if call.error_code in ENGINE_DOWN:
         return frozenset({FAILED})
+    if call.plan.kind is CallKind.MALFORMED and MALFORMED[call.plan.way].engine_decides:
+        return frozenset({REFUSED})
     return frozenset()
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+Body = Callable[[str, str], bytes]
+
 ABSURD = 10**30
 ANNOUNCED_BYTES = 2**40
 NESTED_LEVELS = 5000
@@ -11,38 +13,41 @@ NESTED_LEVELS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """``announced_bytes`` is the content-length to claim, ``None`` for the true one."""
+    """``body`` makes the bytes from a model and an end customer; ``announced_bytes`` is the
+    content-length to claim, ``None`` for the true one. ``engine_decides`` where only the engine
+    can tell, so that the call passes the hold and is recorded as refused."""
 
     name: str
-    body: Callable[[str], bytes]
+    body: Body
     status: int = 400
+    engine_decides: bool = False
     announced_bytes: int | None = None
 
 
-def _fields(**changed: object) -> Callable[[str], bytes]:
+def _fields(**changed: object) -> Body:
     """A good body with some fields replaced; ``...`` leaves a field out."""
 
-    def body(model: str) -> bytes:
-        good = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+    def body(model: str, mark: str) -> bytes:
+        good = {"model": model, "messages": _said("hello"), "user": mark}
         fields = {**good, **changed}
         return json.dumps({k: v for k, v in fields.items() if v is not ...}).encode()
 
     return body
 
 
-def _raw(raw: bytes) -> Callable[[str], bytes]:
-    return lambda _model: raw
+def _raw(raw: bytes) -> Body:
+    return lambda _model, _mark: raw
 
 
-def _twice(model: str) -> bytes:
+def _twice(model: str, mark: str) -> bytes:
     name = json.dumps(model)
     return (
         f'{{"model":{name},"model":{name},"messages":[{{"role":"user","content":"x"}}]}}'.encode()
     )
 
 
-def _cut_off(model: str) -> bytes:
-    return _fields()(model)[:-7]
+def _cut_off(model: str, mark: str) -> bytes:
+    return _fields()(model, mark)[:-7]
 
 
 def _said(content: object) -> list[dict[str, object]]:
@@ -76,6 +81,10 @@ MALFORMED = (
     Malformed("temperature out of range", _fields(temperature=-3)),
     Malformed("no choices", _fields(n=0)),
     Malformed("stream of another type", _fields(stream="yes")),
-    Malformed("too long prompt", _fields(messages=_said("word " * 20_000), max_tokens=16)),
+    Malformed(
+        "too long prompt",
+        _fields(messages=_said("word " * 20_000), max_tokens=16),
+        engine_decides=True,
+    ),
     Malformed("over-size body", _raw(b"{"), status=413, announced_bytes=ANNOUNCED_BYTES),
 )

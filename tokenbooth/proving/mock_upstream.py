@@ -125,7 +125,7 @@ class MockUpstream:
     async def _embed(self, raw: bytes, send: Send) -> None:
         try:
             asked = msgspec.json.decode(raw, type=_Texts)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(Code.INVALID_VALUE, "Send input.", param="input") from error
         texts = [asked.input] if isinstance(asked.input, str) else asked.input
         found = await self._engine.embed(texts)
