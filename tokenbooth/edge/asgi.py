@@ -72,7 +72,7 @@ class AsgiFront:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         try:
-            await sink.drain()
+            await sink.drain(body.linger)
             await asyncio.shield(call)
         finally:
             sink.gone()

@@ -8,6 +8,8 @@ from typing import Any
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 
+LINGER_BYTES_MAX = 64 * 1024 * 1024
+LINGER_MAX_S = 2
 _LENGTH = re.compile(r"[0-9]{1,40}")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -28,6 +30,7 @@ class AsgiBody:
         self._announced_bytes = int(announced) if _LENGTH.fullmatch(announced) else 0
         self._wait_max_s = wait_max_s
         self._on_complete = on_complete
+        self._complete = False
 
     async def read(self, bytes_max: int) -> bytes:
         if self._announced_bytes > bytes_max:
@@ -55,7 +58,24 @@ class AsgiBody:
                 raise _too_large(bytes_max)
             pieces.append(piece)
             if not message.get("more_body", False):
+                self._complete = True
                 return b"".join(pieces)
+
+    async def linger(self) -> None:
+        """Take what the peer still sends of a body that nobody read, within bounds.
+
+        Closing on unread bytes would reset the connection, and the peer would never see why it
+        was refused.
+        """
+        left_bytes = LINGER_BYTES_MAX
+        try:
+            async with asyncio.timeout(LINGER_MAX_S):
+                while not self._complete and left_bytes > 0:
+                    message = await self._receive()
+                    left_bytes -= len(message.get("body", b""))
+                    self._complete = not message.get("more_body", False)
+        except TimeoutError:
+            return
 
     async def until_gone(self) -> None:
         """Returns when the peer has hung up."""

@@ -80,8 +80,11 @@ class AsgiSink:
         if self._listener is not None and not self._ended:
             self._listener.gone()
 
-    async def drain(self) -> None:
-        """Pass on what is written until ``end``; returns when the peer has it or is gone."""
+    async def drain(self, before_close: Callable[[], Awaitable[None]]) -> None:
+        """Pass on what is written until ``end``; returns when the peer has it or is gone.
+
+        ``before_close`` runs when the answer is out and the connection may still close.
+        """
         await self._wake.wait()
         while self._head is None and not self._ended:
             self._wake.clear()
@@ -98,6 +101,8 @@ class AsgiSink:
                 await self._pass_on_chunks()
             elif not self._ended:
                 await self._wake.wait()
+        if not self._gone:
+            await before_close()
         await self._pass_on({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pass_on_chunks(self) -> None:

@@ -473,3 +473,58 @@ def test_lifespan_and_websockets_are_answered():
         ]
 
     in_loop(scenario)
+
+
+def test_a_refused_peer_may_finish_sending_before_the_connection_closes():
+    async def scenario():
+        async def refuse(op, head, body, sink):
+            raise Problem(Code.MISSING_KEY, "no key")
+
+        peer = Peer(method="POST", path="/", body=b"x" * 100, body_pieces=5)
+        order: list[str] = []
+        receive = peer.receive
+
+        async def watched():
+            message = await receive()
+            order.append("body" if message["type"] == "http.request" else "gone")
+            return message
+
+        peer.on_message = lambda m: order.append("end" if m.get("more_body") is False else "out")
+        await front(Route("POST", "/", refuse))(peer.scope, watched, peer.send)
+        assert order == ["out", "out", *["body"] * 5, "end"]
+        assert peer.status == 401
+
+    in_loop(scenario)
+
+
+def test_a_refused_peer_that_sends_without_end_is_not_listened_to_for_ever():
+    async def scenario():
+        async def refuse(op, head, body, sink):
+            raise Problem(Code.MISSING_KEY, "no key")
+
+        pieces = []
+
+        async def endless():
+            pieces.append(1)
+            return {"type": "http.request", "body": b"x" * (8 << 20), "more_body": True}
+
+        peer = Peer(method="POST", path="/")
+        await front(Route("POST", "/", refuse))(peer.scope, endless, peer.send)
+        assert peer.complete
+        assert len(pieces) == 8
+
+    in_loop(scenario)
+
+
+def test_a_refused_peer_that_stops_sending_is_waited_for_only_a_while(monkeypatch):
+    monkeypatch.setattr("tokenbooth.edge.asgi_body.LINGER_MAX_S", 0)
+
+    async def scenario():
+        async def refuse(op, head, body, sink):
+            raise Problem(Code.MISSING_KEY, "no key")
+
+        peer = Peer(method="POST", path="/", hold_body=True)
+        await front(Route("POST", "/", refuse))(peer.scope, peer.receive, peer.send)
+        assert peer.complete
+
+    in_loop(scenario)

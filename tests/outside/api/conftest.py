@@ -1,0 +1,46 @@
+"""One running instance with scripted models, shared by the tests that talk to it over HTTP."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.instances import Script, add_scripts, new_account
+from tokenbooth.proving.client import Address
+from tokenbooth.proving.instance import PrivateInstance
+
+SCRIPTS = (
+    Script("demo"),
+    Script("slow", {"chunks": "2000", "chunk_delay_ms": "20"}),
+    Script("echo", {"answer": "echo"}),
+    Script("broken", {"fault": "fail"}),
+    Script("breaks-late", {"fault": "fail", "fault_after_chunks": "3"}),
+    Script("plain", {"features": ""}),
+    Script("one-seat", {"chunks": "2000", "chunk_delay_ms": "20"}, 1, 0),
+    Script("priceless", priced=False),
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    """``secret`` belongs to an organization with credit, ``foreign`` to another one."""
+
+    instance: PrivateInstance
+    address: Address
+    secret: str
+    foreign: str
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.address.base_url}/v1"
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    directory = tmp_path_factory.mktemp("instance")
+    with PrivateInstance(directory, settings={"gateway.heartbeat_s": "1"}) as instance:
+        add_scripts(instance, *SCRIPTS)
+        secret = new_account(instance, "acme")
+        foreign = new_account(instance, "other")
+        yield Running(instance, instance.start(), secret, foreign)
+        assert instance.stop() == 0, instance.log_tail()

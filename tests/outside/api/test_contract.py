@@ -1,0 +1,61 @@
+"""The OpenAPI document is kept: schemathesis calls every operation and checks each answer by it."""
+
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case
+from schemathesis.checks import (
+    allow_header_conformance,
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.outside.api.conftest import Running
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    allow_header_conformance,
+]
+PATHS = {
+    "/v1/chat/completions",
+    "/v1/models",
+    "/v1/models/{model}",
+    "/v1/balance",
+    "/v1/usage",
+    "/v1/requests",
+    "/v1/requests/{request_id}",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+}
+
+
+def test_every_operation_answers_as_the_document_says(running: Running) -> None:
+    headers = {"authorization": f"Bearer {running.secret}"}
+    schema = schemathesis.openapi.from_url(f"{running.address.base_url}/openapi.json")
+    called: dict[str, int] = {}
+
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @settings(
+            max_examples=30,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def ask(case: Case) -> None:
+            answer = case.call_and_validate(headers=headers, checks=CHECKS)
+            assert answer.headers["x-request-id"]
+            called[case.path] = called.get(case.path, 0) + 1
+
+        ask()
+    assert set(called) >= PATHS
