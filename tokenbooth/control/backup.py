@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenbooth.control.serving import serving_lock
-from tokenbooth.core.codes import Code
-from tokenbooth.core.problem import Problem
 from tokenbooth.store import backup as store_backup
 from tokenbooth.store.migrate import migrate, schema_revision
 from tokenbooth.store.options import StoreOptions
@@ -40,12 +38,11 @@ def migrate_safely(data_dir: Path, store: StoreOptions, now_us: int) -> Migratio
 
 
 def back_up(store: StoreOptions, path: Path) -> Path:
-    """Write a consistent copy, also while the booth serves. Raises ALREADY_EXISTS."""
+    """Write a consistent copy, also while the booth serves.
+
+    Raises ALREADY_EXISTS for a taken name, STATE_CONFLICT for a place that cannot be written.
+    """
     target = path.expanduser().absolute()
-    if target.exists():
-        raise Problem(Code.ALREADY_EXISTS, f"{target} exists; choose another name.", param="path")
-    if not target.parent.is_dir():
-        raise Problem(Code.INVALID_VALUE, f"{target.parent} is not a directory.", param="path")
     store_backup.backup(store, target)
     return target
 
@@ -53,14 +50,11 @@ def back_up(store: StoreOptions, path: Path) -> Path:
 def restore(data_dir: Path, store: StoreOptions, path: Path) -> Path:
     """Replace the database by a copy and bring its schema up to date.
 
-    Raises STATE_CONFLICT while the directory is served, INVALID_VALUE for a missing copy.
+    Raises STATE_CONFLICT while the directory is served, INVALID_VALUE for a file that is no copy.
     """
     source = path.expanduser().absolute()
-    if not source.is_file():
-        raise Problem(Code.INVALID_VALUE, f"{source} is not a file.", param="path")
     with serving_lock(data_dir):
         store_backup.restore(store, source)
-        migrate(store)
     return source
 
 

@@ -6,7 +6,7 @@ file of secrets is made once, for its owner only, and never written again.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tokenbooth.core.codes import Code
@@ -61,8 +61,8 @@ class InstancePaths:
 class InstanceSecrets:
     """``pepper`` keys the hashes of API keys; ``sealing_key`` encrypts upstream credentials."""
 
-    pepper: bytes
-    sealing_key: bytes
+    pepper: bytes = field(repr=False)
+    sealing_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

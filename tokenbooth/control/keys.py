@@ -1,6 +1,6 @@
 """API keys together with their hard caps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokenbooth.access.keys import service as access_keys
 from tokenbooth.access.keys.service import ALL_SCOPES, ApiKey, KeyAsk, MintedKey
@@ -21,7 +21,7 @@ class Mint:
 
     ids: Ids
     randomness: Randomness
-    pepper: bytes
+    pepper: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,9 @@ def keys(op: Op, tx: Tx, org: str | None) -> tuple[KeyLine, ...]:
 
 def cap_key(op: Op, tx: Tx, key_id: str, cap_nano: int | None) -> tuple[LimitState, ...]:
     """Set or lift the hard cap. Refused below what is already spent and held."""
-    ledger.set_limit(op, tx, LimitScope.KEY, key_id, cap_nano)
-    return ledger.limits(op, tx, ((LimitScope.KEY, key_id),))
+    key = access_keys.key_by(op, tx, key_id)
+    ledger.set_limit(op, tx, LimitScope.KEY, key.id, cap_nano)
+    return ledger.limits(op, tx, ((LimitScope.KEY, key.id),))
 
 
 def rotate_key(op: Op, tx: Tx, key_id: str, overlap_s: int, mint: Mint) -> MintedKey:
