@@ -13,9 +13,9 @@ PHRASE_CHARACTERS_MAX = 256
 def normalised(text: str) -> str:
     """NFKC (Unicode Standard Annex 15), case folded, without invisible format characters, and with
     each run of blanks as one space."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    visible = (character for character in folded if unicodedata.category(character) != "Cf")
-    return " ".join("".join(visible).split())
+    visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
+    return " ".join(folded.split())
 
 
 @dataclass(frozen=True, slots=True)
