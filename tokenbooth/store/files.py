@@ -2,11 +2,13 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.store.options import StoreBounds
+from tokenbooth.store.revision import VERSION_TABLE
 from tokenbooth.store.sqlite import connect_file
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -46,10 +48,14 @@ def finish(part: Path, path: Path) -> None:
 def copy_file(source: Path, target: Path) -> None:
     """Copy a database that may be in use, in one consistent state, to a new file.
 
-    Raises ALREADY_EXISTS, or LEDGER_UNAVAILABLE's cause when the source is no database.
+    Raises ALREADY_EXISTS for a taken name, STATE_CONFLICT when the source cannot be read.
     """
     part = part_of(target)
-    _copy(source, part)
+    try:
+        _copy(source, part)
+    except sqlite3.DatabaseError as error:
+        part.unlink()
+        raise Problem(Code.STATE_CONFLICT, f"{source} cannot be copied: {error}.") from error
     finish(part, target)
 
 
@@ -68,28 +74,32 @@ def replace_content(source: Path, target: Path) -> None:
         ) from error
 
 
-def check_file(path: Path) -> None:
-    """Raise INVALID_VALUE unless the file is a whole SQLite database."""
+def check_file(path: Path) -> str | None:
+    """The schema revision of a whole SQLite file that nobody uses; ``None`` without one.
+
+    Raises INVALID_VALUE for anything else. The file is not touched.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
             found = connection.execute("PRAGMA quick_check").fetchall()
-        finally:
-            connection.close()
+            if found != [("ok",)]:
+                raise Problem(Code.INVALID_VALUE, f"{path} is damaged: {found[0][0]}.")
+            known = connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = ?", (VERSION_TABLE,)
+            ).fetchone()
+            if known is None:
+                return None
+            row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608 - a constant
+            return None if row is None else str(row[0])
     except sqlite3.DatabaseError as error:
-        raise Problem(Code.INVALID_VALUE, f"{path} is no database: {error}.") from error
-    if found != [("ok",)]:
-        raise Problem(Code.INVALID_VALUE, f"{path} is damaged: {found[0][0]}.")
+        raise Problem(Code.INVALID_VALUE, f"{path} is no whole database: {error}.") from error
 
 
 def _copy(source: Path, target: Path) -> None:
-    reader = sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)
-    try:
-        writer = connect_file(target, wait_ms=WAIT_MS)
-        try:
-            reader.backup(writer)
-            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            writer.close()
-    finally:
-        reader.close()
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+        closing(connect_file(target, wait_ms=WAIT_MS)) as writer,
+    ):
+        reader.backup(writer)
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")

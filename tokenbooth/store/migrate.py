@@ -5,6 +5,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
@@ -44,11 +45,23 @@ def migrate(options: StoreOptions) -> Path | None:
         if before is None:
             create_file(path)
         else:
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-            saved = path.with_name(f"{path.name}.{before}.{stamp}.backup")
-            copy_file(path, saved)
+            saved = keep_copy(path, f"schema-{before}")
     run_once(options, lambda connection: upgrade(connection, HEAD))
     return saved
+
+
+def keep_copy(path: Path, label: str) -> Path:
+    """Copy a SQLite database beside itself, under a name that tells what came after."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    saved = path.with_name(f"{path.name}.{label}.{stamp}.backup")
+    copy_file(path, saved)
+    return saved
+
+
+def is_known(revision: str) -> bool:
+    """Whether this program can bring that schema up to its own."""
+    script = ScriptDirectory(str(SCRIPTS))
+    return any(known.revision == revision for known in script.walk_revisions())
 
 
 def upgrade(connection: Connection, revision: str) -> None:
