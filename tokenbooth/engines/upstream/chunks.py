@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, ToolCallDelta, Usage
 from tokenbooth.core.problem import Problem
+from tokenbooth.engines.upstream.values import UNREADABLE
 
 TOOL_CALLS_MAX = 128
+TOKENS_MAX = 10**12
 DONE = b"[DONE]"
 _FAILED_FINISHES = ("abort", "error")
 _FINISHES = {
@@ -71,17 +73,20 @@ class _Chunk(Struct):
     system_fingerprint: str | None = None
 
 
+_Count = Annotated[int, Meta(ge=0, le=TOKENS_MAX)]
+
+
 class _InputDetails(Struct):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _OutputDetails(Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: _Count | None = None
 
 
 class _UsageBody(Struct):
-    prompt_tokens: int
-    completion_tokens: int = 0
+    prompt_tokens: _Count
+    completion_tokens: _Count = 0
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
 
@@ -99,15 +104,15 @@ class StreamError(Exception):
 
 
 def usage_from(raw: bytes) -> Usage | None:
-    """A usage object, or ``None`` unless every count is a whole number, >= 0, parts <= wholes."""
+    """A usage object, or ``None`` unless it can be true: every count a whole number in
+    0..TOKENS_MAX, parts not above their wholes."""
     try:
         body = _USAGES.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     cached = (body.prompt_tokens_details or _InputDetails()).cached_tokens
     reasoning = (body.completion_tokens_details or _OutputDetails()).reasoning_tokens or 0
-    sound = 0 <= (cached or 0) <= body.prompt_tokens and 0 <= reasoning <= body.completion_tokens
-    if not sound:
+    if (cached or 0) > body.prompt_tokens or reasoning > body.completion_tokens:
         return None
     return Usage(body.prompt_tokens, body.completion_tokens, cached, reasoning)
 
@@ -141,7 +146,7 @@ class AnswerFold:
             return []
         try:
             chunk = _CHUNKS.decode(data)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise broken("a chunk that cannot be read") from error
         if bytes(chunk.error) != b"null":
             raise StreamError(msgspec.json.decode(chunk.error))

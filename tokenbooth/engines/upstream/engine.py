@@ -19,7 +19,7 @@ from tokenbooth.engines.upstream.chunks import broken, usage_from
 from tokenbooth.engines.upstream.pool import Pool
 from tokenbooth.engines.upstream.refused import refusal
 from tokenbooth.engines.upstream.run import UpstreamRun
-from tokenbooth.engines.upstream.values import UpstreamOptions
+from tokenbooth.engines.upstream.values import UNREADABLE, UpstreamOptions
 
 HEALTH_BYTES_MAX = 4 * 2**20
 
@@ -126,7 +126,7 @@ class UpstreamEngine:
 def _embeddings(raw: bytes, texts: Sequence[str]) -> Embeddings:
     try:
         body = msgspec.json.decode(raw, type=_EmbeddingsBody)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise broken("embeddings that cannot be read") from error
     vectors = {vector.index: tuple(vector.embedding) for vector in body.data}
     if len(body.data) != len(texts) or set(vectors) != set(range(len(texts))):

@@ -12,7 +12,7 @@ import msgspec
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.engines.upstream.values import UpstreamOptions, target_of
+from tokenbooth.engines.upstream.values import UNREADABLE, UpstreamOptions, target_of
 
 MESSAGE_CHARACTERS_MAX = 300
 RETRY_AFTER_S_MAX = 3600
@@ -109,7 +109,7 @@ def _error_of(raw: bytes) -> Mapping[str, Any]:
     """The error object of the usual shapes: ``{"error": {…}}``, ``{"message"}``, ``{"detail"}``."""
     try:
         answer = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return {}
     if not isinstance(answer, dict):
         return {}

@@ -4,8 +4,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+import msgspec
+
 from tokenbooth.core.features import Feature
 
+# What msgspec raises for bytes that are not the JSON they should be.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 UPSTREAM_FEATURES = frozenset(Feature) - {Feature.IMAGES}
 
 
