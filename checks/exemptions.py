@@ -55,18 +55,6 @@ EXEMPTIONS: tuple[Exemption, ...] = (
         "a revision makes DDL of its own constants; DDL takes no bound parameters",
     ),
     Exemption(
-        "dead",
-        "tokenbooth/store/migrations/*.py",
-        "*",
-        "Alembic finds upgrade and downgrade by name",
-    ),
-    Exemption(
-        "file-length",
-        "tokenbooth/store/migrations/versions/*.py",
-        "*",
-        "a revision is one linear table that is never edited again",
-    ),
-    Exemption(
         "import-in-function",
         "tokenbooth/store/postgres.py",
         "_engine",

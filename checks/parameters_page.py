@@ -13,7 +13,7 @@ Every documented parameter of the OpenAI API, and what becomes of it. What is tr
 is named in the answer header `x-tokenbooth-notes`. A field that is not in this list is ignored with
 a note, never refused. A refused parameter answers `unsupported_feature` and names `param`; so does
 an honoured one that the model's engine cannot do. `null` is the same as leaving a parameter out,
-except for the two required ones. Integers are written without a decimal point.
+except for the two required ones. An integer may be written as `2.0`; `true` is none.
 
 This page is written by `python -m checks.parameters_page` and compared with the code by
 `scripts/check`.

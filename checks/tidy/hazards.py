@@ -157,13 +157,22 @@ def built_sql(source: Source) -> Iterator[Finding]:
 def _is_built(argument: ast.expr) -> bool:
     match argument:
         case ast.JoinedStr(values=values):
-            return any(isinstance(value, ast.FormattedValue) for value in values)
+            return not all(map(_is_fixed, values))
         case ast.BinOp(op=ast.Mod() | ast.Add(), left=left, right=right):
             return _is_text(left) or _is_text(right)
         case ast.Call(func=ast.Attribute(attr="format" | "join", value=value)):
             return _is_text(value)
         case _:
             return False
+
+
+def _is_fixed(part: ast.expr) -> bool:
+    """Literal text, or a constant of the program, named in capitals."""
+    match part:
+        case ast.FormattedValue(value=ast.Name(id=name)):
+            return name.isupper()
+        case _:
+            return isinstance(part, ast.Constant)
 
 
 def _is_text(node: ast.expr) -> bool:

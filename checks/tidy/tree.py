@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from checks.source import TEXT_ROOTS, Finding, Source, python_sources, text_paths, under
-from checks.tidy import hazards, imports, money, names, rooms, sizes, testing, words
+from checks.tidy import hazards, imports, money, names, reach, rooms, sizes, testing, words
 from tokenbooth.core.codes import Code
 
 FileRule = Callable[[Source], Iterator[Finding]]
@@ -32,6 +32,8 @@ FILE_RULES: tuple[FileRule, ...] = (
     hazards.unbounded_queue,
     hazards.built_sql,
     hazards.printed,
+    reach.program_start,
+    reach.connection,
     words.unfinished_code,
     testing.constant_assertion,
     testing.sleep_in_unit_test,

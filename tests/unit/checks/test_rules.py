@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from checks.source import Finding, Source
-from checks.tidy import hazards, imports, money, names, sizes, testing, words
+from checks.tidy import hazards, imports, money, names, reach, sizes, testing, words
 from checks.tidy.tree import FILE_RULES
 
 Rule = Callable[[Source], Iterator[Finding]]
@@ -110,11 +110,28 @@ PLANTED: list[tuple[Rule, str, str, str]] = [
     (hazards.unbounded_queue, "unbounded-queue", ROOM, "a = asyncio.Queue()"),
     (hazards.unbounded_queue, "unbounded-queue", ROOM, "a = queue.SimpleQueue()"),
     (hazards.built_sql, "built-sql", ROOM, "text(f'select {a}')"),
+    (hazards.built_sql, "built-sql", ROOM, "text(f'select {TABLE} {a}')"),
+    (hazards.built_sql, "built-sql", ROOM, "text(f'select {a.B}')"),
     (hazards.built_sql, "built-sql", ROOM, "sa.text('select %s' % a)"),
     (hazards.built_sql, "built-sql", ROOM, "tx.execute('select ' + a)"),
     (hazards.built_sql, "built-sql", ROOM, "text('select {}'.format(a))"),
     (hazards.built_sql, "built-sql", ROOM, "make().execute('a' + b + 'c')"),
     (hazards.printed, "print", ROOM, "print('a')"),
+    (reach.program_start, "program-start", ROOM, "import subprocess"),
+    (reach.program_start, "program-start", ROOM, "from subprocess import run"),
+    (reach.program_start, "program-start", ROOM, "await asyncio.create_subprocess_exec(a)"),
+    (
+        reach.program_start,
+        "program-start",
+        ROOM,
+        "await asyncio.subprocess.create_subprocess_exec(a)",
+    ),
+    (reach.program_start, "program-start", ROOM, "os.execv(a, b)"),
+    (reach.program_start, "program-start", "tokenbooth/control/models.py", "os.system(a)"),
+    (reach.connection, "connection", ROOM, "import urllib.request"),
+    (reach.connection, "connection", ROOM, "from http.client import HTTPConnection"),
+    (reach.connection, "connection", ROOM, "asyncio.get_running_loop().create_connection(a)"),
+    (reach.connection, "connection", "tokenbooth/web/a.py", "socket.create_connection(a)"),
     (words.unfinished_code, "unfinished", ROOM, "def f(): raise NotImplementedError"),
     (words.unfinished_code, "unfinished", ROOM, "def f(): raise NotImplementedError('a')"),
     (
@@ -202,8 +219,14 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (hazards.hidden_cache, ROOM, "@cached_property\ndef f(): ..."),
     (hazards.unbounded_queue, ROOM, "a = asyncio.Queue(8)\nb = queue.Queue(maxsize=8)"),
     (hazards.built_sql, ROOM, "text('select ' 'a')"),
+    (hazards.built_sql, ROOM, "text(f'select a from {TABLE}')"),
     (hazards.built_sql, ROOM, "tx.execute(select(a).where(b == c))\ntx.execute(1 + a)"),
     (hazards.printed, "tokenbooth/cli/app.py", "print('a')"),
+    (reach.program_start, "tokenbooth/engines/child/link.py", "import subprocess"),
+    (reach.program_start, "tokenbooth/cli/up.py", "os.execv(a, b)"),
+    (reach.program_start, ROOM, "os.getpid()\nverb.execute(a)"),
+    (reach.connection, "tokenbooth/engines/upstream/pool.py", "loop.create_connection(a)"),
+    (reach.connection, ROOM, "from urllib.parse import quote\nengine.connect()"),
     (words.unfinished_code, "tests/unit/test_a.py", "@pytest.mark.slow\ndef f(): ..."),
     (testing.constant_assertion, "tests/unit/test_a.py", "assert a"),
     (testing.sleep_in_unit_test, "tests/unit/test_a.py", "await asyncio.sleep(0)"),
