@@ -18,7 +18,7 @@ async def wire_server(play: Play) -> AsyncIterator[Address]:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, EOFError):
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(
                 int(line.split(b":")[1])
@@ -28,7 +28,6 @@ async def wire_server(play: Play) -> AsyncIterator[Address]:
             body = await reader.readexactly(length) if length < 2**20 else b""
             await play(head + body, writer)
             await writer.drain()
-        writer.close()
 
     server = await asyncio.start_server(hear, "127.0.0.1", 0)
     try:

@@ -87,9 +87,15 @@ class Exchange:
         self._reader, self._writer = await asyncio.open_connection(
             self._address.host, self._address.port, limit=HEAD_BYTES_MAX
         )
-        with contextlib.suppress(ConnectionError):
-            self._writer.write(self._ask.encoded(self._address))
-            await self._writer.drain()
+        sent = False
+        try:
+            with contextlib.suppress(ConnectionError):
+                self._writer.write(self._ask.encoded(self._address))
+                await self._writer.drain()
+            sent = True
+        finally:
+            if not sent:
+                self._writer.transport.abort()
         return self
 
     async def __aexit__(
