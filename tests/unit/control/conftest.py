@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.ops import CountingIds, ManualClock, make_op
 from tests.support.stores import fresh_tx
-
 from tokenbooth.control import accounts, keys
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from tests.support.ops import CountingIds
 
+from tests.support.ops import CountingIds
 from tokenbooth.access.orgs import service as orgs
 from tokenbooth.control import accounts
 from tokenbooth.core.caller import CallLimits
@@ -75,9 +75,7 @@ def test_projects_are_listed_for_one_organization_or_all(
     assert len(accounts.projects(op, tx, None)) == 3
 
 
-def test_a_project_of_an_unknown_organization_is_refused(
-    op: Op, tx: Tx, ids: CountingIds
-) -> None:
+def test_a_project_of_an_unknown_organization_is_refused(op: Op, tx: Tx, ids: CountingIds) -> None:
     with pytest.raises(Problem) as caught:
         accounts.create_project(op, tx, "nobody", "p", cap_nano=None, ids=ids)
     assert caught.value.code is Code.NAME_NOT_FOUND
@@ -91,9 +89,7 @@ def test_caps_are_set_and_lifted(op: Op, tx: Tx, ids: CountingIds, acme: Any) ->
     assert accounts.cap_project(op, tx, "acme", "default", None).limits[0].limit_nano is None
 
 
-def test_a_foreign_project_cannot_be_capped(
-    op: Op, tx: Tx, ids: CountingIds, acme: Any
-) -> None:
+def test_a_foreign_project_cannot_be_capped(op: Op, tx: Tx, ids: CountingIds, acme: Any) -> None:
     other = accounts.create_organization(op, tx, accounts.OrganizationAsk("other"), ids)
     (foreign,) = orgs.projects(op, tx, other.id)
     with pytest.raises(Problem) as caught:

@@ -4,8 +4,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.unit.control.conftest import Noise
 
+from tests.unit.control.conftest import Noise
 from tokenbooth.control.instance import (
     SECRET_BYTES,
     InstancePaths,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.support.ops import CountingIds, ManualClock
 
+from tests.support.ops import CountingIds, ManualClock
 from tokenbooth.access.keys import service as access_keys
 from tokenbooth.catalog.models.service import ModelAsk
 from tokenbooth.control import accounts, documents, keys, models
@@ -116,13 +116,16 @@ def test_a_cap_is_changed_and_lifted(op: Op, tx: Tx, new_key: Callable[..., Any]
     assert keys.cap_key(op, tx, key_id, None)[0].limit_nano is None
 
 
-@pytest.mark.parametrize("verb", ["cap", "rotate", "revoke"])
-def test_an_unknown_key_is_named(op: Op, tx: Tx, mint: keys.Mint, verb: str) -> None:
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda op, tx, mint: keys.cap_key(op, tx, "key_none", USD),
+        lambda op, tx, mint: keys.rotate_key(op, tx, "key_none", 0, mint),
+        lambda op, tx, mint: keys.revoke_key(op, tx, "key_none"),
+    ],
+    ids=["cap", "rotate", "revoke"],
+)
+def test_an_unknown_key_is_named(op: Op, tx: Tx, mint: keys.Mint, verb: Any) -> None:
     with pytest.raises(Problem) as caught:
-        if verb == "cap":
-            keys.cap_key(op, tx, "key_none", USD)
-        elif verb == "rotate":
-            keys.rotate_key(op, tx, "key_none", 0, mint)
-        else:
-            keys.revoke_key(op, tx, "key_none")
+        verb(op, tx, mint)
     assert caught.value.code is Code.NAME_NOT_FOUND

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from tests.support.ops import CountingIds, ManualClock
 from tests.unit.control.conftest import Noise
-
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import DeploymentAsk, EngineKind, ModelAsk
 from tokenbooth.control import documents, models, prices
@@ -50,9 +50,7 @@ def test_an_upstream_needs_no_key() -> None:
     assert models.upstream_deployment("http://up/v1", None, None, seal).upstream_key_sealed is None
 
 
-def test_a_model_is_listed_with_its_price_once_it_has_one(
-    op: Op, tx: Tx, ids: CountingIds
-) -> None:
+def test_a_model_is_listed_with_its_price_once_it_has_one(op: Op, tx: Tx, ids: CountingIds) -> None:
     assert models.add_model(op, tx, ask(), ids).price is None
     prices.price_model(op, tx, PriceAsk("m", 1, 2), ids, confirmed=False)
     (line,) = models.models(op, tx)
@@ -75,9 +73,7 @@ def test_an_unknown_model_is_named(op: Op, tx: Tx) -> None:
         assert caught.value.code is Code.MODEL_NOT_FOUND
 
 
-def test_a_model_document_never_holds_the_upstream_key(
-    op: Op, tx: Tx, ids: CountingIds
-) -> None:
+def test_a_model_document_never_holds_the_upstream_key(op: Op, tx: Tx, ids: CountingIds) -> None:
     seal = models.Seal(SEALING_KEY, Noise())
     deployment = models.upstream_deployment("http://up/v1", None, "sk-secret", seal)
     document = documents.model_json(models.add_model(op, tx, ask(deployment), ids))

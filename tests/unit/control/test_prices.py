@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.ops import CountingIds
 
+from tests.support.ops import CountingIds
 from tokenbooth.catalog.models.service import ModelAsk
 from tokenbooth.control import documents, models, prices
 from tokenbooth.core.codes import Code
