@@ -49,5 +49,8 @@ class SlidingWindow:
         return second + SLOTS
 
     def empty_at_s(self) -> int:
-        """The second at which nothing is counted any more; in the past when nothing is now."""
-        return self.free_at_s(self.total)
+        """The second at which nothing is counted any more; ``total`` > 0."""
+        second = self._newest_s
+        while self._slots[second % SLOTS] == 0:
+            second -= 1
+        return second + SLOTS

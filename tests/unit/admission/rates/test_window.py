@@ -87,8 +87,14 @@ def test_free_at_names_the_second_when_enough_has_left() -> None:
     assert window.empty_at_s() == SLOTS + 10
 
 
-def test_an_empty_window_is_empty_now() -> None:
-    assert SlidingWindow(START_S).empty_at_s() <= START_S + 1
+def test_a_window_is_empty_when_its_newest_amount_leaves() -> None:
+    window = SlidingWindow(0)
+    window.add(5)
+    window.advance(10)
+    taken_back = window.add(5)
+    window.advance(40)
+    window.take_back(taken_back, 5)
+    assert window.empty_at_s() == SLOTS
 
 
 @given(
@@ -130,6 +136,7 @@ def test_free_at_is_the_first_second_that_frees_enough(
     before = window.total
     wanted = data.draw(st.integers(1, before))
     free_at_s = window.free_at_s(wanted)
+    assert window.empty_at_s() == window.free_at_s(before)
     assert free_at_s > now_s
     window.advance(free_at_s - 1)
     assert before - window.total < wanted
