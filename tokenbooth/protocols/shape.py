@@ -90,7 +90,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """An integer written without a decimal point; a boolean is none."""
+    """An integer; ``1.0`` is one too, as JSON Schema has it, and a boolean is none."""
 
     low: int
     high: int
@@ -98,11 +98,11 @@ class Whole:
 
     def read(self, value: object, path: str, strangers: Strangers) -> int:
         if isinstance(value, float):
-            raise Problem(
-                Code.WRONG_TYPE,
-                f"{path} must be an integer, written without a decimal point or exponent.",
-                param=path,
-            )
+            if not value.is_integer():
+                raise Problem(
+                    Code.WRONG_TYPE, f"{path} must be an integer, not a fraction.", param=path
+                )
+            value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             wrong_type(value, path, self.wanted)
         if not self.low <= value <= self.high:

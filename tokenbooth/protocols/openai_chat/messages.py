@@ -24,7 +24,7 @@ TOOL_CALLS_MAX = 128
 NAME_CHARS_MAX = 256
 ID_CHARS_MAX = 256
 FUNCTION_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
-IMAGE_URL = r"^(https://|data:image/)\S+$"
+IMAGE_URL = r"^(https://|data:image/)[^\x00-\x20]+$"
 
 _TEXT_PART = Record({"text": Field(Text(), required=True)})
 _IMAGE = Record(

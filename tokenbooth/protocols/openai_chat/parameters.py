@@ -197,14 +197,14 @@ PARAMETERS: tuple[Parameter, ...] = (
         "functions",
         _T,
         Listed(Record(_DESCRIBED), 0, TOOLS_MAX),
-        "The older form of tools; calls come back in tool_calls. Not together with tools.",
+        "The older form of tools; calls come back in tool_calls. Where both are sent, tools wins.",
         "translated to tools; calls come back in tool_calls",
     ),
     Parameter(
         "function_call",
         _T,
         Either(Text(choices=("none", "auto")), _NAMED),
-        "The older form of tool_choice. Not together with tool_choice.",
+        "The older form of tool_choice, which wins where both are sent.",
         "translated to tool_choice",
     ),
     Parameter(

@@ -101,7 +101,8 @@ def _output_format(fields: Json, notes: Notes) -> OutputFormat:
 def _tools(fields: Json, notes: Notes) -> tuple[tuple[Tool, ...], ToolChoice]:
     for newer, older in (("tools", "functions"), ("tool_choice", "function_call")):
         if newer in fields and older in fields:
-            bad_value(older, f"cannot be sent together with {newer}; send {newer}")
+            notes.replace(older, f"ignored: {newer} wins")
+            del fields[older]
     described = [(tool["function"], f"tools[{i}].function") for i, tool in _each(fields, "tools")]
     described += [(one, f"functions[{i}]") for i, one in _each(fields, "functions")]
     tools: dict[str, Tool] = {}

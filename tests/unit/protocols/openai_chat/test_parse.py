@@ -89,6 +89,7 @@ def test_plain_parameters_arrive() -> None:
     assert (turn.choices, turn.output_tokens_max) == (8, 10)
     assert (turn.parallel_tool_calls, turn.reasoning_effort) == (False, "none")
     assert parse(stop="x").turn.sampling.stop == ("x",)
+    assert parse(n=2.0).turn.choices == 2
 
 
 def test_every_role_is_read() -> None:
@@ -226,8 +227,16 @@ def test_legacy_functions_become_tools() -> None:
     assert set(notes(parsed)) == {"functions", "function_call"}
     worded = parse(functions=[{"name": "f"}], function_call="none")
     assert worded.turn.tool_choice == ToolChoice(ToolMode.NONE)
-    assert refused(functions=[], tools=[]).param == "functions"
-    assert refused(function_call="none", tool_choice="none").param == "function_call"
+
+
+def test_the_newer_form_of_tools_wins() -> None:
+    parsed = parse(functions=[{"name": "f"}], tools=[TIME], function_call="none", tool_choice=TIME)
+    assert [tool.name for tool in parsed.turn.tools] == ["time"]
+    assert parsed.turn.tool_choice == ToolChoice(ToolMode.NAMED, "time")
+    assert notes(parsed) == {
+        "functions": "ignored: tools wins",
+        "function_call": "ignored: tool_choice wins",
+    }
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ WRONG: list[tuple[str, Any, Code, str]] = [
     ("n", 0, Code.INVALID_VALUE, "n"),
     ("n", 9, Code.INVALID_VALUE, "n"),
     ("n", True, Code.WRONG_TYPE, "n"),
-    ("n", 1.0, Code.WRONG_TYPE, "n"),
+    ("n", 1.5, Code.WRONG_TYPE, "n"),
     ("max_tokens", 0, Code.INVALID_VALUE, "max_tokens"),
     ("max_tokens", -1, Code.INVALID_VALUE, "max_tokens"),
     ("max_completion_tokens", 2**31, Code.INVALID_VALUE, "max_completion_tokens"),
@@ -181,7 +181,7 @@ WRONG_MESSAGES: list[tuple[Any, Code, str]] = [
         ".content[0].image_url.url",
     ),
     (
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///x"}}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a b"}}]},
         Code.INVALID_VALUE,
         ".content[0].image_url.url",
     ),
