@@ -89,7 +89,7 @@ async def play(places: int, queue_max: int, steps: list[tuple[str, int]]) -> Sce
     return scene
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 3), st.integers(0, 4), st.lists(STEP, min_size=15, max_size=60))
 def test_places_are_neither_lost_nor_doubled(
     places: int, queue_max: int, steps: list[tuple[str, int]]

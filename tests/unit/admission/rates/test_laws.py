@@ -112,7 +112,7 @@ STEP = st.one_of(
 STEPS = st.lists(STEP, min_size=30, max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.builds(CallLimits, OPTIONAL, st.none() | st.integers(1, 60), OPTIONAL),
     st.integers(0, 5_000_000),
@@ -131,7 +131,7 @@ def test_no_sixty_seconds_ever_hold_more_than_the_limit(
             scene.finish(number, amount, void=what == "void")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.integers(1, 5),
     st.integers(0, 999_999),
@@ -149,7 +149,7 @@ def test_the_promised_wait_is_enough(limit: int, start_us: int, gaps_us: list[in
             scene.book.admit(who, 0).close(0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 3_000_000), STEPS)
 def test_what_is_shown_as_left_can_be_taken(
     start_us: int, steps: list[tuple[str, int, int]]

@@ -138,7 +138,7 @@ def test_the_list_is_bounded() -> None:
         Policy(("x",) * (PHRASES_MAX + 1))
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60))
 def test_normalising_twice_changes_nothing(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
