@@ -5,6 +5,7 @@ kernel's own signal, which works while the engine is deep in a step.
 """
 
 import ctypes
+import os
 import select
 import signal
 import socket
@@ -102,6 +103,8 @@ def main(load: Callable[[bytes], Backend]) -> None:
     _die_with_parent()
     with socket.socket(fileno=int(sys.argv[-1])) as connection:
         serve(connection, load)
+    # Nothing is worth saving, and engines with threads of their own may hang on the way out.
+    os._exit(0)
 
 
 def _die_with_parent() -> None:

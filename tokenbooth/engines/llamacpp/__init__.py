@@ -1,0 +1,1 @@
+"""llama.cpp over a GGUF, in a process of its own."""

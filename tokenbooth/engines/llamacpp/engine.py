@@ -1,0 +1,42 @@
+"""The llama.cpp engine as the gateway sees it; llama.cpp itself is only loaded in the child."""
+
+from pathlib import Path
+
+import msgspec
+
+from tokenbooth.core.features import Feature
+from tokenbooth.engines.child.engine import ChildEngine, Kind
+from tokenbooth.engines.child.rules import ChildPolicy
+from tokenbooth.engines.child.supervisor import ChildPlan
+from tokenbooth.engines.llamacpp.values import LlamacppOptions
+
+WORKER = "tokenbooth.engines.llamacpp.worker"
+# Proven in tests/outside/engines. Tools are not offered: the engine was seen dropping them.
+FEATURES = frozenset(
+    {
+        Feature.JSON_OBJECT,
+        Feature.JSON_SCHEMA,
+        Feature.LOGPROBS,
+        Feature.TOP_LOGPROBS,
+        Feature.STOP,
+        Feature.SEED,
+        Feature.CHOICES,
+        Feature.PENALTIES,
+        Feature.LOGIT_BIAS,
+        Feature.CACHED_TOKENS,
+    }
+)
+
+
+class LlamacppEngine(ChildEngine):
+    """xllamacpp's server over one GGUF file."""
+
+    def __init__(self, options: LlamacppOptions) -> None:
+        policy = ChildPolicy(
+            ready_timeout_s=options.ready_timeout_s,
+            hang_after_s=options.hang_after_s,
+            backoff_first_s=options.backoff_first_s,
+            backoff_max_s=options.backoff_max_s,
+        )
+        plan = ChildPlan(WORKER, msgspec.json.encode(options), policy)
+        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path)))

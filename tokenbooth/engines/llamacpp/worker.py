@@ -1,0 +1,282 @@
+"""The child of the llama.cpp engine: the only file that loads xllamacpp.
+
+The engine has threads of its own. Each choice is one blocking call in a thread, whose callbacks go
+into a queue; the loop's ``step`` empties it.
+"""
+
+import http.client
+import os
+import queue
+import threading
+from array import array
+from importlib import import_module
+from pathlib import Path
+from secrets import randbits, token_hex
+from typing import Any
+
+import msgspec
+
+from tokenbooth.core.problem import Problem
+from tokenbooth.engines.child.frames import (
+    Begin,
+    Count,
+    Logprob,
+    Over,
+    Piece,
+    Ready,
+    Refused,
+    Words,
+)
+from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut, main
+from tokenbooth.engines.child.orders import ids_of
+from tokenbooth.engines.gguf.metadata import read_metadata
+from tokenbooth.engines.llamacpp.values import LlamacppOptions
+
+PACKAGE = "xllamacpp"
+MISSING = "The llama.cpp engine's package is not installed. Run: pip install 'tokenbooth[llamacpp]'"
+CONTEXT_DEFAULT_MAX = 4096
+ASK_WAIT_S = 30.0
+STEP_WAIT_S = 0.02
+SEED_BITS = 31
+
+
+class Choice:
+    """One call of the engine; ``output_tokens`` are those heard of, ``sent`` those passed on."""
+
+    def __init__(self, run: "Running", index: int) -> None:
+        self.run = run
+        self.index = index
+        self.output_tokens = 0
+        self.sent = 0
+        self.cached_tokens = 0
+        self.open = True
+
+
+class Running:
+    def __init__(self, ask: Begin, input_tokens: int) -> None:
+        self.ask = ask
+        self.input_tokens = input_tokens
+        self.choices = [Choice(self, index) for index in range(ask.choices)]
+        self.cancelled = False
+
+    @property
+    def over(self) -> bool:
+        return not any(choice.open for choice in self.choices)
+
+    def ended(self) -> Over:
+        # The prompt is charged once, so what the first choice found cached is what counts.
+        cached = min(self.choices[0].cached_tokens, self.input_tokens)
+        output_tokens = sum(choice.output_tokens for choice in self.choices)
+        return Over(self.ask.run, self.input_tokens, output_tokens, cached, self.cancelled)
+
+
+class LlamaCpp:
+    """Satisfies ``tokenbooth.engines.child.loop.Backend``."""
+
+    def __init__(self, package: Any, options: LlamacppOptions) -> None:
+        self._options = options
+        trained = read_metadata(Path(options.gguf_path), skip_arrays=True).context_tokens
+        wished = options.context_tokens or CONTEXT_DEFAULT_MAX
+        self._context_tokens = min(wished, trained or wished)
+        self._key_secret = token_hex(32)
+        self._server = package.Server(self._parameters(package))
+        self._address = str(self._server.listening_address).removeprefix("http://")
+        self._version = str(package.__version__)
+        self._heard: queue.SimpleQueue[tuple[Choice, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._runs: dict[int, Running] = {}
+
+    def _parameters(self, package: Any) -> Any:
+        options = self._options
+        wanted = package.CommonParams()
+        wanted.model.path = options.gguf_path
+        # The window is split evenly over the slots.
+        wanted.n_ctx = self._context_tokens * options.slots
+        wanted.n_parallel = options.slots
+        wanted.n_batch = wanted.n_ubatch = options.step_tokens_max
+        threads = options.threads or len(os.sched_getaffinity(0))
+        wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = threads
+        wanted.use_jinja = True
+        wanted.prefill_assistant = False
+        wanted.verbosity = 0
+        wanted.warmup = False
+        # The package opens a port on the loopback; nobody else may use it past the ledger.
+        wanted.api_keys = [self._key_secret]
+        return wanted
+
+    @property
+    def ready(self) -> Ready:
+        return Ready(self._context_tokens, f"xllamacpp-{self._version}")
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._runs)
+
+    def count(self, ask: Count) -> int:
+        return len(self._encode(ask.messages))
+
+    def begin(self, ask: Begin) -> None:
+        ids = ids_of(ask.input_ids) if ask.input_ids is not None else self._encode(ask.messages)
+        room = self._context_tokens - len(ids)
+        if room < 1:
+            raise RefusedError(
+                "CONTEXT_LENGTH_EXCEEDED", "The prompt is too long.", input_tokens=len(ids)
+            )
+        run = Running(ask, len(ids))
+        self._runs[ask.run] = run
+        seed = randbits(SEED_BITS) if ask.seed is None else ask.seed
+        for choice in run.choices:
+            body = self._body(ask, ids, room) | {"seed": (seed + choice.index) % 2**SEED_BITS}
+            threading.Thread(target=self._work, args=(choice, body), daemon=True).start()
+
+    def cancel(self, run: int, out: StepOut) -> None:
+        # The engine hears of it at its next callback; the run is over when its last call returns.
+        if run in self._runs:
+            self._runs[run].cancelled = True
+
+    def step(self, out: StepOut) -> None:
+        try:
+            heard = self._heard.get(timeout=STEP_WAIT_S)
+            while True:
+                self._take(*heard, out)
+                heard = self._heard.get_nowait()
+        except queue.Empty:
+            return
+
+    def _work(self, choice: Choice, body: dict[str, Any]) -> None:
+        def hear(chunk: dict[str, Any]) -> bool:
+            self._heard.put((choice, chunk))
+            return choice.run.cancelled
+
+        try:
+            self._server.handle_completions(body, hear)
+        except RuntimeError as error:
+            self._heard.put((choice, {"error": {"message": str(error)}}))
+        finally:
+            self._heard.put((choice, None))
+
+    def _take(self, choice: Choice, chunk: dict[str, Any] | None, out: StepOut) -> None:
+        run = choice.run
+        number = run.ask.run
+        if self._runs.get(number) is not run:
+            return
+        if chunk is None:
+            choice.open = False
+            if run.over:
+                self._runs.pop(number)
+                out.over.append(run.ended())
+        elif "error" in chunk:
+            run.cancelled = True
+            self._runs.pop(number)
+            out.refused.append(Refused(number, "ENGINE_FAILED", "The engine refused the call."))
+        elif not run.cancelled:
+            piece = _piece(choice, chunk)
+            if piece is not None:
+                out.pieces.append(piece)
+
+    def _body(self, ask: Begin, ids: "array[int]", room: int) -> dict[str, Any]:
+        limit = room if ask.output_tokens_max is None else min(room, ask.output_tokens_max)
+        temperature = self._options.temperature if ask.temperature is None else ask.temperature
+        body: dict[str, Any] = {
+            "prompt": ids.tolist(),
+            "stream": True,
+            "max_tokens": limit,
+            "temperature": temperature,
+            "top_p": 1.0 if ask.top_p is None else ask.top_p,
+            "top_k": 0,
+            "min_p": 0.0,
+            "presence_penalty": ask.presence_penalty,
+            "frequency_penalty": ask.frequency_penalty,
+            "stop": list(ask.stop),
+            "logit_bias": [list(pair) for pair in ask.logit_bias],
+            # Both make the engine call back more often: a cancel is heard at each callback.
+            "timings_per_token": True,
+            "return_progress": True,
+        }
+        if ask.logprobs is not None:
+            body["logprobs"] = max(1, ask.logprobs)
+        if ask.grammar is not None:
+            body["grammar"] = ask.grammar
+        return body
+
+    def _encode(self, words: Words) -> "array[int]":
+        messages = [{"role": role, "content": text} for role, text in words]
+        prompt = self._ask("/apply-template", {"messages": messages})["prompt"]
+        wish = {"content": prompt, "add_special": True, "parse_special": True}
+        return array("I", self._ask("/tokenize", wish)["tokens"])
+
+    def _ask(self, path: str, body: dict[str, Any]) -> Any:
+        connection = http.client.HTTPConnection(self._address, timeout=ASK_WAIT_S)
+        headers = {
+            "authorization": f"Bearer {self._key_secret}",
+            "content-type": "application/json",
+        }
+        try:
+            connection.request("POST", path, msgspec.json.encode(body), headers)
+            answer = connection.getresponse()
+            raw = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise RefusedError("ENGINE_FAILED", "The engine did not read the prompt.") from error
+        finally:
+            connection.close()
+        if answer.status != http.HTTPStatus.OK:
+            raise RefusedError(
+                "INVALID_VALUE",
+                "The model's chat template refuses these messages.",
+                param="messages",
+            )
+        return msgspec.json.decode(raw)
+
+
+def _piece(choice: Choice, chunk: dict[str, Any]) -> Piece | None:
+    """What a callback adds; ``None`` when it only tells of progress."""
+    if not chunk.get("choices"):
+        return None
+    said = chunk["choices"][0]
+    timings = chunk.get("timings") or {}
+    choice.output_tokens = max(choice.output_tokens, timings.get("predicted_n", 0))
+    choice.cached_tokens = timings.get("cache_n", choice.cached_tokens)
+    usage = chunk.get("usage")
+    if usage is not None:
+        choice.output_tokens = usage["completion_tokens"]
+    text, finish = said["text"], said["finish_reason"]
+    if not text and finish is None:
+        return None
+    fresh = choice.output_tokens - choice.sent
+    choice.sent = choice.output_tokens
+    return Piece(choice.run.ask.run, choice.index, text, fresh, _logprobs(choice, said), finish)
+
+
+def _logprobs(choice: Choice, said: dict[str, Any]) -> tuple[Logprob, ...]:
+    asked = choice.run.ask.logprobs
+    content = (said.get("logprobs") or {}).get("content") or ()
+    if asked is None:
+        return ()
+    return tuple(
+        Logprob(
+            place["token"],
+            place["logprob"],
+            tuple((top["token"], top["logprob"]) for top in place["top_logprobs"][:asked]),
+        )
+        for place in content
+    )
+
+
+def load(options_json: bytes) -> LlamaCpp:
+    """Raises BrokenError."""
+    options = msgspec.json.decode(options_json, type=LlamacppOptions)
+    try:
+        package = import_module(PACKAGE)
+    except ImportError as error:
+        raise BrokenError("ENGINE_NOT_INSTALLED", MISSING) from error
+    try:
+        return LlamaCpp(package, options)
+    except Problem as problem:
+        raise BrokenError(problem.code.name, problem.public) from problem
+    except RuntimeError as error:
+        raise BrokenError(
+            "ENGINE_NOT_READY", f"llama.cpp cannot open {options.gguf_path}: {error}"
+        ) from error
+
+
+if __name__ == "__main__":
+    main(load)
