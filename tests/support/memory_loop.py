@@ -110,6 +110,11 @@ class Line(asyncio.Transport):
     def close(self) -> None:
         self.drop(None)
 
+    @property
+    def unread_count(self) -> int:
+        """How many reads of the near side are still to come."""
+        return len(self._unread)
+
     def _whole_call(self) -> Call | None:
         head, found, rest = bytes(self._written).partition(b"\r\n\r\n")
         if not found:

@@ -97,21 +97,15 @@ class Pool:
         Raises Problem as ``connect`` does, RUN_TIMEOUT, and ENGINE_FAILED for a broken answer or
         one over ``bytes_max``.
         """
-        connection: Connection | None = None
         try:
             async with asyncio.timeout(timeout_ms / 1000):
                 connection = self.take() or await self.connect()
                 answer = await _Whole(bytes_max).over(connection, request)
                 if answer is None:
-                    connection = await self.connect()
-                    answer = await _Whole(bytes_max).over(connection, request)
+                    answer = await _Whole(bytes_max).over(await self.connect(), request)
         except TimeoutError as error:
             raise Problem(Code.RUN_TIMEOUT, "The model's server did not answer in time.") from error
-        finally:
-            if connection is not None and connection not in self._free:
-                connection.abort()
-        if answer is None:
-            raise Problem(Code.ENGINE_FAILED, "The model's server broke the connection.")
+        assert answer is not None, "a fresh connection is never stale"
         return answer
 
     async def close(self) -> None:
@@ -166,12 +160,18 @@ class _Whole:
         self._headers: Mapping[str, str] = {}
         self._pieces: list[bytes] = []
         self._size = 0
+        self._ended = False
         self._future: asyncio.Future[HttpAnswer | None] = asyncio.get_running_loop().create_future()
 
     async def over(self, connection: Connection, request: bytes) -> HttpAnswer | None:
         """``None`` when the connection was stale."""
         connection.send(request, self)
-        return await self._future
+        try:
+            return await self._future
+        finally:
+            # Once the answer has ended the connection may already serve somebody else.
+            if not self._ended:
+                connection.abort()
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
@@ -184,10 +184,12 @@ class _Whole:
             self._fail("sent more than the limit")
 
     def done(self) -> None:
+        self._ended = True
         if not self._future.done():
             self._future.set_result(HttpAnswer(self._status, self._headers, b"".join(self._pieces)))
 
     def broken(self, cause: Broken) -> None:
+        self._ended = True
         if cause is Broken.STALE and not self._future.done():
             self._future.set_result(None)
         else:

@@ -127,13 +127,14 @@ def _shown(message: object, options: UpstreamOptions, public: str) -> str:
     if not isinstance(message, str):
         return ""
     text = message[: MESSAGE_CHARACTERS_MAX * 8]
-    target = target_of(options.base_url)
-    for secret in (options.key, target.authority, target.host):
-        if secret is not None and len(secret) > 2:
-            text = text.replace(secret, "…")
+    if options.key is not None and len(options.key) > 2:
+        text = text.replace(options.key, "…")
     text = _URL.sub("…", text)
     if len(options.model) > 2:
         text = text.replace(options.model, public)
+    target = target_of(options.base_url)
+    for place in (target.authority, target.host):
+        text = re.sub(rf"(?<![\w.-]){re.escape(place)}(?![\w-])", "…", text, flags=re.IGNORECASE)
     text = "".join(character if character.isprintable() else " " for character in text)
     text = " ".join(text.split())
     if len(text) > MESSAGE_CHARACTERS_MAX:

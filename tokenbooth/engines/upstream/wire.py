@@ -96,9 +96,6 @@ class Connection(asyncio.Protocol):
         if answer.complete and self._exchange is exchange:
             self._finish(reusable=answer.keeps_alive)
 
-    def eof_received(self) -> bool | None:
-        return None
-
     def connection_lost(self, error: Exception | None) -> None:
         if self._exchange is not None:
             answer = self._answer

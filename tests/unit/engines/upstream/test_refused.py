@@ -185,6 +185,13 @@ def test_key_and_address_never_leak(words: list[str], status: int) -> None:
             assert secret not in problem.detail
 
 
+@pytest.mark.parametrize("key", [None, "k", "kk"])
+def test_very_short_names_are_left_in_the_words(key: str | None) -> None:
+    options = UpstreamOptions("http://f", "mm", key=key)
+    raw = json.dumps(error("mm k kk of http://f at f: fork")).encode()
+    assert refusal(400, {}, raw, options, "public").public == "mm k kk of … at …: fork"
+
+
 def test_only_words_about_the_turn_are_shown() -> None:
     for status in (401, 403, 404, 429, 500, 503):
         assert "It is wrong" not in refused(status, error()).public
