@@ -2,10 +2,13 @@
 
 ``python -m checks`` is ``scripts/check``; ``python -m checks --outside`` is ``scripts/test``, which
 adds the tests that start real servers, databases and engines.
+
+Format, lint, types and contracts run beside the unit tests; their output is shown after them.
 """
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,46 +28,76 @@ class Stage:
     command: tuple[str, ...]
 
 
-CHECK_STAGES = (
+BESIDE = (
     Stage("format", (sys.executable, "-m", "ruff", "format", "--check", *PYTHON_ROOTS)),
     Stage("lint", (sys.executable, "-m", "ruff", "check", *PYTHON_ROOTS)),
     Stage("types", (sys.executable, "-m", "mypy")),
     Stage("contracts", (str(PROGRAMS / "lint-imports"), "--no-logo")),
-    Stage("unit and tidy tests", (*PYTEST, "tests/unit", *COVERAGE)),
-    Stage("budgets", (sys.executable, "-m", "checks.budgets")),
 )
-OUTSIDE_STAGE = Stage("outside tests", (*PYTEST, "tests/outside"))
+UNIT = Stage("unit and tidy tests", (*PYTEST, "tests/unit", *COVERAGE))
+BUDGETS = Stage("budgets", (sys.executable, "-m", "checks.budgets"))
+OUTSIDE = Stage("outside tests", (*PYTEST, "tests/outside"))
 
-Runner = Callable[[Sequence[str]], int]
-
-
-def run_here(command: Sequence[str]) -> int:
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+Wait = Callable[[], tuple[int, str]]
 
 
-def run_stages(stages: Sequence[Stage], run: Runner = run_here) -> list[str]:
-    """Run all of them, in order, whatever fails; returns the names of those that failed."""
-    failed = []
-    for stage in stages:
-        print(f"== {stage.name}", flush=True)
-        started = time.monotonic()
-        if run(stage.command) != 0:
-            failed.append(stage.name)
-            print(f"== {stage.name} FAILED", flush=True)
-        print(f"   {time.monotonic() - started:.1f} s", flush=True)
-    return failed
+class Programs:
+    """Runs commands in the checkout."""
+
+    def run(self, command: Sequence[str]) -> int:
+        """Run with its output shown as it comes; returns the exit status."""
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+    def start(self, command: Sequence[str]) -> Wait:
+        """Start beside others; the result waits for it and gives exit status and output."""
+        output = tempfile.TemporaryFile()  # noqa: SIM115 - wait() closes it
+        child = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+
+        def wait() -> tuple[int, str]:
+            status = child.wait()
+            with output:
+                output.seek(0)
+                return status, output.read().decode(errors="replace")
+
+        return wait
 
 
-def main(arguments: Sequence[str]) -> int:
-    if arguments not in ([], ["--outside"]):
+def check(programs: Programs) -> list[str]:
+    """Everything but the outside tests; returns the names of the stages that failed."""
+    started = [(stage, programs.start(stage.command)) for stage in BESIDE]
+    failed = shown(programs, UNIT)
+    for stage, wait in started:
+        status, output = wait()
+        print(f"== {stage.name}\n{output.strip()}", flush=True)
+        failed += _verdict(stage, status)
+    return failed + shown(programs, BUDGETS)
+
+
+def shown(programs: Programs, stage: Stage) -> list[str]:
+    print(f"== {stage.name}", flush=True)
+    return _verdict(stage, programs.run(stage.command))
+
+
+def _verdict(stage: Stage, status: int) -> list[str]:
+    if status == 0:
+        return []
+    print(f"== {stage.name} FAILED", flush=True)
+    return [stage.name]
+
+
+def main(arguments: Sequence[str], programs: Programs | None = None) -> int:
+    if list(arguments) not in ([], ["--outside"]):
         print("usage: python -m checks [--outside]", file=sys.stderr)
         return 2
+    programs = programs or Programs()
+    begun = time.monotonic()
     (ROOT / COVERAGE_FILE).unlink(missing_ok=True)
-    failed = run_stages(CHECK_STAGES)
-    print(f"== checks: {len(CHECK_STAGES) - len(failed)} of {len(CHECK_STAGES)} passed", flush=True)
-    if arguments and run_here(OUTSIDE_STAGE.command) != 0:
-        failed.append(OUTSIDE_STAGE.name)
-    if failed:
+    failed = check(programs)
+    said = f"FAILED: {', '.join(failed)}" if failed else "all passed"
+    print(f"== checks: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
+    if arguments:
+        failed += shown(programs, OUTSIDE)
+    if failed and arguments:
         print(f"FAILED: {', '.join(failed)}", flush=True)
     return int(bool(failed))
 

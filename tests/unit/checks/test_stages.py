@@ -1,70 +1,99 @@
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 import checks.__main__ as program
-from checks.__main__ import CHECK_STAGES, OUTSIDE_STAGE, Stage, main, run_stages
+from checks.__main__ import BESIDE, BUDGETS, OUTSIDE, UNIT, Programs, Stage, Wait, main
 
 
-class Runs:
+class Recorder(Programs):
+    """Remembers what was started and run; commands that hold ``failing`` fail."""
+
     def __init__(self, failing: str = "") -> None:
-        self.commands: list[str] = []
+        self.started: list[str] = []
+        self.ran: list[str] = []
         self.failing = failing
 
-    def __call__(self, command: Sequence[str]) -> int:
-        self.commands.append(" ".join(command))
-        return int(bool(self.failing) and self.failing in self.commands[-1])
+    def run(self, command: Sequence[str]) -> int:
+        self.ran.append(" ".join(command))
+        return self._status(self.ran[-1])
+
+    def start(self, command: Sequence[str]) -> Wait:
+        text = " ".join(command)
+        self.started.append(text)
+        assert not self.ran
+        return lambda: (self._status(text), f"output of {text}\n")
+
+    def _status(self, text: str) -> int:
+        return int(bool(self.failing) and self.failing in text)
 
 
-STAGES = (Stage("one", ("run", "one")), Stage("two", ("run", "two")), Stage("three", ("run", "x")))
-
-
-def test_all_stages_run_whatever_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    runs = Runs(failing="two")
-    assert run_stages(STAGES, runs) == ["two"]
-    assert runs.commands == ["run one", "run two", "run x"]
-    assert "== two FAILED" in capsys.readouterr().out
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Runs:
-    recorded = Runs()
-    monkeypatch.setattr(program, "run_here", recorded)
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(program, "ROOT", tmp_path)
-    return recorded
+    return tmp_path
 
 
-def test_check_runs_format_lint_types_contracts_tests_and_budgets(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
+def commands(*stages: Stage) -> list[str]:
+    return [" ".join(stage.command) for stage in stages]
+
+
+def test_check_runs_everything_but_the_outside_tests(capsys: pytest.CaptureFixture[str]) -> None:
+    programs = Recorder()
+    assert main([], programs) == 0
+    marks = ["ruff format --check", "ruff check", "mypy", "lint-imports"]
+    assert all(mark in ran for mark, ran in zip(marks, programs.started, strict=True))
+    assert programs.ran == commands(UNIT, BUDGETS)
+    said = capsys.readouterr().out
+    assert all(f"output of {command}" in said for command in commands(*BESIDE))
+    assert "== checks: all passed" in said.splitlines()[-1]
+
+
+def test_the_outside_tests_come_last_and_end_the_output(capsys: pytest.CaptureFixture[str]) -> None:
+    programs = Recorder()
+    assert main(["--outside"], programs) == 0
+    assert programs.ran == commands(UNIT, BUDGETS, OUTSIDE)
+    assert capsys.readouterr().out.splitlines()[-1] == "== outside tests"
+
+
+@pytest.mark.parametrize("stage", [*BESIDE, UNIT, BUDGETS, OUTSIDE], ids=lambda stage: stage.name)
+def test_whatever_fails_everything_runs_and_the_exit_status_is_honest(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run_stages, "__defaults__", (runs,))
-    assert main([]) == 0
-    marks = ["ruff format --check", "ruff check", "mypy", "lint-imports", "tests/unit", "budgets"]
-    assert len(runs.commands) == len(marks)
-    assert all(mark in ran for mark, ran in zip(marks, runs.commands, strict=True))
+    programs = Recorder(failing=" ".join(stage.command))
+    assert main(["--outside"], programs) == 1
+    assert programs.ran == commands(UNIT, BUDGETS, OUTSIDE)
+    assert capsys.readouterr().out.splitlines()[-1] == f"FAILED: {stage.name}"
 
 
-def test_the_tests_outside_come_last(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_stages, "__defaults__", (runs,))
-    assert main(["--outside"]) == 0
-    assert len(runs.commands) == len(CHECK_STAGES) + 1
-    assert runs.commands[-1] == " ".join(OUTSIDE_STAGE.command)
+def test_coverage_of_an_earlier_run_is_not_taken_for_this_one(root: Path) -> None:
+    old = root / program.COVERAGE_FILE
+    old.write_text("{}")
+    main([], Recorder())
+    assert not old.exists()
 
 
-@pytest.mark.parametrize("failing", ["ruff format", "mypy", "tests/unit", "tests/outside"])
-def test_the_exit_status_is_honest(
-    runs: Runs,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    failing: str,
+def test_a_wrong_argument_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    programs = Recorder()
+    assert main(["--fast"], programs) == 2
+    assert programs.ran == programs.started == []
+    assert capsys.readouterr().err.startswith("usage:")
+
+
+def test_programs_run_in_the_checkout_with_their_status(
+    root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run_stages, "__defaults__", (runs,))
-    runs.failing = failing
-    assert main(["--outside"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1].startswith("FAILED: ")
-    assert runs.commands[-1] == " ".join(OUTSIDE_STAGE.command)
+    code = "import os, sys; print(os.getcwd()); sys.exit(3)"
+    assert Programs().run([sys.executable, "-c", code]) == 3
+    assert capfd.readouterr().out == f"{root.resolve()}\n"
 
 
-def test_a_wrong_argument_runs_nothing(runs: Runs) -> None:
-    assert main(["--fast"]) == 2
-    assert runs.commands == []
+def test_programs_beside_others_keep_their_output_until_it_is_asked_for(root: Path) -> None:
+    code = "import os, sys; print('x' * 200_000); print('err', file=sys.stderr); sys.exit(4)"
+    wait = Programs().start([sys.executable, "-c", code])
+    status, output = wait()
+    assert status == 4
+    assert output.count("x") == 200_000
+    assert "err" in output
