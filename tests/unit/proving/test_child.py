@@ -69,17 +69,14 @@ def test_a_child_can_be_killed_and_started_again(tmp_path: Path) -> None:
 
 
 def test_the_children_of_a_child_end_with_it(tmp_path: Path) -> None:
-    code = (
-        "import subprocess,sys,time;"
-        "p=subprocess.Popen([sys.executable,'-c','import time;time.sleep(60)']);"
-        "print('ready',p.pid,flush=True);time.sleep(60)"
-    )
-    with child_of(code, tmp_path) as child:
-        until_ready(child)
-        grandchild = int(child.log_tail().split()[1])
-    # Nobody waits for the grandchild but init, so it may linger as a zombie for a moment.
-    status = Path(f"/proc/{grandchild}/stat")
-    assert not is_alive(grandchild) or status.read_text().split(")")[1].split()[0] == "Z"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    grandchild = f"import time;held=open({str(pipe)!r},'w');time.sleep(60)"
+    code = f"import subprocess,sys;subprocess.run([sys.executable,'-c',{grandchild!r}])"
+    with child_of(code, tmp_path) as child, pipe.open() as held:
+        child.kill()
+        # The read returns only when nobody holds the other end any more.
+        assert held.read() == ""
 
 
 def test_stopping_what_was_never_started_is_nothing(tmp_path: Path) -> None:
@@ -98,9 +95,11 @@ def test_stopping_twice_gives_the_same_status(tmp_path: Path) -> None:
 
 def test_output_of_every_start_is_kept(tmp_path: Path) -> None:
     with child_of("print('said')", tmp_path) as child:
-        child.stop(within_s=10) if not child.running else child._process.wait()  # type: ignore[union-attr]
+        while child.running:
+            pass
         child.start()
-        child._process.wait()  # type: ignore[union-attr]
+        while child.running:
+            pass
         assert child.log_tail().split() == ["said", "said"]
 
 
