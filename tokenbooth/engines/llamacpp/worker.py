@@ -37,6 +37,8 @@ MISSING = "The llama.cpp engine's package is not installed. Run: pip install 'to
 CONTEXT_DEFAULT_MAX = 4096
 ASK_WAIT_S = 30.0
 STEP_WAIT_S = 0.02
+# A full queue holds the engine up until the gateway has read.
+HEARD_MAX = 4096
 SEED_BITS = 31
 
 
@@ -82,7 +84,7 @@ class LlamaCpp:
         self._server = package.Server(self._parameters(package))
         self._address = str(self._server.listening_address).removeprefix("http://")
         self._version = str(package.__version__)
-        self._heard: queue.SimpleQueue[tuple[Choice, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._heard: queue.Queue[tuple[Choice, dict[str, Any] | None]] = queue.Queue(HEARD_MAX)
         self._runs: dict[int, Running] = {}
 
     def _parameters(self, package: Any) -> Any:
