@@ -78,7 +78,7 @@ class _Texts(msgspec.Struct):
     input: str | list[str]
 
 
-class _Cut(Exception):
+class LineCut(Exception):
     """Makes the server break the connection."""
 
 
@@ -212,25 +212,31 @@ class _Call:
         self._news.set()
 
     async def write_out(self, run: Run, send: Send) -> None:
-        """Raises Problem when the run failed before its answer began, _Cut for that fault."""
-        await self._news.wait()
+        """Raises Problem when the run failed before its answer began, LineCut for a cut."""
+        while not (self._over or self._cut or (self._deltas and self._parsed.stream)):
+            await self._next()
         if self.problem is not None and (self._deltas == 0 or not self._parsed.stream):
             raise self.problem
         kind = self._writer.content_type.encode()
         start = {"type": "http.response.start", "status": 200}
         await send(start | {"headers": [(b"content-type", kind)]})
-        while not self._over and not self._cut:
-            await self._news.wait()
-            self._news.clear()
+        while True:
             if len(self._buffer) > BUFFER_BYTES_MAX:
                 run.pause()
             await self._flush(send)
             run.resume()
+            if self._over or self._cut:
+                break
+            await self._next()
         await self._flush(send)
         if self._cut:
             run.cancel()
-            raise _Cut
-        await send({"type": "http.response.body", "body": b""})
+            raise LineCut
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _next(self) -> None:
+        await self._news.wait()
+        self._news.clear()
 
     async def _flush(self, send: Send) -> None:
         if self._buffer and (self._parsed.stream or self._over):
@@ -312,4 +318,4 @@ async def _answer(send: Send, answer: Answer) -> None:
     headers = [(name.encode(), value.encode()) for name, value in answer.headers]
     headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})

@@ -289,6 +289,13 @@ def test_a_stream_without_done_and_one_without_length() -> None:
     play(scene)
 
 
+def test_a_choice_that_done_leaves_open_is_a_stop() -> None:
+    recorder = played(STREAM_HEAD + says("a") + chunked(DONE) + STREAM_END)
+    assert recorder.text() == "a"
+    assert recorder.finishes == [(0, FinishReason.STOP)]
+    assert recorder.end is not None
+
+
 def test_an_error_inside_the_stream() -> None:
     error = {"error": {"message": "exploded at http://far:8000", "code": 500}}
     recorder = played(STREAM_HEAD + says("a") + event(error))
