@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tokenbooth.admission.rates import service as rates
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
@@ -12,7 +13,12 @@ from tokenbooth.core.receipt import LimitState
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.port import Engine
 from tokenbooth.gateway.rooms import Rooms
-from tokenbooth.gateway.rules import OutputAsk, billed_input_tokens, output_limit
+from tokenbooth.gateway.rules import (
+    OutputAsk,
+    billed_input_tokens,
+    output_limit,
+    within_rate,
+)
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.prices import service as prices
 from tokenbooth.protocols.dialect import Dialect, Parsed
@@ -62,6 +68,10 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
     context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
     input_tokens, exact = max(c.tokens for c in counts), all(c.exact for c in counts)
     ask = OutputAsk(turn.output_tokens_max, model.output_tokens_max, context, input_tokens, exact)
+    output_tokens_max = output_limit(ask, param="max_completion_tokens")
+    if turn.output_tokens_max is None:
+        fit_tokens = rates.tokens_fit_max(caller)
+        output_tokens_max = within_rate(output_tokens_max, input_tokens, turn.choices, fit_tokens)
     return Grant(
         caller=caller,
         parsed=parsed,
@@ -70,7 +80,7 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
         limits=limits,
         input_tokens=billed_input_tokens(input_tokens, context),
         input_exact=exact,
-        output_tokens_max=output_limit(ask, param="max_completion_tokens"),
+        output_tokens_max=output_tokens_max,
     )
 
 

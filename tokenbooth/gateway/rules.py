@@ -48,6 +48,18 @@ def output_limit(ask: OutputAsk, *, param: str) -> int:
     return wanted
 
 
+def within_rate(
+    output_tokens_max: int, input_tokens: int, choices: int, fit_tokens: int | None
+) -> int:
+    """An unstated limit, lowered so that the call fits a tokens-per-minute limit at all.
+
+    ``fit_tokens`` is the largest call that can ever pass, ``None`` for any.
+    """
+    if fit_tokens is None:
+        return output_tokens_max
+    return max(1, min(output_tokens_max, (fit_tokens - input_tokens) // choices))
+
+
 def too_long(input_tokens: int, context: int) -> Problem:
     """The refusal of a prompt that cannot fit."""
     return Problem(

@@ -42,13 +42,15 @@ class Upkeep:
         return self._rooms.live.stop_keys(revoked, problem)
 
     async def follow_catalog(self) -> None:
-        """Close the engines of deployments that the operator removed."""
+        """Let go of the engines and queues of deployments that the operator removed."""
         op = self._new_op()
         revision = await self._rooms.store.read(lambda tx: catalog.revision(op, tx))
         if revision == self._catalog_revision:
             return
         models = await self._rooms.store.read(lambda tx: catalog.models(op, tx))
-        await self._rooms.engines.keep_only({d.id for m in models for d in m.deployments})
+        offered = frozenset(d.id for m in models for d in m.deployments)
+        await self._rooms.engines.keep_only(offered)
+        self._rooms.gates.keep_only(offered)
         self._catalog_revision = revision
 
     async def beat_and_sweep(self) -> int:

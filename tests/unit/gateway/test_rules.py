@@ -17,6 +17,7 @@ from tokenbooth.gateway.rules import (
     billed_input_tokens,
     charge_of,
     output_limit,
+    within_rate,
 )
 
 
@@ -92,6 +93,13 @@ def test_a_limit_never_passes_any_ceiling(asked, model_max, context, used, exact
     assert model_max is None or allowed <= model_max
     assert asked is None or allowed <= asked
     assert not exact or used + allowed <= context
+
+
+@pytest.mark.parametrize(
+    ("fit_tokens", "allowed"), [(None, 90), (1000, 90), (70, 30), (12, 1), (3, 1)]
+)
+def test_an_unstated_limit_fits_the_tokens_per_minute(fit_tokens, allowed):
+    assert within_rate(90, 10, 2, fit_tokens) == allowed
 
 
 def test_billed_input_never_passes_the_window():

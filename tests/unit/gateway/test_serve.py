@@ -251,6 +251,19 @@ def test_tokens_that_were_not_used_are_given_back(tmp_path: Path):
     in_loop(scenario)
 
 
+def test_a_key_with_a_small_token_limit_works_without_stating_a_limit(tmp_path: Path):
+    limits = CallLimits(tokens_per_minute=40)
+
+    async def scenario():
+        async with open_test_booth(tmp_path, key={"limits": limits}) as booth:
+            assert (await booth.ask(chat())).status == 200
+            too_much = await booth.ask(chat(max_tokens=500))
+            assert too_much.status == 400
+            assert "retry-after" not in too_much.headers
+
+    in_loop(scenario)
+
+
 def test_step_5_refuses_at_once_what_the_balance_cannot_start(tmp_path: Path):
     async def scenario():
         async with open_test_booth(tmp_path, credit_nano=0) as booth:
