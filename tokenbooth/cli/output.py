@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
+from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 
 EXIT_REFUSED = 1
@@ -39,20 +39,24 @@ def emit(document: Document, *, as_json: bool, text: Callable[[Console], None]) 
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Callable[[Console], None]:
-    """A plain table; a cell is never read as markup. Says so when there are no rows."""
+    """Aligned columns that are never folded, so that an id can be copied; says so without rows."""
 
     def show(console: Console) -> None:
         if not rows:
             console.print("None.")
             return
-        drawn = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            drawn.add_column(column, overflow="fold", no_wrap=False)
-        for row in rows:
-            drawn.add_row(*(Text(cell_text(cell)) for cell in row))
-        console.print(drawn, soft_wrap=False)
+        cells = [[cell_text(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+        console.print(Text(_aligned(columns, widths), style="bold"))
+        for row in cells:
+            console.print(Text(_aligned(row, widths)))
 
     return show
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    pairs = zip(cells, widths, strict=True)
+    return "  ".join(cell.ljust(width) for cell, width in pairs).rstrip()
 
 
 def lines(*texts: str) -> Callable[[Console], None]:
@@ -85,7 +89,8 @@ def refuse(problem: Problem, *, as_json: bool) -> int:
         sys.stdout.write(json.dumps({"error": error}, indent=2) + "\n")
     console = stderr()
     console.print(Text(f"error: {cell_text(problem.public)}", style="red"))
-    console.print(Text(f"cure: {problem.code.value.cure}"))
+    if problem.code is not Code.STATE_CONFLICT:  # its message names the cure itself
+        console.print(Text(f"cure: {problem.code.value.cure}"))
     return EXIT_REFUSED
 
 

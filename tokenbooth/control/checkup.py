@@ -1,28 +1,22 @@
 """What an operator should look at before customers do: one finding for each part of a booth."""
 
 import importlib.metadata
-import importlib.util
 import socket
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokenbooth.control.instance import InstancePaths
 from tokenbooth.core.problem import Problem
+from tokenbooth.engines.choose import choose, installed
 from tokenbooth.store.migrate import schema_revision
 from tokenbooth.store.options import StoreOptions
 from tokenbooth.store.revision import HEAD
 
 PYTHON_MIN = (3, 11)
-EXTRAS = {
-    "openvino_genai": "tokenbooth[embedded]",
-    "xllamacpp": "tokenbooth[llamacpp]",
-    "asyncpg": "tokenbooth[postgres]",
-    "openai": "tokenbooth[openai]",
-}
-ENGINE_MODULES = ("openvino_genai", "xllamacpp")
+EXTRAS = {"asyncpg": "tokenbooth[postgres]", "openai": "tokenbooth[openai]"}
 OTHERS_MASK = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -42,20 +36,17 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
     return Finding("python", ok, shown, "" if ok else "Use Python 3.11 or newer.")
 
 
-def check_packages() -> Iterator[Finding]:
+def check_packages(is_installed: Callable[[str], bool] = installed) -> Iterator[Finding]:
     """One engine at least; the other extras are told, and missing ones are no fault."""
-    present = {name for name in EXTRAS if importlib.util.find_spec(name) is not None}
-    engines = [name for name in ENGINE_MODULES if name in present]
-    yield Finding(
-        "engine",
-        bool(engines),
-        ", ".join(engines) or "no local engine is installed",
-        "" if engines else "pip install 'tokenbooth[embedded]'",
-    )
-    for name, extra in EXTRAS.items():
-        if name not in ENGINE_MODULES:
-            text = "installed" if name in present else f"not installed (pip install '{extra}')"
-            yield Finding(name, ok=True, text=text)
+    try:
+        engine = choose(is_installed=is_installed)
+    except Problem as problem:
+        yield Finding("engine", ok=False, text="none is installed", cure=problem.public)
+    else:
+        yield Finding("engine", ok=True, text=f"{engine.name} ({engine.module})")
+    for module, extra in EXTRAS.items():
+        text = "installed" if is_installed(module) else f"absent (pip install '{extra}')"
+        yield Finding(module, ok=True, text=text)
 
 
 def check_directory(data_dir: Path) -> Iterator[Finding]:
