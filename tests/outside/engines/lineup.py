@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
+from tests.support.weights import smollm2
 from tokenbooth.core.features import Feature
+from tokenbooth.engines.embedded.engine import EmbeddedEngine
+from tokenbooth.engines.embedded.values import EmbeddedOptions
+from tokenbooth.engines.llamacpp.engine import LlamacppEngine
+from tokenbooth.engines.llamacpp.values import LlamacppOptions
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.scripted import ScriptedEngine, ScriptOptions
 from tokenbooth.engines.scripted.values import SCRIPTED_FEATURES
@@ -74,8 +79,23 @@ def upstream() -> Iterator[MakeEngine]:
         yield lambda: UpstreamEngine(options)
 
 
+@contextlib.contextmanager
+def embedded() -> Iterator[MakeEngine]:
+    options = EmbeddedOptions(str(smollm2()))
+    yield lambda: EmbeddedEngine(options)
+
+
+@contextlib.contextmanager
+def llamacpp() -> Iterator[MakeEngine]:
+    # One thread: on a shared machine llama.cpp's threads wait for each other by spinning.
+    options = LlamacppOptions(str(smollm2()), slots=4, context_tokens=1024, threads=1)
+    yield lambda: LlamacppEngine(options)
+
+
 LINEUP = [
     Entry("scripted", scripted),
     Entry("scripted-bare", scripted_bare),
     Entry("upstream", upstream),
+    Entry("embedded", embedded),
+    Entry("llamacpp", llamacpp, too_long_words=1_100),
 ]

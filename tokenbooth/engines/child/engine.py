@@ -111,8 +111,8 @@ class ChildEngine:
 
     async def close(self) -> None:
         self._is_open = False
+        self._drop_all(closed())
         await self._supervisor.close()
-        self._fail_all(closed())
 
     async def health(self) -> Health:
         return Health(ready=self._supervisor.ready, reason=self._supervisor.reason)
@@ -194,6 +194,18 @@ class ChildEngine:
     def _fail_all(self, problem: Problem) -> None:
         for number in tuple(self._runs):
             self._finish(number, problem)
+        self._fail_counts(problem)
+
+    def _drop_all(self, problem: Problem) -> None:
+        """Fail even the paused runs, whose readers may never come back."""
+        runs = tuple(self._runs.values())
+        self._runs.clear()
+        self._sent.clear()
+        for run in runs:
+            run.drop(problem)
+        self._fail_counts(problem)
+
+    def _fail_counts(self, problem: Problem) -> None:
         for answer in self._counts.values():
             if not answer.done():
                 answer.set_exception(problem)

@@ -63,6 +63,11 @@ class ChildRun:
         if self.cancelled or not (self._paused or self._held):
             self._end(terminal)
 
+    def drop(self, problem: Problem) -> None:
+        """Fail now, whatever is held back."""
+        self._held.clear()
+        self._end(problem)
+
     def _end(self, terminal: RunEnd | Problem) -> None:
         if self._over:
             return
