@@ -367,6 +367,22 @@ def test_cancel_within_a_delta_silences_the_rest_of_the_same_read() -> None:
     play(scene, whole_stream("a", "b", "c"))
 
 
+def test_cancel_silences_the_rest_of_the_same_piece() -> None:
+    async def scene(engine: UpstreamEngine, far: FarSide) -> None:
+        recorder = Recorder()
+        recorder.on_delta = lambda _: going.cancel()
+        going = engine.start(turn_of(), recorder)
+        await recorder.over()
+        assert recorder.text() == "a"
+        assert recorder.end is not None
+        assert recorder.end.cancelled
+
+    piece = b"".join(
+        b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % text for text in (b"a", b"b", b"c")
+    )
+    play(scene, STREAM_HEAD + chunked(piece + DONE) + STREAM_END)
+
+
 def test_cancel_keeps_the_usage_that_had_arrived() -> None:
     async def scene(engine: UpstreamEngine, far: FarSide) -> None:
         far.answer = lambda call: call.line.deliver(STREAM_HEAD + counted(4, 1) + says("a"))
