@@ -2,72 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 
 import pytest
 
 from tests.support.asgi import Peer
+from tests.support.front import Notes, front, hello, in_loop
 from tokenbooth.core.codes import Code
-from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
-from tokenbooth.edge.asgi import AsgiFront
-from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.edge.routes import Route
-from tokenbooth.protocols.problems import openai_refusal
-
-
-class Notes:
-    """A log that remembers."""
-
-    def __init__(self) -> None:
-        self.faults: list[str] = []
-
-    def event(self, name: str, **fields: object) -> None:
-        """Normal events do not matter here."""
-
-    def fault(self, name: str, error: BaseException | None = None, **fields: object) -> None:
-        self.faults.append(name)
-
-
-class Counter:
-    def __init__(self) -> None:
-        self.made = 0
-
-    def new(self, prefix: str) -> str:
-        self.made += 1
-        return f"{prefix}_{self.made}"
-
-
-LOG = Notes()
-
-
-def front(*routes: Route, log: Notes = LOG, **options: int) -> AsgiFront:
-    def new_op(request_id: str) -> Op:
-        return Op(request_id=request_id, now=lambda: 0, log=log)
-
-    return AsgiFront(
-        routes,
-        new_op=new_op,
-        ids=Counter(),
-        refusal=openai_refusal,
-        options=EdgeOptions(**options),
-    )
-
-
-def in_loop(scenario: Callable[[], object]) -> None:
-    """Run an async scenario with a bound, so that a hang is a failure."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(10):
-            await scenario()  # type: ignore[misc]
-
-    asyncio.run(bounded())
-
-
-async def hello(op, head, body, sink):
-    sink.start(200, (("content-type", "text/plain"),))
-    sink.write(b"hello")
-    sink.end()
 
 
 def test_an_answer_has_its_id_its_length_and_its_body():
@@ -362,83 +304,6 @@ def test_a_listener_that_comes_after_the_hang_up_is_told_at_once():
     in_loop(scenario)
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 7])
-def test_a_body_arrives_whole_in_any_pieces(pieces):
-    async def scenario():
-        got = []
-
-        async def echo(op, head, body, sink):
-            got.append(await body.read(1000))
-            await hello(op, head, body, sink)
-
-        peer = Peer(method="POST", path="/", body=b"abcdefg" * 20, body_pieces=pieces)
-        await front(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
-        assert got == [b"abcdefg" * 20]
-
-    in_loop(scenario)
-
-
-@pytest.mark.parametrize("announced", [None, b"11", b"9" * 30])
-def test_a_body_over_the_bound_is_refused_as_soon_as_it_is_known(announced):
-    async def scenario():
-        async def echo(op, head, body, sink):
-            await body.read(10)
-            raise AssertionError("must be refused")
-
-        headers = [] if announced is None else [(b"content-length", announced)]
-        peer = Peer(method="POST", path="/", body=b"x" * 11, body_pieces=3, headers=headers)
-        await front(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
-        assert peer.status == 413
-        assert json.loads(peer.answer)["error"]["body_bytes_max"] == 10
-
-    in_loop(scenario)
-
-
-@pytest.mark.parametrize("announced", [b"-1", b"abc", b"\xb2", b"", b"1" * 60])
-def test_a_strange_length_is_not_believed(announced):
-    async def scenario():
-        async def echo(op, head, body, sink):
-            assert await body.read(10) == b"x"
-            await hello(op, head, body, sink)
-
-        peer = Peer(method="POST", path="/", body=b"x", headers=[(b"content-length", announced)])
-        await front(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
-        assert peer.status == 200
-
-    in_loop(scenario)
-
-
-def test_a_body_that_never_ends_is_a_clients_fault():
-    async def scenario():
-        async def echo(op, head, body, sink):
-            await body.read(10)
-
-        peer = Peer(method="POST", path="/", hold_body=True)
-        await front(Route("POST", "/", echo), body_wait_max_s=0)(
-            peer.scope, peer.receive, peer.send
-        )
-        assert peer.status == 400
-        assert json.loads(peer.answer)["error"]["code"] == "body_timeout"
-
-    in_loop(scenario)
-
-
-def test_a_peer_that_hangs_up_inside_its_body_leaves_no_fault():
-    async def scenario():
-        log = Notes()
-
-        async def echo(op, head, body, sink):
-            await body.read(10)
-
-        peer = Peer(method="POST", path="/", hold_body=True)
-        peer.hang_up()
-        await front(Route("POST", "/", echo), log=log)(peer.scope, peer.receive, peer.send)
-        assert log.faults == []
-        assert peer.status == 400
-
-    in_loop(scenario)
-
-
 def test_a_problem_of_an_endpoint_is_answered_in_the_dialect():
     async def refuse(op, head, body, sink):
         raise Problem(Code.MODEL_NOT_FOUND, "no such model", param="model")
@@ -471,60 +336,5 @@ def test_lifespan_and_websockets_are_answered():
             "lifespan.shutdown.complete",
             "websocket.close",
         ]
-
-    in_loop(scenario)
-
-
-def test_a_refused_peer_may_finish_sending_before_the_connection_closes():
-    async def scenario():
-        async def refuse(op, head, body, sink):
-            raise Problem(Code.MISSING_KEY, "no key")
-
-        peer = Peer(method="POST", path="/", body=b"x" * 100, body_pieces=5)
-        order: list[str] = []
-        receive = peer.receive
-
-        async def watched():
-            message = await receive()
-            order.append("body" if message["type"] == "http.request" else "gone")
-            return message
-
-        peer.on_message = lambda m: order.append("end" if m.get("more_body") is False else "out")
-        await front(Route("POST", "/", refuse))(peer.scope, watched, peer.send)
-        assert order == ["out", "out", *["body"] * 5, "end"]
-        assert peer.status == 401
-
-    in_loop(scenario)
-
-
-def test_a_refused_peer_that_sends_without_end_is_not_listened_to_for_ever():
-    async def scenario():
-        async def refuse(op, head, body, sink):
-            raise Problem(Code.MISSING_KEY, "no key")
-
-        pieces = []
-
-        async def endless():
-            pieces.append(1)
-            return {"type": "http.request", "body": b"x" * (8 << 20), "more_body": True}
-
-        peer = Peer(method="POST", path="/")
-        await front(Route("POST", "/", refuse))(peer.scope, endless, peer.send)
-        assert peer.complete
-        assert len(pieces) == 8
-
-    in_loop(scenario)
-
-
-def test_a_refused_peer_that_stops_sending_is_waited_for_only_a_while(monkeypatch):
-    monkeypatch.setattr("tokenbooth.edge.asgi_body.LINGER_MAX_S", 0)
-
-    async def scenario():
-        async def refuse(op, head, body, sink):
-            raise Problem(Code.MISSING_KEY, "no key")
-
-        peer = Peer(method="POST", path="/", hold_body=True)
-        await front(Route("POST", "/", refuse))(peer.scope, peer.receive, peer.send)
-        assert peer.complete
 
     in_loop(scenario)

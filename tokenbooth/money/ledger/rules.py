@@ -6,12 +6,8 @@ from tokenbooth.core.money import NANO_MAX, format_nano
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState
 from tokenbooth.money.ledger.values import Chain, Charge, Ending, HoldAsk, Sized
-from tokenbooth.money.prices.service import (
-    Price,
-    affordable_output_tokens,
-    cost_nano,
-    worst_case_nano,
-)
+from tokenbooth.money.prices.rules import affordable_output_tokens, cost_nano, worst_case_nano
+from tokenbooth.money.prices.values import Price
 
 REF_CHARS_MAX = 200
 _NAMES = {

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.receipt import LimitScope, LimitState, Outcome
-from tokenbooth.money.prices.service import Price
+from tokenbooth.money.prices.values import Price
 
 Chain: TypeAlias = tuple[tuple[LimitScope, str], ...]
 """Levels and their owners at which one call takes money, outermost first."""
