@@ -30,7 +30,7 @@ from tokenbooth.proving.observations import (
 )
 from tokenbooth.proving.outage import Outage, engine_up, free_port
 from tokenbooth.proving.report import DrillFrame, DrillReport, report_of
-from tokenbooth.proving.schedule import REVOKED, SCRIPT_CHUNKS, Schedule, schedule_of
+from tokenbooth.proving.schedule import REVOKED, SCRIPT_CHUNKS, Schedule, check_calls, schedule_of
 from tokenbooth.proving.stage import Stage
 from tokenbooth.proving.staging import clear_stage, set_stage
 
@@ -57,7 +57,7 @@ class DrillOptions:
     store_url: str | None = None
 
     def __post_init__(self) -> None:
-        schedule_of(self.seed, self.calls)
+        check_calls(self.calls)
         if not 2 <= self.parallel <= PARALLEL_MAX:
             raise ValueError(f"parallel must be from 2 to {PARALLEL_MAX}")
 

@@ -112,10 +112,15 @@ class Schedule:
     revoke: int
 
 
-def schedule_of(seed: int, calls: int) -> Schedule:
+def check_calls(calls: int) -> None:
     """Raises ValueError for fewer calls than the fixed parts need, or absurdly many."""
     if not CALLS_MIN <= calls <= CALLS_MAX:
         raise ValueError(f"calls must be from {CALLS_MIN} to {CALLS_MAX}")
+
+
+def schedule_of(seed: int, calls: int) -> Schedule:
+    """Raises ValueError as ``check_calls`` does."""
+    check_calls(calls)
     draw = Draw(seed, "mixed")
     kills, revoke = (calls // 4, 3 * calls // 4), calls // 2
     fixed = dict.fromkeys(kills, CallKind.ENGINE_KILL)
