@@ -42,6 +42,7 @@ from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.store.open import AsyncStore, open_store
+from tokenbooth.store.revision import require_current
 from tokenbooth.telemetry.lines import json_line, text_line
 from tokenbooth.telemetry.log import JsonLog, LineWriter
 from tokenbooth.telemetry.metrics import Gauge, Metrics
@@ -115,7 +116,7 @@ class Booth:
 async def open_booth(settings: Settings) -> AsyncIterator[Booth]:
     """Open the store and read the secrets; both are released on the way out.
 
-    Raises STATE_CONFLICT when the data directory was not set up.
+    Raises STATE_CONFLICT when the data directory was not set up, or has another program's schema.
     """
     instance_secrets = read_secrets(settings.data_dir)
     clock, randomness = SystemClock(), SystemRandomness()
@@ -126,6 +127,7 @@ async def open_booth(settings: Settings) -> AsyncIterator[Booth]:
     metrics = Metrics()
     metrics.watch(Gauge.LOG_LINES_LOST, lambda: lines.lost)
     try:
+        await store.read(require_current)
         yield Booth(
             settings=settings,
             store=store,

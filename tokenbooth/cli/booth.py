@@ -6,36 +6,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from tokenbooth.boot import Booth, open_booth
-from tokenbooth.config import Settings, load_settings
-from tokenbooth.control.instance import check_schema, is_initialized
+from tokenbooth.config import load_settings
 from tokenbooth.control.keys import Mint
-from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
-from tokenbooth.core.problem import Problem
 
 T = TypeVar("T")
 
 ACTOR = "operator"
 
 
-def settings_of(data_dir: Path | None) -> Settings:
-    """The settings of an instance that can be opened.
+def with_booth(data_dir: Path | None, work: Callable[[Booth], Awaitable[T]]) -> T:
+    """Run ``work`` in the instance of ``data_dir``.
 
-    Raises STATE_CONFLICT without an instance, or for a schema of another version.
+    Raises STATE_CONFLICT without an instance, or for the schema of another program.
     """
     settings = load_settings(data_dir).settings
-    if not is_initialized(settings.data_dir):
-        raise Problem(
-            Code.STATE_CONFLICT, f"{settings.data_dir} holds no booth: run `tokenbooth init` first."
-        )
-    check_schema(settings.store)
-    return settings
-
-
-def with_booth(data_dir: Path | None, work: Callable[[Booth], Awaitable[T]]) -> T:
-    """Run ``work`` in the instance of ``data_dir``. Raises STATE_CONFLICT without an instance."""
-    settings = settings_of(data_dir)
 
     async def run() -> T:
         async with open_booth(settings) as booth:

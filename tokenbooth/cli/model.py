@@ -1,6 +1,5 @@
 """``tokenbooth model``: weights, models on offer, and their prices."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +10,9 @@ from tokenbooth.cli.output import emit, lines, table
 
 if TYPE_CHECKING:
     from tokenbooth.boot import Booth
-    from tokenbooth.catalog.models.service import DeploymentAsk
 
 app = group("model", "Models: weights, engines, prices.")
 
-KEY_CHARACTERS_MAX = 4096
 TRIAL_WAIT_S = 120
 
 Name = Annotated[str, typer.Argument(help="Name under which the model is called.")]
@@ -65,31 +62,21 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command line
     data_dir: DataDir = None,
 ) -> None:
     """Offer a model. It can be called once it has a price."""
-    from dataclasses import replace
-
     from tokenbooth.catalog.models.service import ModelAsk
     from tokenbooth.cli.booth import write
-    from tokenbooth.cli.engine import local_engine
-    from tokenbooth.cli.parsing import pairs
+    from tokenbooth.cli.offer import Offered, deployment_of, key_from
     from tokenbooth.control import documents, models
-    from tokenbooth.core.codes import Code
-    from tokenbooth.core.problem import Problem
 
-    if [gguf is not None, upstream is not None, scripted].count(True) != 1:
-        raise Problem(Code.INVALID_VALUE, "Give one of --gguf, --upstream and --scripted.")
-    options = pairs(option)
-    key_secret = None if upstream_key_file is None else _key_from(upstream_key_file)
-
-    def deployment(booth: "Booth") -> "DeploymentAsk":
-        if gguf is not None:
-            ask = models.gguf_deployment(gguf, local_engine(engine))
-        elif upstream is not None:
-            seal = models.Seal(booth.secrets.sealing_key, booth.randomness)
-            ask = models.upstream_deployment(upstream, upstream_model, key_secret, seal)
-        else:
-            ask = models.scripted_deployment()
-        return replace(ask, options=options, concurrency_max=concurrency or ask.concurrency_max)
-
+    offered = Offered(
+        gguf=gguf,
+        engine=engine,
+        upstream=upstream,
+        upstream_model=upstream_model,
+        scripted=scripted,
+        concurrency_max=concurrency,
+        options=option,
+    )
+    key_secret = key_from(upstream_key_file)
     line = write(
         data_dir,
         lambda booth, op, tx: models.add_model(
@@ -97,7 +84,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command line
             tx,
             ModelAsk(
                 name=name,
-                deployments=(deployment(booth),),
+                deployments=(deployment_of(booth, offered, key_secret),),
                 context_tokens=context,
                 output_tokens_max=output_max,
             ),
@@ -217,28 +204,3 @@ def try_out(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> No
             f" all after {document['duration_ms']} ms",
         ),
     )
-
-
-def _key_from(source: str) -> str:
-    """The first line of a file or of standard input, bounded, without its line end."""
-    from tokenbooth.core.codes import Code
-    from tokenbooth.core.problem import Problem
-
-    try:
-        if source == "-":
-            text = sys.stdin.readline(KEY_CHARACTERS_MAX + 1)
-        else:
-            with Path(source).expanduser().open(encoding="utf-8") as stream:
-                text = stream.readline(KEY_CHARACTERS_MAX + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(
-            Code.INVALID_VALUE, f"The upstream key cannot be read: {error}.", param="upstream-key"
-        ) from error
-    secret = text.strip()
-    if not secret or len(text) > KEY_CHARACTERS_MAX:
-        raise Problem(
-            Code.INVALID_VALUE,
-            f"The upstream key must be one line of 1 to {KEY_CHARACTERS_MAX} characters.",
-            param="upstream-key",
-        )
-    return secret

@@ -16,11 +16,11 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; running calls may finish within the drain time."""
     from tokenbooth.boot import run_server
-    from tokenbooth.cli.booth import settings_of
     from tokenbooth.cli.loop import run_on_fast_loop
+    from tokenbooth.config import load_settings
     from tokenbooth.control.serving import Serving
 
-    settings = settings_of(data_dir).listening(host, port)
+    settings = load_settings(data_dir).settings.listening(host, port)
 
     async def ready(serving: Serving) -> None:
         emit(

@@ -14,7 +14,6 @@ from tokenbooth.core.ports import Randomness
 from tokenbooth.core.problem import Problem
 from tokenbooth.store.migrate import migrate, schema_revision
 from tokenbooth.store.options import StoreOptions
-from tokenbooth.store.revision import HEAD
 
 SECRET_BYTES = 32
 CONFIG_NAME = "tokenbooth.toml"
@@ -101,18 +100,6 @@ def read_secrets(data_dir: Path) -> InstanceSecrets:
     """Raises Problem STATE_CONFLICT when the instance was not set up, or a secret was cut."""
     paths = InstancePaths(data_dir)
     return InstanceSecrets(_read_secret(paths.pepper), _read_secret(paths.sealing_key))
-
-
-def check_schema(store: StoreOptions) -> None:
-    """Raises STATE_CONFLICT, with the command that cures it, for a schema of another version."""
-    found = schema_revision(store)
-    if found != HEAD:
-        cure = "init" if found is None else "migrate"
-        raise Problem(
-            Code.STATE_CONFLICT,
-            f"The database has schema {found or 'none'}, this program needs {HEAD}:"
-            f" run `tokenbooth {cure}`.",
-        )
 
 
 def is_initialized(data_dir: Path) -> bool:

@@ -93,7 +93,8 @@ def test_an_unknown_variable_of_a_section_is_refused(tmp_path: Path) -> None:
 
 
 def test_variables_of_other_programs_are_left_alone(tmp_path: Path) -> None:
-    load_settings(tmp_path, {"PATH": "x", "TOKENBOOTH_TEST_PG_BIN": "/x", "OTHER__PORT": "z"})
+    variables = {"PATH": "x", "TOKENBOOTH_TEST_PG_BIN": "/x", "OTHER__PORT": "z"}
+    assert load_settings(tmp_path, variables) == load_settings(tmp_path, {})
 
 
 @pytest.mark.parametrize(

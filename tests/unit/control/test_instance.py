@@ -9,7 +9,6 @@ from tests.unit.control.conftest import Noise
 from tokenbooth.control.instance import (
     SECRET_BYTES,
     InstancePaths,
-    check_schema,
     init_instance,
     is_initialized,
     read_secrets,
@@ -18,7 +17,6 @@ from tokenbooth.control.up_key import keep_up_key, read_up_key
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.store.options import StoreOptions
-from tokenbooth.store.revision import HEAD
 
 
 def mode(path: Path) -> int:
@@ -47,7 +45,6 @@ def test_everything_is_made_for_the_owner_only(home: Path) -> None:
     assert {mode(p) for p in (paths.pepper, paths.sealing_key, paths.config)} == {0o600}
     assert mode(home / "tokenbooth.db") == 0o600
     assert set(created) >= {"secrets/pepper", "secrets/sealing.key", "tokenbooth.toml", "schema"}
-    check_schema(store_of(home))
 
 
 def test_a_second_run_changes_nothing(home: Path) -> None:
@@ -86,10 +83,6 @@ def test_without_set_up_the_cure_is_named(home: Path) -> None:
     with pytest.raises(Problem) as caught:
         read_secrets(home)
     assert "tokenbooth init" in caught.value.public
-    with pytest.raises(Problem) as caught:
-        check_schema(store_of(home))
-    assert "tokenbooth init" in caught.value.public
-    assert HEAD in caught.value.public
 
 
 def test_a_cut_secret_is_refused(home: Path) -> None:

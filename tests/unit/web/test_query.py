@@ -12,9 +12,14 @@ NOW_US = 1_795_000_000 * 1_000_000  # 2026-11-18 UTC
 DAY_US = 86_400 * 1_000_000
 
 
-def test_known_parameters_pass() -> None:
-    only({"limit": "1"}, {"limit", "after"})
-    only({}, ())
+@given(st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("abcd")))
+def test_exactly_the_known_parameters_pass(sent: set[str], known: set[str]) -> None:
+    if sent <= known:
+        assert only(dict.fromkeys(sent, "1"), known) is None  # type: ignore[func-returns-value]
+    else:
+        with pytest.raises(Problem) as caught:
+            only(dict.fromkeys(sent, "1"), known)
+        assert caught.value.param == min(sent - known)
 
 
 def test_an_unknown_parameter_is_named() -> None:
