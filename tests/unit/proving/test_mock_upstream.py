@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.asgi import Peer
-from tests.support.memory_loop import run
+from tests.support.memory_loop import passing, run
 from tokenbooth.engines.scripted import Fault, ScriptOptions, UsageFault
 from tokenbooth.proving.mock_upstream import LineCut, MockOptions, MockUpstream, WireFault
 
@@ -223,7 +223,7 @@ def test_a_slow_reader_pauses_the_script() -> None:
         peer = post(chat(stream=True))
         peer.takes.clear()
         call = asyncio.ensure_future(mock(peer.scope, peer.receive, peer.send))
-        await asyncio.sleep(10)
+        await passing(10)
         peer.takes.set()
         await call
         assert len(said(peer).split()) == 2_000

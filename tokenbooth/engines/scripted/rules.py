@@ -140,11 +140,11 @@ def _stop(tokens: list[str], stops: tuple[str, ...]) -> tuple[tuple[str, ...], b
     start, end = min(found)
     kept: list[str] = []
     place = 0
-    for token in tokens:
+    for word in tokens:
         if place >= end:
             break
-        kept.append(token[: max(0, start - place)])
-        place += len(token)
+        kept.append(word[: max(0, start - place)])
+        place += len(word)
     return tuple(kept), True
 
 
@@ -223,7 +223,7 @@ def _open_deltas(plan: ChoicePlan, turn: Turn, size: int) -> Iterator[Delta]:
     for some in _groups(plan.answer, size):
         logprobs: tuple[TokenLogprob, ...] = ()
         if turn.logprobs is not None:
-            logprobs = tuple(_logprob(token, turn.logprobs.top) for token in some if token)
+            logprobs = tuple(_logprob(word, turn.logprobs.top) for word in some if word)
         yield Delta(choice=choice, text="".join(some), logprobs=logprobs, output_tokens=len(some))
     for index, call in enumerate(plan.calls):
         opening = ToolCallDelta(index=index, id=call.id, name=call.name)
@@ -237,13 +237,13 @@ def _groups(tokens: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
     return (tokens[at : at + size] for at in range(0, len(tokens), size))
 
 
-def _logprob(token: str, top: int) -> TokenLogprob:
-    """The script's own distribution: the token it says has 1/2, the i-th runner-up 1/2**(i+1)."""
-    start = sum(token.encode("utf-8", "surrogatepass"))
+def _logprob(word: str, top: int) -> TokenLogprob:
+    """The script's own distribution: the word it says has 1/2, the i-th runner-up 1/2**(i+1)."""
+    start = sum(word.encode("utf-8", "surrogatepass"))
     others = [f" {WORDS[(start + i) % len(WORDS)]}" for i in range(top + 1)]
-    ranked = [token, *(word for word in others if word != token)][:top]
+    ranked = [word, *(other for other in others if other != word)][:top]
     return TokenLogprob(
-        token, -LN2, tuple((text, -LN2 * (rank + 1)) for rank, text in enumerate(ranked))
+        word, -LN2, tuple((text, -LN2 * (rank + 1)) for rank, text in enumerate(ranked))
     )
 
 

@@ -26,12 +26,12 @@ _FINISHES = {
 
 
 class _Alternative(Struct):
-    token: str
+    text: str = msgspec.field(name="token")
     logprob: float
 
 
 class _Logprob(Struct):
-    token: str
+    text: str = msgspec.field(name="token")
     logprob: float
     top_logprobs: list[_Alternative] | None = None
 
@@ -139,13 +139,13 @@ class AnswerFold:
         """The last valid usage object so far."""
         return self._usage
 
-    def feed(self, data: bytes) -> list[Delta]:
+    def feed(self, raw: bytes) -> list[Delta]:
         """Raises Problem ENGINE_FAILED for what is no chunk, StreamError for an error object."""
-        if data.strip() == DONE:
+        if raw.strip() == DONE:
             self.done = True
             return []
         try:
-            chunk = _CHUNKS.decode(data)
+            chunk = _CHUNKS.decode(raw)
         except UNREADABLE as error:
             raise broken("a chunk that cannot be read") from error
         if bytes(chunk.error) != b"null":
@@ -225,9 +225,9 @@ class AnswerFold:
 def _logprobs(body: _Logprobs | None) -> tuple[TokenLogprob, ...]:
     return tuple(
         TokenLogprob(
-            entry.token,
+            entry.text,
             entry.logprob,
-            tuple((other.token, other.logprob) for other in entry.top_logprobs or ()),
+            tuple((other.text, other.logprob) for other in entry.top_logprobs or ()),
         )
         for entry in (body and body.content) or ()
     )

@@ -29,7 +29,7 @@ class _Vector(Struct):
 
 
 class _EmbeddingsBody(Struct):
-    data: list[_Vector]
+    vectors: list[_Vector] = msgspec.field(name="data")
     usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -127,9 +127,9 @@ def _embeddings(raw: bytes, texts: Sequence[str]) -> Embeddings:
         body = msgspec.json.decode(raw, type=_EmbeddingsBody)
     except UNREADABLE as error:
         raise broken("embeddings that cannot be read") from error
-    vectors = {vector.index: tuple(vector.embedding) for vector in body.data}
-    if len(body.data) != len(texts) or set(vectors) != set(range(len(texts))):
+    found = {vector.index: tuple(vector.embedding) for vector in body.vectors}
+    if len(body.vectors) != len(texts) or set(found) != set(range(len(texts))):
         raise broken("another number of embeddings than was asked for")
     usage = usage_from(bytes(body.usage))
     tokens = usage.input_tokens if usage else sum(map(text_tokens_max, texts))
-    return Embeddings(tuple(vectors[index] for index in range(len(texts))), tokens)
+    return Embeddings(tuple(found[index] for index in range(len(texts))), tokens)

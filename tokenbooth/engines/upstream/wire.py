@@ -78,14 +78,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, received: bytes) -> None:
         exchange = self._exchange
         if exchange is None:
             self.abort()  # bytes that nobody asked for may belong to nobody's answer
             return
         answer = self._answer
         had_head = answer.status is not None
-        if not answer.feed(data):
+        if not answer.feed(received):
             self._break(Broken.MALFORMED)
             return
         if not had_head and answer.status is not None:
@@ -150,11 +150,11 @@ class _Answer:
         """An answer without a length ends where the connection ends."""
         return not {"content-length", "transfer-encoding"} & self.headers.keys()
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, received: bytes) -> bool:
         """False when the bytes break the protocol or the head is too long."""
-        self.bytes_seen += len(data)
+        self.bytes_seen += len(received)
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(received)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return False
         if self.status is None and self.bytes_seen > HEAD_BYTES_MAX:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.memory_loop import run
+from tests.support.memory_loop import passing, run
 from tests.support.turns import Recorder, turn_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import FinishReason, Usage
@@ -94,7 +94,7 @@ def test_a_hanging_run_says_nothing_until_it_is_cancelled(after: int) -> None:
         engine = await opened(fault=Fault.HANG, fault_after_chunks=after)
         recorder = Recorder()
         hanging = engine.start(turn_of(), recorder)
-        await asyncio.sleep(LONG_S)
+        await passing(LONG_S)
         assert len(recorder.deltas) == after
         assert not recorder.is_over
         hanging.cancel()
@@ -136,7 +136,7 @@ def test_a_pause_during_a_delay_holds_the_delta() -> None:
         recorder.on_delta = lambda _: going.pause()
         going = engine.start(turn_of(), recorder)
         for count in (1, 2, 3, 4):
-            await asyncio.sleep(LONG_S)
+            await passing(LONG_S)
             assert len(recorder.deltas) == count
             assert not recorder.is_over
             going.resume()

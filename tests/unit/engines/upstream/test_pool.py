@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.memory_loop import Call, FarSide, http, http_json, run
+from tests.support.memory_loop import Call, FarSide, http, http_json, passing, run
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.engines.upstream.pool import Pool
@@ -232,12 +232,12 @@ def test_free_connections_are_closed_after_a_while() -> None:
     async def work() -> None:
         pool = pool_of(pool_idle_ms=1_000)
         await fetched(pool)
-        await asyncio.sleep(0.5)
+        await passing(0.5)
         assert not far.lines[0].aborted
         await fetched(pool)
-        await asyncio.sleep(0.8)
+        await passing(0.8)
         assert not far.lines[0].aborted
-        await asyncio.sleep(2)
+        await passing(2)
         assert far.lines[0].aborted
         await fetched(pool)
         await pool.close()
