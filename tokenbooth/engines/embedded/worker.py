@@ -1,11 +1,12 @@
 """The child of the embedded engine: the only file that loads OpenVINO."""
 
+import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from secrets import randbits
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -25,6 +26,9 @@ OTHER_VOCABULARY = (
     " serve this one with the llamacpp engine."
 )
 SEED_BITS = 63
+
+
+TensorOf: TypeAlias = Callable[["array[int]"], Any]
 
 
 class Choice:
@@ -51,10 +55,9 @@ class Running:
 class OpenVino:
     """Satisfies ``tokenbooth.engines.child.loop.Backend``."""
 
-    def __init__(self, package: Any, options: EmbeddedOptions) -> None:
+    def __init__(self, package: Any, tensor_of: TensorOf, options: EmbeddedOptions) -> None:
         self._package = package
-        self._tensor = import_module("openvino").Tensor
-        self._numbers = import_module("numpy")
+        self._tensor_of = tensor_of
         self._options = options
         metadata = read_metadata(Path(options.gguf_path))
         vocabulary = vocabulary_bytes(metadata)
@@ -92,7 +95,7 @@ class OpenVino:
                 "CONTEXT_LENGTH_EXCEEDED", "The prompt is too long.", input_tokens=len(ids)
             )
         run = Running(ask, len(ids))
-        prompt = self._tensor(self._numbers.array([ids], dtype="int64"))
+        prompt = self._tensor_of(ids)
         seed = randbits(SEED_BITS) if ask.seed is None else ask.seed
         for index in range(ask.choices):
             config = self._config(ask, room, (seed + index) % 2**SEED_BITS)
@@ -216,15 +219,26 @@ def _scheduler(package: Any, options: EmbeddedOptions) -> Any:
     return config
 
 
+def load_packages() -> tuple[Any, TensorOf]:
+    """OpenVINO GenAI, and its tensor of one row of ids. Raises BrokenError."""
+    # Importing OpenVINO reports to its maker and leaves files in the home directory; without this
+    # package it uses a stub that does neither.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        package = import_module(PACKAGE)
+        tensor = import_module("openvino").Tensor
+        array_of = import_module("numpy").array
+    except ImportError as error:
+        raise BrokenError("ENGINE_NOT_INSTALLED", MISSING) from error
+    return package, lambda ids: tensor(array_of([ids], dtype="int64"))
+
+
 def load(options_json: bytes) -> OpenVino:
     """Raises BrokenError."""
     options = msgspec.json.decode(options_json, type=EmbeddedOptions)
+    package, tensor_of = load_packages()
     try:
-        package = import_module(PACKAGE)
-    except ImportError as error:
-        raise BrokenError("ENGINE_NOT_INSTALLED", MISSING) from error
-    try:
-        return OpenVino(package, options)
+        return OpenVino(package, tensor_of, options)
     except Problem as problem:
         raise BrokenError(problem.code.name, problem.public) from problem
     except RuntimeError as error:
