@@ -261,6 +261,7 @@ def _watch(rooms: Rooms) -> None:
     rooms.metrics.watch(Gauge.IN_FLIGHT, lambda: len(rooms.live))
     rooms.metrics.watch(Gauge.QUEUED, rooms.gates.waiting)
     rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.settler.late)
+    rooms.metrics.watch(Gauge.ENGINE_READY, rooms.engines.ready)
 
 
 def _embedded(booth: Booth, deployment: catalog.Deployment) -> Engine:

@@ -19,6 +19,7 @@ class EnginePool:
         self._open_wait_max_s = open_wait_max_s
         self._engines: dict[str, Engine] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
+        self._ready: dict[str, int] = {}
 
     async def engine(self, deployment: Deployment) -> Engine:
         """The opened engine.
@@ -60,7 +61,12 @@ class EnginePool:
                 found[deployment_id] = Health(ready=False, reason="loading")
             else:
                 found[deployment_id] = await engine.health()
+        self._ready = {i: int(health.ready) for i, health in found.items()}
         return found
+
+    def ready(self) -> dict[str, int]:
+        """1 or 0 by deployment id, as it was when health was last looked at."""
+        return dict(self._ready)
 
     async def keep_only(self, deployment_ids: Collection[str]) -> None:
         """Close the engines of deployments that are no longer offered."""

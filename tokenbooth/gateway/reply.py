@@ -8,12 +8,14 @@ from tokenbooth.gateway.headers import Pairs, hold_headers, lowered_header, note
 from tokenbooth.gateway.relay import Relay
 from tokenbooth.money.ledger.service import Hold
 from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect
+from tokenbooth.telemetry.metrics import Metrics
 
 
 class Reply:
     """Refuses in the caller's dialect, with the headers that are known so far."""
 
-    def __init__(self, dialect: Dialect, op: Op, sink: Sink) -> None:
+    def __init__(self, dialect: Dialect, op: Op, sink: Sink, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._dialect = dialect
         self._op = op
         self._sink = sink
@@ -44,6 +46,7 @@ class Reply:
         return self._relay
 
     def refuse(self, problem: Problem) -> None:
+        self._metrics.call_refused(problem.code.text)
         self._op.log.event(
             "call_refused",
             request_id=self._op.request_id,

@@ -28,7 +28,7 @@ async def serve(
     Problems become the dialect's own errors. Runs in a task that is not cancelled with the
     caller's connection, so that what was held is always resolved.
     """
-    reply = Reply(dialect, op, sink)
+    reply = Reply(dialect, op, sink, rooms.metrics)
     try:
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
         reply.headers = rates.headers(rooms.rates.state(caller))

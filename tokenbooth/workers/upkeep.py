@@ -29,6 +29,7 @@ class Upkeep:
             Loop("catalog", options.catalog_every_ms, self.follow_catalog),
             Loop("beat", options.beat_every_ms, self.beat_and_sweep),
             Loop("settle", options.settle_every_ms, self.settle_late),
+            Loop("health", options.beat_every_ms, self._rooms.engines.health),
         )
 
     async def stop_revoked(self) -> int:

@@ -82,7 +82,9 @@ def test_an_engine_is_made_and_opened_once_for_many_callers():
         assert len(shop.made) == 1
         assert set(map(id, got)) == {id(shop.made[0])}
         assert shop.made[0].opened == 1
+        assert pool.ready() == {}
         assert await pool.health() == {"dep_1": Health(ready=True)}
+        assert pool.ready() == {"dep_1": 1}
 
     in_loop(scenario)
 
@@ -97,6 +99,7 @@ def test_a_slow_opening_is_refused_for_now_and_goes_on():
         assert refused.value.code is Code.ENGINE_NOT_READY
         assert refused.value.retry_after_s == 5
         assert await pool.health() == {"dep_1": Health(ready=False, reason="loading")}
+        assert pool.ready() == {"dep_1": 0}
         shop.made[0].go.set()
         await asyncio.sleep(0)
         await asyncio.sleep(0)

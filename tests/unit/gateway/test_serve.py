@@ -266,6 +266,8 @@ def test_step_5_refuses_at_once_what_the_balance_cannot_start(tmp_path: Path):
             sink = await booth.ask(chat())
             assert error(sink) == (429, "insufficient_quota")
             assert sink.headers["x-should-retry"] == "false"
+            measured = booth.rooms.metrics.render()
+            assert b'tokenbooth_refusals_total{code="insufficient_quota"} 1.0' in measured
             assert (await booth.verified()).open_holds == 0
 
     in_loop(scenario)

@@ -97,9 +97,9 @@ def test_states_are_read_at_rendering() -> None:
 
 def test_watching_a_state_again_replaces_its_reading() -> None:
     metrics = Metrics()
-    metrics.watch(Gauge.OPEN_HOLDS, lambda: 1)
-    metrics.watch(Gauge.OPEN_HOLDS, lambda: 2)
-    assert samples(metrics)["tokenbooth_open_holds", ()] == 2
+    metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: 1)
+    metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: 2)
+    assert samples(metrics)["tokenbooth_late_settlements", ()] == 2
 
 
 def test_the_number_of_series_is_bounded() -> None:

@@ -123,7 +123,7 @@ def test_every_verb_is_looped_with_its_own_period(tmp_path: Path):
     async def scenario():
         async with open_test_booth(tmp_path) as booth:
             loops = upkeep(booth).loops()
-            assert [x.name for x in loops] == ["revocations", "catalog", "beat", "settle"]
+            assert [x.name for x in loops] == ["revocations", "catalog", "beat", "settle", "health"]
             assert all(x.every_ms > 0 for x in loops)
             assert await loops[3].verb() == 0
 
