@@ -10,6 +10,8 @@ from tokenbooth.cli.output import emit, lines, table
 
 if TYPE_CHECKING:
     from tokenbooth.boot import Booth
+    from tokenbooth.core.op import Op
+    from tokenbooth.core.ports import Tx
 
 app = group("model", "Models: weights, engines, prices.")
 
@@ -77,29 +79,20 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command line
         options=option,
     )
     key_secret = key_from(upstream_key_file)
-    line = write(
-        data_dir,
-        lambda booth, op, tx: models.add_model(
-            op,
-            tx,
-            ModelAsk(
-                name=name,
-                deployments=(deployment_of(booth, offered, key_secret),),
-                context_tokens=context,
-                output_tokens_max=output_max,
-            ),
-            booth.ids,
-        ),
-    )
-    emit(
-        documents.model_json(line),
-        as_json=as_json,
-        text=lines(
-            f"Model {name} is on offer."
-            if line.price is not None
-            else f"Model {name} is added. Now: tokenbooth model price {name} --input … --output …"
-        ),
-    )
+
+    def work(booth: "Booth", op: "Op", tx: "Tx") -> models.ModelLine:
+        ask = ModelAsk(
+            name=name,
+            deployments=(deployment_of(booth, offered, key_secret),),
+            context_tokens=context,
+            output_tokens_max=output_max,
+        )
+        return models.add_model(op, tx, ask, booth.ids)
+
+    line = write(data_dir, work)
+    added = f"Model {name} is added. Now: tokenbooth model price {name} --input … --output …"
+    said = added if line.price is None else f"Model {name} is on offer."
+    emit(documents.model_json(line), as_json=as_json, text=lines(said))
 
 
 @app.command("list")

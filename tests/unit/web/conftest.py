@@ -1,6 +1,7 @@
 """The account API over a real embedded store and a scripted engine, without a socket."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -67,11 +68,15 @@ Scene = Callable[[Account], Awaitable[None]]
 
 @pytest.fixture
 def play(tmp_path: Path) -> Callable[..., None]:
-    """Run one scene against a fresh booth."""
+    """Run one scene against a fresh booth, each time in a directory of its own."""
+    plays = itertools.count()
 
     def run(scene: Scene, *scripts: ScriptOptions, **booth_options: Any) -> None:
+        directory = tmp_path / str(next(plays))
+        directory.mkdir()
+
         async def work() -> None:
-            async with open_test_booth(tmp_path, *scripts, **booth_options) as booth:
+            async with open_test_booth(directory, *scripts, **booth_options) as booth:
                 await scene(Account(booth))
 
         asyncio.run(work())
