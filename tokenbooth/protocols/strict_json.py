@@ -8,8 +8,10 @@ body of a million brackets costs milliseconds and no recursion.
 import json
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NoReturn
 
 from tokenbooth.core.codes import Code
@@ -22,7 +24,7 @@ QUOTED_CHARS_MAX = 64
 # A string, or what is left of one that never ends: once begun it matches, so nothing is retried.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")  # as signed bytes: one down, one up
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -64,10 +66,8 @@ def _refuse(public: str, param: str | None = None) -> NoReturn:
 def _too_deep(raw: bytes) -> bool:
     if raw.count(b"[") + raw.count(b"{") <= DEPTH_MAX:
         return False
-    brackets = _STRING.sub(b"", raw).translate(_ONE_KIND, _NOT_BRACKETS)
-    for _ in range(DEPTH_MAX):  # each pass takes away the innermost level
-        brackets = brackets.replace(b"[]", b"")
-    return b"[]" in brackets or brackets.count(b"[") > DEPTH_MAX
+    steps = array("b", _STRING.sub(b"", raw).translate(_STEPS, _NOT_BRACKETS))
+    return max(accumulate(steps), default=0) > DEPTH_MAX
 
 
 def _text(raw: bytes) -> str:

@@ -141,6 +141,8 @@ def test_depth_bound() -> None:
         b"[" * 1_000_000,
         b'{"a":' * 200_000,
         nested(500_000),
+        b'{"a":' + b"]" * 1000 + b"[" * 1000,
+        b'{"a":"' + b"x" * 100 + b"[" * 100,
         b'{"a":"' + b'\\"' * 400_000 + b"[" * 100,
         b"[" * 65 + b'"' + b"\\" * 99_999,
     ],
@@ -164,7 +166,8 @@ def test_mismatched_brackets_are_a_syntax_error() -> None:
 
 def test_quotation_is_short_ascii() -> None:
     assert quoted("é") == '"\\u00e9"'
-    assert len(quoted("x" * 1000)) < 80
+    assert quoted("x" * 64) == '"' + "x" * 64 + '"'
+    assert quoted("x" * 65) == '"' + "x" * 64 + '\\u2026"'
 
 
 JSON_VALUES = st.recursive(

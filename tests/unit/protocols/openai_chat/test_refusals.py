@@ -153,6 +153,11 @@ WRONG_MESSAGES: list[tuple[Any, Code, str]] = [
     ({"role": "user", "content": None}, Code.WRONG_TYPE, ".content"),
     ({"role": "user", "content": 5}, Code.WRONG_TYPE, ".content"),
     ({"role": "user", "content": []}, Code.INVALID_VALUE, ".content"),
+    (
+        {"role": "user", "content": [{"type": "text", "text": ""}] * 1025},
+        Code.INVALID_VALUE,
+        ".content",
+    ),
     ({"role": "user", "content": ["x"]}, Code.WRONG_TYPE, ".content[0]"),
     ({"role": "user", "content": [{"type": "text"}]}, Code.MISSING_FIELD, ".content[0].text"),
     (
