@@ -182,7 +182,9 @@ class ChildEngine:
         if run.number not in self._sent:
             self._runs.pop(run.number, None)
             return False
-        self._supervisor.send(Cancel(run.number))
+        # A child that is just gone needs no word: its loss ends the run.
+        if self._supervisor.ready:
+            self._supervisor.send(Cancel(run.number))
         return True
 
     def _finish(self, number: int, terminal: RunEnd | Problem) -> None:
@@ -225,7 +227,7 @@ class ChildEngine:
         for piece in step.pieces:
             soon(self._piece, piece)
         for refused in step.refused:
-            soon(self._finish, refused.run, self._problem(refused))
+            soon(self._refused, refused.run, self._problem(refused))
         for over in step.over:
             soon(self._finish, over.run, self._end(over))
         for counted in step.counted:
@@ -237,6 +239,13 @@ class ChildEngine:
         run = self._runs.get(piece.run)
         if run is not None:
             run.push(_delta(piece))
+
+    def _refused(self, number: int, problem: Problem) -> None:
+        answer = self._counts.get(number)
+        if answer is None:
+            self._finish(number, problem)
+        elif not answer.done():
+            answer.set_exception(problem)
 
     def _end(self, over: Over) -> RunEnd:
         usage = Usage(over.input_tokens, over.output_tokens, over.cached_input_tokens)

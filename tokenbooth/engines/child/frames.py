@@ -83,7 +83,7 @@ class Over(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Refused(msgspec.Struct, array_like=True, frozen=True):
-    """A run failed, the child lives on; ``code`` is the name of a ``Code``."""
+    """A run, or a count of that number, failed; ``code`` is the name of a ``Code``."""
 
     run: int
     code: str

@@ -61,12 +61,12 @@ class Link(asyncio.Protocol):
                     stderr=asyncio.subprocess.PIPE,
                     pass_fds=(theirs.fileno(),),
                 )  # fmt: skip
+            self._listening = self._loop.create_task(self._listen(self._child))
+            ours.settimeout(0)
+            await self._loop.create_unix_connection(lambda: self, sock=ours)
         except BaseException:
             ours.close()
             raise
-        self._listening = self._loop.create_task(self._listen(self._child))
-        ours.settimeout(0)
-        await self._loop.create_unix_connection(lambda: self, sock=ours)
         self.send(Load(options_json))
 
     def send(self, message: ToChild) -> None:

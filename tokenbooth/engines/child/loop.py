@@ -148,16 +148,21 @@ def _serve_loaded(end: "_End", backend: Backend, orders: list[ToChild]) -> None:
 
 
 def _obey(backend: Backend, order: ToChild, out: StepOut) -> None:
+    if isinstance(order, Cancel):
+        backend.cancel(order.run, out)
+    if not isinstance(order, Begin | Count):
+        return
     try:
         if isinstance(order, Begin):
             backend.begin(order)
-        elif isinstance(order, Cancel):
-            backend.cancel(order.run, out)
-        elif isinstance(order, Count):
+        else:
             out.counted.append(Counted(order.ask, backend.count(order)))
     except RefusedError as error:
-        run = order.run if isinstance(order, Begin | Cancel) else 0
-        out.refused.append(Refused(run, error.code, error.public, error.param, error.input_tokens))
+        # Runs and counts share one row of numbers.
+        number = order.run if isinstance(order, Begin) else order.ask
+        out.refused.append(
+            Refused(number, error.code, error.public, error.param, error.input_tokens)
+        )
 
 
 class _End:

@@ -1,6 +1,7 @@
 """Keeps one child alive: starts it, watches it, kills it when it hangs, starts it again."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,11 +34,15 @@ class ChildPlan:
     policy: ChildPolicy
 
 
+LinkTo = Callable[[Callable[[FromChild], None]], Link]
+
+
 class Supervisor:
     """``restarts`` counts children started after the first that was ready."""
 
-    def __init__(self, plan: ChildPlan, listener: ChildListener) -> None:
+    def __init__(self, plan: ChildPlan, listener: ChildListener, link_to: LinkTo = Link) -> None:
         self._plan = plan
+        self._link_to = link_to
         self._listener = listener
         self._link: Link | None = None
         self._ready: asyncio.Future[Ready] | None = None
@@ -73,8 +78,9 @@ class Supervisor:
     async def open(self) -> Ready:
         """Start the first child; raises Problem, leaving nothing, when it does not load."""
         loop = asyncio.get_running_loop()
-        self._ready = loop.create_future()
-        self._keeper = loop.create_task(self._keep(self._ready))
+        if self._keeper is None or self._ready is None:
+            self._ready = loop.create_future()
+            self._keeper = loop.create_task(self._keep(self._ready))
         try:
             return await asyncio.shield(self._ready)
         except BaseException:
@@ -115,11 +121,10 @@ class Supervisor:
         """One child from spawn to death; returns for how many seconds it was ready."""
         loop = asyncio.get_running_loop()
         loaded: asyncio.Future[Ready] = loop.create_future()
-        link = Link(lambda message: self._hear(message, loaded))
+        link = self._link_to(lambda message: self._hear(message, loaded))
         self._reason = "the engine is starting"
         stood_s = 0.0
         try:
-            await link.start(self._plan.module, self._plan.options_json)
             problem = await self._loading(link, loaded)
             if problem is None:
                 self._link = link
@@ -131,26 +136,29 @@ class Supervisor:
         finally:
             self._link = None
             last_words = await link.stop()
-            self._listener.lost(self._reason)
+            self._listener.lost(f"{self._reason} {last_words}".strip())
         if problem is not None:
             self._reason = problem.public
-            problem.detail = problem.detail or last_words
+            problem.detail = last_words
             if not first.done():
                 first.set_exception(problem)
         return stood_s
 
     async def _loading(self, link: Link, loaded: asyncio.Future[Ready]) -> Problem | None:
+        try:
+            await link.start(self._plan.module, self._plan.options_json)
+        except OSError as error:
+            return _not_started(f"the system refused to start it ({error.strerror})")
         await asyncio.wait(
             (loaded, link.lost),
             timeout=self._plan.policy.ready_timeout_s,
             return_when=asyncio.FIRST_COMPLETED,
         )
         if loaded.done():
-            error = loaded.exception()
-            return error if isinstance(error, Problem) else None
+            failure = loaded.exception()
+            return failure if isinstance(failure, Problem) else None
         loaded.cancel()
-        why = link.lost.result() if link.lost.done() else "it took too long"
-        return Problem(Code.ENGINE_NOT_READY, f"The model's engine could not be started: {why}.")
+        return _not_started(link.lost.result() if link.lost.done() else "it took too long")
 
     async def _watch(self, link: Link) -> str:
         """Wait until the child is gone, or owes an answer and says nothing for too long."""
@@ -177,6 +185,10 @@ class Supervisor:
             loaded.set_exception(_problem(message))
         else:
             loaded.set_result(message)
+
+
+def _not_started(why: str) -> Problem:
+    return Problem(Code.ENGINE_NOT_READY, f"The model's engine could not be started: {why}.")
 
 
 def _problem(broken: Broken) -> Problem:

@@ -28,7 +28,7 @@ LITERALS_MAX = 1_000
 
 _REFUSED = (
     "allOf", "contains", "dependentRequired", "dependentSchemas", "else", "if", "maxProperties",
-    "minProperties", "multipleOf", "not", "pattern", "patternProperties", "propertyNames", "then",
+    "minProperties", "multipleOf", "not", "oneOf", "pattern", "patternProperties", "propertyNames", "then",
     "unevaluatedItems", "unevaluatedProperties", "$dynamicRef",
 )  # fmt: skip
 _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
@@ -65,7 +65,7 @@ def grammar_of(schema_json: str) -> str:
         raise _wrong("#", f"is longer than {SCHEMA_CHARACTERS_MAX} characters")
     try:
         schema = msgspec.json.decode(schema_json)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise _wrong("#", "is not JSON") from error
     return _Writer(schema).write()
 
@@ -138,9 +138,8 @@ class _Writer:
             return self._choice([schema["const"]], place)
         if "enum" in schema:
             return self._choice(schema["enum"], place)
-        for keyword in ("anyOf", "oneOf"):
-            if keyword in schema:
-                return self._either(schema[keyword], f"{place}/{keyword}", depth)
+        if "anyOf" in schema:
+            return self._either(schema["anyOf"], f"{place}/anyOf", depth)
         return self._typed(schema, place, depth)
 
     def _reference(self, target: object, place: str, depth: int) -> str:
