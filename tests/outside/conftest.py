@@ -1,7 +1,7 @@
 """Databases for tests: a SQLite file, and a real PostgreSQL that lives as long as the test run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,25 +14,42 @@ from tokenbooth.store.options import StoreOptions
 MIGRATED = "migrated"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Databases:
-    """The running server, whose database ``migrated`` has every table and no row."""
+    """Fresh databases of the running server; each is dropped when its test ends."""
 
     server: PostgresServer
+    made: list[str] = field(default_factory=list)
 
     def empty(self) -> StoreOptions:
-        return StoreOptions(self.server.new_database())
+        return self._new("template0")
 
     def migrated(self) -> StoreOptions:
-        return StoreOptions(self.server.new_database(MIGRATED))
+        return self._new(MIGRATED)
+
+    def _new(self, template: str) -> StoreOptions:
+        name = self.server.new_database(template)
+        self.made.append(name)
+        return StoreOptions(self.server.url(name))
+
+    def drop(self) -> None:
+        while self.made:
+            self.server.admin(f"DROP DATABASE {self.made.pop()} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Databases]:
+def running_postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server:
         server.admin(f"CREATE DATABASE {MIGRATED} TEMPLATE template0")
         migrate(StoreOptions(server.url(MIGRATED)))
-        yield Databases(server)
+        yield server
+
+
+@pytest.fixture
+def postgres(running_postgres: PostgresServer) -> Iterator[Databases]:
+    databases = Databases(running_postgres)
+    yield databases
+    databases.drop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -28,7 +28,7 @@ trap '' INT TERM HUP
   -c max_connections=120 >"$2/log" 2>&1 &
 server=$!
 cat >/dev/null
-kill -INT "$server"
+kill -QUIT "$server"
 wait "$server"
 rm -rf "$2"
 """
@@ -70,10 +70,10 @@ class PostgresServer:
         return f"postgresql://postgres@/{database}?host={self.directory}"
 
     def new_database(self, template: str = "template0") -> str:
-        """The URL of a fresh copy of ``template``."""
+        """The name of a fresh copy of ``template``."""
         name = f"test_{next(self.names)}"
-        self.admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        return self.url(name)
+        self.admin(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
 
     def admin(self, statement: str) -> None:
         """One statement of the superuser, outside a transaction."""

@@ -2,7 +2,9 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 from tokenbooth.core.codes import Code
@@ -13,6 +15,7 @@ from tokenbooth.store.sqlite import connect_file
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
 WAIT_MS = StoreBounds().wait_ms
+BUSY_PAUSE_MS = 50
 
 
 def create_file(path: Path) -> None:
@@ -96,10 +99,23 @@ def check_file(path: Path) -> str | None:
         raise Problem(Code.INVALID_VALUE, f"{path} is no whole database: {error}.") from error
 
 
+def _patience(tries: int) -> Callable[[int, int, int], None]:
+    """Left alone, the copy of a locked database would be tried for ever."""
+    left = count(tries, -1)
+
+    def progress(status: int, _remaining: int, _total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and next(left) <= 0:
+            raise sqlite3.OperationalError("database is locked")
+
+    return progress
+
+
 def _copy(source: Path, target: Path) -> None:
     with (
         closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reader,
         closing(connect_file(target, wait_ms=WAIT_MS)) as writer,
     ):
-        reader.backup(writer)
+        reader.backup(
+            writer, progress=_patience(WAIT_MS // BUSY_PAUSE_MS), sleep=0.001 * BUSY_PAUSE_MS
+        )
         writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")

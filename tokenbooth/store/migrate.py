@@ -25,7 +25,7 @@ def schema_revision(options: StoreOptions) -> str | None:
     """The revision in use; ``None`` for a database without schema, or none at all."""
     if options.is_sqlite and not options.sqlite_path.exists():
         return None
-    return run_once(options, revision_in)
+    return run_once(options, revision_in, reading=True)
 
 
 def migrate(options: StoreOptions) -> Path | None:

@@ -5,7 +5,7 @@ The drivers are an extra of the package and are imported here only, when a store
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from sqlalchemy import URL, Connection, NullPool, make_url
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from tokenbooth.core.codes import Code
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
-from tokenbooth.store.faults import is_outage, unavailable
+from tokenbooth.store.faults import FAILURES, is_outage, sqlstate, unavailable
 from tokenbooth.store.options import StoreBounds, StoreOptions
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TRIES_MAX = 12
-FIRST_PAUSE_S = 0.005
-PAUSE_MAX_S = 0.2
+# Between the tries of a verb that met a conflict; about 1.3 s in all.
+PAUSES_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.2, 0.2, 0.2, 0.2, 0.2)
 # serialization_failure, deadlock_detected: the transaction was rolled back and may run again
 RETRIED_STATES = frozenset({"40001", "40P01"})
 
@@ -114,19 +113,18 @@ class PostgresStore:
             task.exception()  # marked as seen: the waiter may have been cancelled
 
     async def _run(self, engine: "AsyncEngine", verb: Callable[[Tx], T]) -> T:
-        pause_s = FIRST_PAUSE_S
-        for last in (*(False for _ in range(TRIES_MAX - 1)), True):
+        for pause_s in PAUSES_S:
             attempt = _Attempt(engine)
             try:
                 return await attempt.run(verb)
-            except (DBAPIError, OSError, TimeoutError) as error:
-                if last or not attempt.may_repeat(error):
-                    if attempt.is_outage(error):
-                        raise unavailable(repr(error)) from error
-                    raise
+            except FAILURES as error:
+                if not attempt.may_repeat(error):
+                    _tell(error)
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, PAUSE_MAX_S)
-        raise AssertionError("the last try returns or raises")
+        try:
+            return await _Attempt(engine).run(verb)
+        except FAILURES as error:
+            _tell(error)
 
 
 class _Attempt:
@@ -148,25 +146,14 @@ class _Attempt:
 
     def may_repeat(self, error: BaseException) -> bool:
         """Only where it is certain that nothing was committed, and likely that it helps."""
-        if _state(error) in RETRIED_STATES:
+        if sqlstate(error) in RETRIED_STATES:
             return True
         lost = isinstance(error, DBAPIError) and error.connection_invalidated
         return lost and self._connected and not self._committing
 
-    def is_outage(self, error: BaseException) -> bool:
-        state = _state(error)
-        gone = isinstance(error, DBAPIError) and error.connection_invalidated
-        # classes 08, 53, 57, 58: connection, resources, operator's intervention, system; 55P03: a
-        # lock not had in time; 40: conflicts beyond the tries
-        classed = state is not None and (state[:2] in _OUTAGE_CLASSES or state == "55P03")
-        return gone or classed or is_outage(error) or isinstance(error, TimeoutError)
 
-
-_OUTAGE_CLASSES = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
-
-
-def _state(error: BaseException) -> str | None:
-    return getattr(getattr(error, "orig", error), "sqlstate", None)
+def _tell(error: BaseException) -> NoReturn:
+    raise unavailable(repr(error)) if is_outage(error) else error
 
 
 def run_once_postgres(options: StoreOptions, work: Callable[[Connection], T]) -> T:
@@ -180,11 +167,7 @@ def run_once_postgres(options: StoreOptions, work: Callable[[Connection], T]) ->
         finally:
             await engine.dispose()
 
-    attempt_error: BaseException
     try:
         return asyncio.run(scene())
-    except (DBAPIError, OSError, TimeoutError) as error:
-        attempt_error = error
-    if isinstance(attempt_error, OSError) or is_outage(attempt_error):
-        raise unavailable(repr(attempt_error)) from attempt_error
-    raise attempt_error
+    except FAILURES as error:
+        _tell(error)
