@@ -59,9 +59,10 @@ class StreamWriter:
         written = b""
         if fields or logprobs:
             if not state.begun:
+                written = self._open_before(state)
                 state.begun = True
                 fields = {"role": "assistant", "content": None, **fields}
-            written = self._chunk(state, fields, logprobs)
+            written += self._chunk(state, fields, logprobs)
         if delta.finish is None:
             return written
         state.finish = delta.finish
@@ -93,14 +94,25 @@ class StreamWriter:
     def heartbeat(self) -> bytes:
         return b"" if self._ended else HEARTBEAT
 
+    def _open_before(self, state: ChoiceState) -> bytes:
+        """Chunks that open every earlier choice: clients fill their list of choices in order."""
+        pieces = []
+        for earlier in self._book.states[: state.index]:
+            if not earlier.begun:
+                earlier.begun = True
+                pieces.append(self._chunk(earlier, {"role": "assistant", "content": None}, ()))
+        return b"".join(pieces)
+
     def _finish(self, state: ChoiceState) -> bytes:
         fields: Json = {}
+        opened = b""
         if not state.begun:
+            opened = self._open_before(state)
             state.begun = True
             fields = {"role": "assistant", "content": ""}
         elif not state.texted and not state.has_calls:
             fields = {"content": ""}
-        return self._chunk(state, fields, ())
+        return opened + self._chunk(state, fields, ())
 
     def _chunk(self, state: ChoiceState, fields: Json, logprobs: tuple[TokenLogprob, ...]) -> bytes:
         said = b"null"

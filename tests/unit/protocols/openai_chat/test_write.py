@@ -322,6 +322,20 @@ def test_nothing_counts_after_a_finish_or_for_a_choice_nobody_asked_for() -> Non
     assert [bool(writer.delta(delta)) for delta in deltas] == [True, False, False, False]
 
 
+@pytest.mark.parametrize(
+    "first", [Delta(choice=2, text="c"), Delta(choice=2, finish=FinishReason.STOP)]
+)
+def test_choices_open_in_order(first: Delta) -> None:
+    writer = stream_writer(choices=3)
+    writer.delta(Delta(choice=1, text="b"))
+    chunks = events(stream_writer(choices=3).delta(first))
+    opened = [chunk["choices"][0] for chunk in chunks]
+    assert [choice["index"] for choice in opened] == [0, 1, 2]
+    assert all(choice["delta"]["role"] == "assistant" for choice in opened)
+    late = events(writer.delta(first))
+    assert [chunk["choices"][0]["index"] for chunk in late] == [2]
+
+
 def test_failure_is_one_error_event_without_done() -> None:
     writer = stream_writer()
     writer.delta(Delta(text="a"))
