@@ -256,10 +256,12 @@ class Record:
     """An object; read as a dict of the known fields that are present and not null.
 
     ``rule`` is added to the schema for what spans fields; whoever reads the record checks it.
+    ``open_ended`` says that other fields are expected, and not strangers.
     """
 
     fields: Mapping[str, Field]
     rule: Mapping[str, Any] = field(default_factory=dict)
+    open_ended: bool = False
     wanted: str = "an object"
 
     def read(self, value: object, path: str, strangers: Strangers) -> Json:
@@ -270,7 +272,8 @@ class Record:
             known = self.fields.get(name)
             inner_path = f"{path}.{name}" if path else name
             if known is None:
-                strangers.add(inner_path)
+                if not self.open_ended:
+                    strangers.add(inner_path)
             elif inner is not None or known.required:
                 made[name] = known.shape.read(inner, inner_path, strangers)
         for name, known in self.fields.items():

@@ -225,7 +225,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "prompt_cache_options",
         _I,
-        Record({}),
+        Record({}, open_ended=True),
         "The engine decides what is cached.",
         "ignored: the engine decides",
     ),
@@ -239,7 +239,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "metadata",
         _I,
-        Record({"user_id": Field(_END_CUSTOMER)}),
+        Record({"user_id": Field(_END_CUSTOMER)}, open_ended=True),
         "user_id names the end customer where safety_identifier and user do not; the rest is not "
         "stored.",
         "not stored",
@@ -261,7 +261,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "prediction",
         _I,
-        Record({}),
+        Record({}, open_ended=True),
         "It could only save time, never change the answer.",
         "ignored: the answer is the same",
     ),
