@@ -194,3 +194,50 @@ def test_any_bytes_give_an_object_or_a_problem(raw: bytes) -> None:
         refused(raw)
     else:
         assert read == json.loads(raw)
+
+
+def depth_of(value: object) -> int:
+    """The plain recursive definition."""
+    if isinstance(value, dict):
+        return 1 + max(map(depth_of, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(depth_of, value), default=0)
+    return 0
+
+
+@given(st.lists(st.sampled_from(["list", "dict", "text"]), min_size=50, max_size=80))
+def test_depth_is_that_of_the_plain_definition(shells: list[str]) -> None:
+    value: object = 'x"]}['
+    for shell in shells:
+        if shell == "list":
+            value = [[], value, "[{"]
+        elif shell == "dict":
+            value = {'"}': value, "[": {}}
+    body = {"a": value}
+    raw = json.dumps(body).encode()
+    if depth_of(body) > DEPTH_MAX:
+        assert "64 levels" in refused(raw).public
+    else:
+        assert read_object(raw) == body
+
+
+@given(st.lists(st.sampled_from(list('[]{}",:\\a1')), max_size=300).map("".join))
+def test_bracket_soup_is_never_read_otherwise_than_the_parser_reads_it(soup: str) -> None:
+    raw = soup.encode()
+    try:
+        expected = json.loads(raw)
+    except ValueError:
+        refused(raw)
+        return
+    try:
+        found: object = read_object(raw)
+    except Problem:
+        found = expected
+    assert found == expected
+
+
+@pytest.mark.parametrize("depth", [1, 2, 63, 64])
+def test_wide_bodies_at_every_depth(depth: int) -> None:
+    inner = b"[" * (depth - 1) + b"]" * (depth - 1) if depth > 1 else b"1"
+    raw = b'{"a":%s%s}' % (inner, b"".join(b',"k%d":%s' % (n, inner) for n in range(200)))
+    assert len(read_object(raw)) == 201
