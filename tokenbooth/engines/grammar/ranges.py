@@ -17,8 +17,6 @@ def _quote(part: str) -> str:
 
 def _same_length(low: str, high: str) -> list[str]:
     """Alternatives for all numbers between two texts of the same length, each a sequence."""
-    if not low:
-        return [""]
     if low == high:
         return [f'"{low}"']
     rest = len(low) - 1

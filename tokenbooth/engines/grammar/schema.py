@@ -27,9 +27,16 @@ ITEMS_MAX = 100
 LITERALS_MAX = 1_000
 
 _REFUSED = (
-    "allOf", "contains", "dependentRequired", "dependentSchemas", "else", "if", "maxProperties",
-    "minProperties", "multipleOf", "not", "oneOf", "pattern", "patternProperties", "propertyNames", "then",
-    "unevaluatedItems", "unevaluatedProperties", "$dynamicRef",
+    "contains", "dependentRequired", "dependentSchemas", "else", "if", "maxProperties",
+    "minProperties", "multipleOf", "not", "oneOf", "pattern", "patternProperties",
+    "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef",
+)  # fmt: skip
+# Keywords that decide alone; what else would narrow the value may not stand beside them.
+_DECIDING = ("$ref", "const", "enum", "anyOf", "allOf")
+_NARROWING = (
+    *_DECIDING, "additionalProperties", "exclusiveMaximum", "exclusiveMinimum", "items",
+    "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "prefixItems",
+    "properties", "required", "type", "uniqueItems",
 )  # fmt: skip
 _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
 _LEAVES = r"""
@@ -132,15 +139,27 @@ class _Writer:
         for keyword in _REFUSED:
             if keyword in schema:
                 raise _cannot(place, keyword)
-        if "$ref" in schema:
-            return self._reference(schema["$ref"], place, depth)
-        if "const" in schema:
-            return self._choice([schema["const"]], place)
-        if "enum" in schema:
-            return self._choice(schema["enum"], place)
-        if "anyOf" in schema:
-            return self._either(schema["anyOf"], f"{place}/anyOf", depth)
+        for keyword in _DECIDING:
+            if keyword in schema:
+                return self._decided(keyword, schema, place, depth)
         return self._typed(schema, place, depth)
+
+    def _decided(self, keyword: str, schema: Mapping[str, Any], place: str, depth: int) -> str:
+        value = schema[keyword]
+        kinds = schema.get("type") if keyword in ("const", "enum") else None
+        beside = set(_NARROWING) - {keyword} - ({"type"} if kinds is not None else set())
+        for other in sorted(beside & schema.keys()):
+            raise _cannot(place, f"{keyword} beside {other}")
+        if keyword == "$ref":
+            return self._reference(value, place, depth)
+        if keyword == "anyOf":
+            return self._either(value, f"{place}/anyOf", depth)
+        if keyword == "allOf":
+            if not isinstance(value, list) or len(value) != 1:
+                raise _cannot(place, "allOf of other than one schema")
+            return self._node(value[0], f"{place}/allOf/0", depth + 1)
+        values = [value] if keyword == "const" else value
+        return self._choice(values, kinds, place)
 
     def _reference(self, target: object, place: str, depth: int) -> str:
         if not isinstance(target, str) or not (target == "#" or target.startswith("#/")):
@@ -164,12 +183,17 @@ class _Writer:
             found = found[step]
         return found
 
-    def _choice(self, values: object, place: str) -> str:
+    def _choice(self, values: object, kinds: object, place: str) -> str:
         if not isinstance(values, list) or not values:
             raise _wrong(place, "has an enum that is not a list of values")
         self._literals += len(values)
         if self._literals > LITERALS_MAX:
             raise _wrong(place, f"names more than {LITERALS_MAX} literal values in all")
+        if kinds is not None:
+            wanted = kinds if isinstance(kinds, list) else [kinds]
+            values = [value for value in values if any(_is_a(value, kind) for kind in wanted)]
+        if not values:
+            raise _wrong(place, "has an enum without a value of its type")
         return self._rule(" | ".join(map(_json, values)))
 
     def _either(self, schemas: object, place: str, depth: int) -> str:
@@ -290,6 +314,15 @@ class _Writer:
             return self._rule(write(low, high))
         except ValueError as error:
             raise _cannot(place, "bounds without a whole number between them") from error
+
+
+def _is_a(value: object, kind: object) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if isinstance(value, int | float):
+        return kind == "number" or (kind == "integer" and value == math.floor(value))
+    names = {str: "string", type(None): "null", dict: "object", list: "array"}
+    return names[type(value)] == kind
 
 
 def _kind_guess(schema: Mapping[str, Any]) -> str | None:
