@@ -37,7 +37,7 @@ class Admission:
 
 @asynccontextmanager
 async def admitted(rooms: Rooms, grant: Grant) -> AsyncIterator[Admission]:
-    """Raises BALANCE_EXHAUSTED, CAP_REACHED, RATE_LIMITED or ENGINE_BUSY.
+    """Raises BALANCE_EXHAUSTED, CAP_REACHED, RATE_LIMITED, ENGINE_BUSY or SHUTTING_DOWN.
 
     What the balance cannot start is refused here, before it would wait in a queue.
     """
@@ -48,6 +48,7 @@ async def admitted(rooms: Rooms, grant: Grant) -> AsyncIterator[Admission]:
     admission = Admission(ticket)
     try:
         admission.seat.take(await rooms.gates.enter(grant.candidates[0].deployment))
+        rooms.live.check_open()
         yield admission
     finally:
         admission.close()

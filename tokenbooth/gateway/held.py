@@ -1,9 +1,10 @@
 """A call that holds money: on every way out of it the hold is resolved, once."""
 
+from dataclasses import replace
 from types import TracebackType
 
 from tokenbooth.core.codes import Code
-from tokenbooth.core.delta import RunEnd
+from tokenbooth.core.delta import RunEnd, Usage, UsageSource
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
@@ -12,7 +13,7 @@ from tokenbooth.gateway.headers import receipt_headers
 from tokenbooth.gateway.relay import Ended, Relay
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
-from tokenbooth.gateway.rules import Charge, charge_of
+from tokenbooth.gateway.rules import UNHELD, WITHHELD, Charge, charge_of
 from tokenbooth.money.ledger import service as ledger
 
 NEVER_RAN = Ended(
@@ -52,7 +53,9 @@ class HeldCall:
             self._grant.input_tokens,
             exact=self._grant.input_exact,
         )
-        self.receipt = await self._rooms.settler.settle(self._op, self._ending(charge, ended.end))
+        ending = self._ending(charge, ended.end)
+        withheld = None if self._grant.parsed.stream else _withheld(ending)
+        self.receipt = await self._rooms.settler.settle(self._op, ending, withheld=withheld)
         self._measure(charge, self.receipt)
 
     @property
@@ -95,3 +98,25 @@ class HeldCall:
             first_output_us=None if first is None else first - self._started_us,
             duration_us=self._op.now() - self._started_us,
         )
+
+
+def unheld(op: Op) -> ledger.Ending:
+    """Of a call that was refused because nobody knows whether its hold was taken."""
+    return ledger.Ending(
+        request_id=op.request_id,
+        outcome=Outcome.INTERRUPTED,
+        reason=UNHELD,
+        usage=Usage(0, 0, source=UsageSource.BOUND),
+        charge=False,
+        started_us=op.now(),
+        first_output_us=None,
+        ended_us=op.now(),
+        fingerprint=None,
+    )
+
+
+def _withheld(ending: ledger.Ending) -> ledger.Ending:
+    """The ending of a whole answer that never left, because it could not be booked in time."""
+    if not ending.charge:
+        return ending
+    return replace(ending, outcome=Outcome.INTERRUPTED, reason=WITHHELD, charge=False)

@@ -19,12 +19,21 @@ class LiveCalls:
 
     def __init__(self) -> None:
         self._calls: dict[str, tuple[str, Stoppable]] = {}
+        self._closing: Problem | None = None
 
     def __len__(self) -> int:
         return len(self._calls)
 
+    def check_open(self) -> None:
+        """Raises the problem that ``stop_all`` gave: after it nothing begins to run."""
+        if self._closing is not None:
+            raise self._closing
+
     def enter(self, request_id: str, key_id: str, call: Stoppable) -> None:
+        """After ``stop_all`` the call is stopped as it enters."""
         self._calls[request_id] = (key_id, call)
+        if self._closing is not None:
+            call.stop(Outcome.INTERRUPTED, self._closing)
 
     def leave(self, request_id: str) -> None:
         self._calls.pop(request_id, None)
@@ -40,7 +49,8 @@ class LiveCalls:
         return len(hit)
 
     def stop_all(self, problem: Problem) -> int:
-        """End every call, charging nothing; returns how many."""
+        """End every call, charging nothing, and every one to come; returns how many."""
+        self._closing = problem
         hit = [call for _, call in self._calls.values()]
         for call in hit:
             call.stop(Outcome.INTERRUPTED, problem)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.ports import Sink
@@ -10,7 +10,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.engines.bounds import text_tokens_max
 from tokenbooth.engines.port import Run
-from tokenbooth.gateway.rules import Delivery
+from tokenbooth.gateway.rules import Delivery, shown_fingerprint
 from tokenbooth.protocols.dialect import Answer, Writer
 
 
@@ -54,8 +54,10 @@ class Relay:
         self._counted = 0
         self._uncounted_bytes = 0
         self._bytes = 0
+        self._slowed = False
         self._written_at_us = now()
         self.first_output_us: int | None = None
+        self.closed = False
         sink.listen(self)
 
     # What the run pushes.
@@ -76,6 +78,7 @@ class Relay:
         if not self._over.done():
             self._over.set_result(None)
         if self._ended is None:
+            end = replace(end, fingerprint=shown_fingerprint(end.fingerprint))
             self._end(Outcome.COMPLETED, end, None)
 
     def failed(self, problem: Problem) -> None:
@@ -90,6 +93,7 @@ class Relay:
         self.stop(Outcome.CLIENT_GONE, None)
 
     def pressure(self, high: bool) -> None:
+        self._slowed = True
         if self._run is not None:
             if high:
                 self._run.pause()
@@ -144,7 +148,7 @@ class Relay:
         """What left towards the caller; a whole answer leaves only when it is complete."""
         if self._stream_headers is None:
             return Delivery(produced_bytes=self._bytes)
-        return Delivery(self._counted, self._uncounted_bytes, self._bytes)
+        return Delivery(self._counted, self._uncounted_bytes, self._bytes, self._slowed)
 
     def beat(self, quiet_us: int) -> None:
         """Write a comment if nothing was written for ``quiet_us``."""
@@ -158,7 +162,7 @@ class Relay:
             begun = headers if self._stream_headers is None else self._stream_headers
             self._sink.start(200, (("content-type", self._writer.content_type), *begun))
         self._sink.write(rest)
-        self._sink.end()
+        self._close()
 
     def refuse(self, problem: Problem, answer: Answer) -> None:
         """End with an error: as an answer of its own, or in-band when one has begun."""
@@ -167,10 +171,14 @@ class Relay:
         else:
             self._sink.start(answer.status, answer.headers)
             self._sink.write(answer.body)
-        self._sink.end()
+        self._close()
 
     def hang_up(self) -> None:
         """End the sink of a reader that is gone."""
+        self._close()
+
+    def _close(self) -> None:
+        self.closed = True
         self._sink.end()
 
     def _end(self, outcome: Outcome, end: RunEnd | None, problem: Problem | None) -> None:

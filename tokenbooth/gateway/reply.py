@@ -1,5 +1,6 @@
 """The way back to one caller: ends the sink exactly once, whatever happened."""
 
+from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.problem import Problem
@@ -45,13 +46,19 @@ class Reply:
         )
         return self._relay
 
+    def close(self) -> None:
+        """An answer that has begun gets its terminal event even if the call broke on the way."""
+        if self._relay is not None and not self._relay.closed:
+            public = f"A fault of the server; quote the request id {self._op.request_id}."
+            self.refuse(Problem(Code.INTERNAL, public))
+
     def refuse(self, problem: Problem) -> None:
         self._metrics.call_refused(problem.code.text)
         self._op.log.event(
             "call_refused",
             request_id=self._op.request_id,
             code=problem.code.text,
-            param=problem.param,
+            param=_logged(problem),
             detail=problem.detail or None,
         )
         answer = self._dialect.refusal(problem, self._op.request_id)
@@ -62,3 +69,11 @@ class Reply:
             self._sink.start(answer.status, answer.headers)
             self._sink.write(answer.body)
             self._sink.end()
+
+
+def _logged(problem: Problem) -> str | None:
+    """The field of ours that ``param`` begins with: what follows, and the names in a body that
+    could not be read, are the caller's own words."""
+    if problem.param is None or problem.code is Code.MALFORMED_JSON:
+        return None
+    return problem.param.partition(".")[0].partition("[")[0]

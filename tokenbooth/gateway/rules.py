@@ -7,6 +7,9 @@ from tokenbooth.core.delta import RunEnd, Usage, UsageSource
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 
+TOKENS_MAX = 10**12
+FINGERPRINT_CHARACTERS_MAX = 200
+
 
 @dataclass(frozen=True, slots=True)
 class OutputAsk:
@@ -80,12 +83,14 @@ def billed_input_tokens(input_tokens: int, context: int | None) -> int:
 class Delivery:
     """What left towards the caller: engine-counted tokens, and the bytes of what was uncounted.
 
-    ``produced_bytes`` is all output of the run, delivered or not.
+    ``produced_bytes`` is all output of the run, delivered or not. ``slowed``: the engine had to
+    wait for the reader.
     """
 
     output_tokens: int = 0
     uncounted_bytes: int = 0
     produced_bytes: int = 0
+    slowed: bool = False
 
     @property
     def any(self) -> bool:
@@ -113,6 +118,10 @@ REASONS = {
 }
 CHARGED_IF_DELIVERED = frozenset({Outcome.CLIENT_GONE, Outcome.KEY_REVOKED})
 UNCOUNTED = "The engine sent no usage, so the documented upper bound is charged."
+IMPOSSIBLE = "The engine's usage cannot be true, so the documented upper bound is charged."
+SLOWED = "The call ran out of time and its reader was slow; what was delivered is charged."
+WITHHELD = "The price could not be booked, so the answer was withheld; nothing is charged."
+UNHELD = "The ledger could not be reached before the call ran; nothing is charged."
 NOTHING_DELIVERED = "Nothing was delivered, so nothing is charged."
 
 
@@ -122,15 +131,35 @@ def charge_of(
     """The charge table (``docs/charges.md``), one branch for each kind of end."""
     delivered = _delivered_usage(delivery, input_tokens, exact=exact)
     if outcome is Outcome.COMPLETED:
-        if end is not None and end.usage is not None:
-            return Charge(outcome, end.usage, charge=True, reason=REASONS[outcome])
+        told = None if end is None else end.usage
+        if told is not None and is_possible(told):
+            return Charge(outcome, told, charge=True, reason=REASONS[outcome])
         bound = Usage(input_tokens, delivery.produced_bytes, source=UsageSource.BOUND)
-        return Charge(outcome, bound, charge=True, reason=UNCOUNTED)
+        return Charge(outcome, bound, charge=True, reason=IMPOSSIBLE if told else UNCOUNTED)
+    if outcome is Outcome.TIMED_OUT and delivery.slowed and delivery.any:
+        # Otherwise a reader could take most of a long answer, stall, and pay nothing.
+        return Charge(outcome, delivered, charge=True, reason=SLOWED)
     if outcome not in CHARGED_IF_DELIVERED:
         return Charge(outcome, delivered, charge=False, reason=REASONS[outcome])
     if not delivery.any:
         return Charge(outcome, delivered, charge=False, reason=NOTHING_DELIVERED)
     return Charge(outcome, delivered, charge=True, reason=REASONS[outcome])
+
+
+def is_possible(usage: Usage) -> bool:
+    """Whether counts can be true: none negative or absurd, no part above its whole."""
+    cached, reasoning = usage.cached_input_tokens or 0, usage.reasoning_tokens
+    counts = (cached, reasoning, usage.input_tokens, usage.output_tokens)
+    if any(not 0 <= count <= TOKENS_MAX for count in counts):
+        return False
+    return cached <= usage.input_tokens and reasoning <= usage.output_tokens
+
+
+def shown_fingerprint(text: str | None) -> str | None:
+    """An engine's name for its configuration, if it is fit to be stored and shown."""
+    if text is None or len(text) > FINGERPRINT_CHARACTERS_MAX or not text.isprintable():
+        return None
+    return text
 
 
 def _delivered_usage(delivery: Delivery, input_tokens: int, *, exact: bool) -> Usage:

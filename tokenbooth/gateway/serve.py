@@ -11,7 +11,7 @@ from tokenbooth.core.ports import Body, CallHead, Sink
 from tokenbooth.core.problem import Problem
 from tokenbooth.gateway.admitted import admitted
 from tokenbooth.gateway.grant import Grant, gate
-from tokenbooth.gateway.held import HeldCall
+from tokenbooth.gateway.held import HeldCall, unheld
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.route import run
@@ -49,6 +49,8 @@ async def serve(
         call.answer(reply)
     except Problem as problem:
         reply.refuse(problem)
+    finally:
+        reply.close()
 
 
 async def authenticate(rooms: Rooms, op: Op, head: CallHead, scope: Scope) -> Caller:
@@ -81,4 +83,10 @@ async def take_hold(rooms: Rooms, op: Op, grant: Grant) -> ledger.Hold:
         replica_id=rooms.replica_id,
         stream=grant.parsed.stream,
     )
-    return await rooms.store.write(lambda tx: ledger.hold(op, tx, ask))
+    try:
+        return await rooms.store.write(lambda tx: ledger.hold(op, tx, ask))
+    except Problem as problem:
+        if problem.code is Code.LEDGER_UNAVAILABLE:
+            # A commit whose answer was lost may have taken the money all the same.
+            rooms.settler.later(op, unheld(op))
+        raise

@@ -10,6 +10,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Receipt
 from tokenbooth.money.ledger import service as ledger
 
+LATE_MAX = 10_000
 FIRST_PAUSE_S = 0.05
 PAUSE_MAX_S = 2.0
 
@@ -34,8 +35,13 @@ class Settler:
         """Endings that still wait for the database."""
         return len(self._late)
 
-    async def settle(self, op: Op, ending: ledger.Ending) -> Receipt:
-        """Raises LEDGER_UNAVAILABLE after the last try; the ending is then kept for later."""
+    async def settle(
+        self, op: Op, ending: ledger.Ending, *, withheld: ledger.Ending | None = None
+    ) -> Receipt:
+        """Raises LEDGER_UNAVAILABLE after the last try; the ending is then kept for later.
+
+        ``withheld`` is kept in its place where the caller gets nothing without a settlement.
+        """
         pause_s, waited_s = FIRST_PAUSE_S, 0.0
         while waited_s < self._wait_max_s:
             try:
@@ -47,20 +53,37 @@ class Settler:
             await self._pause(pause_s)
             waited_s += pause_s
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
-        self._late[op.request_id] = (op, ending)
-        raise Problem(
-            Code.LEDGER_UNAVAILABLE,
-            "The answer is complete, but its price could not be booked yet; see GET "
-            f"/v1/requests/{op.request_id} for it.",
-            retry_after_s=5,
-        )
+        self._late[op.request_id] = (op, withheld or ending)
+        if withheld is not None:
+            public = (
+                "The price of the answer could not be booked: it is withheld and costs nothing."
+            )
+        else:
+            public = (
+                "The answer is complete, but its price could not be booked yet; see GET "
+                f"/v1/requests/{op.request_id} for it."
+            )
+        raise Problem(Code.LEDGER_UNAVAILABLE, public, retry_after_s=5)
+
+    def later(self, op: Op, ending: ledger.Ending) -> None:
+        """Settle a hold of which nobody knows whether it was taken; dropped when too many wait."""
+        if len(self._late) < LATE_MAX:
+            self._late[op.request_id] = (op, ending)
 
     async def settle_late(self) -> int:
-        """One more try for each kept ending; returns how many were settled."""
-        waiting = tuple(self._late.values())
-        for op, ending in waiting:
-            await self._store.write(partial(_settle, op, ending))
-            del self._late[ending.request_id]
+        """One more try for each kept ending; returns how many are resolved.
+
+        One that fails goes behind the others, so that it can never keep them waiting for ever.
+        """
+        waiting = tuple(self._late.items())
+        for request_id, (op, ending) in waiting:
+            self._late[request_id] = self._late.pop(request_id)
+            try:
+                await self._store.write(partial(_settle, op, ending))
+            except Problem as problem:
+                if problem.code is not Code.RECORD_NOT_FOUND:
+                    raise
+            del self._late[request_id]
         return len(waiting)
 
 

@@ -1,5 +1,7 @@
 """The register of running calls ends exactly those that are asked for."""
 
+import pytest
+
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
@@ -42,3 +44,14 @@ def test_a_call_that_left_is_not_stopped():
     assert live.stop_all(PROBLEM) == 0
     assert len(live) == 0
     assert call.stops == []
+
+
+def test_after_the_last_stop_nothing_begins_to_run():
+    live, late = LiveCalls(), Call()
+    live.check_open()
+    live.stop_all(PROBLEM)
+    with pytest.raises(Problem) as refused:
+        live.check_open()
+    assert refused.value is PROBLEM
+    live.enter("req_1", "key_1", late)
+    assert late.stops == [(Outcome.INTERRUPTED, PROBLEM)]

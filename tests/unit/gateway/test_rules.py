@@ -9,14 +9,19 @@ from tokenbooth.core.delta import RunEnd, Usage, UsageSource
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.gateway.rules import (
+    IMPOSSIBLE,
     NOTHING_DELIVERED,
     REASONS,
+    SLOWED,
+    TOKENS_MAX,
     UNCOUNTED,
     Delivery,
     OutputAsk,
     billed_input_tokens,
     charge_of,
+    is_possible,
     output_limit,
+    shown_fingerprint,
     within_rate,
 )
 
@@ -158,6 +163,51 @@ def test_what_we_or_the_engine_ended_costs_nothing(outcome):
     charge = charge_of(outcome, RunEnd(ENGINE_USAGE), Delivery(30, 5, 90), 5, exact=True)
     assert not charge.charge
     assert charge.reason == REASONS[outcome]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Usage(-1, 1),
+        Usage(1, -1),
+        Usage(TOKENS_MAX + 1, 1),
+        Usage(5, 1, cached_input_tokens=6),
+        Usage(5, 1, cached_input_tokens=-1),
+        Usage(5, 1, reasoning_tokens=2),
+        Usage(5, 1, reasoning_tokens=-1),
+    ],
+)
+def test_usage_that_cannot_be_true_is_replaced_by_the_bound(told):
+    assert not is_possible(told)
+    charge = charge_of(Outcome.COMPLETED, RunEnd(told), Delivery(3, 0, 9), 5, exact=True)
+    assert (charge.charge, charge.usage) == (True, Usage(5, 9, source=UsageSource.BOUND))
+    assert charge.reason == IMPOSSIBLE
+
+
+def test_usage_at_its_edges_is_possible():
+    assert is_possible(Usage(0, 0))
+    assert is_possible(Usage(TOKENS_MAX, TOKENS_MAX, TOKENS_MAX, TOKENS_MAX))
+
+
+def test_a_reader_that_stalls_until_the_time_is_over_pays_for_what_it_got():
+    slow, nothing = Delivery(3, 0, 9, slowed=True), Delivery(0, 0, 9, slowed=True)
+    charge = charge_of(Outcome.TIMED_OUT, None, slow, 5, exact=True)
+    assert (charge.charge, charge.usage, charge.reason) == (True, Usage(5, 3), SLOWED)
+    assert not charge_of(Outcome.TIMED_OUT, None, nothing, 5, exact=True).charge
+    assert not charge_of(Outcome.ENGINE_FAILED, None, slow, 5, exact=True).charge
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\nb", "x" * 201, "\ud800", "\u202e"])
+def test_a_fingerprint_that_cannot_be_stored_or_shown_is_dropped(text):
+    assert shown_fingerprint(text) is None
+
+
+def test_a_plain_fingerprint_stays():
+    assert [shown_fingerprint(text) for text in (None, "fp_1", "x" * 200)] == [
+        None,
+        "fp_1",
+        "x" * 200,
+    ]
 
 
 def test_every_outcome_has_a_reason_in_words():

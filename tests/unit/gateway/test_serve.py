@@ -87,10 +87,10 @@ def test_the_terminal_event_waits_for_the_settlement(tmp_path: Path):
             settled = []
             settle = booth.rooms.settler.settle
 
-            async def watched(op, ending):
+            async def watched(op, ending, **withheld):
                 assert b"[DONE]" not in sink.body
                 settled.append(sink.body.count(b"data: "))
-                return await settle(op, ending)
+                return await settle(op, ending, **withheld)
 
             booth.rooms.settler.settle = watched  # type: ignore[method-assign]
             sink = MemorySink()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,3 +119,52 @@ def test_a_refusal_that_waiting_cannot_cure_is_told_at_once(settled):
         asyncio.run(settler.settle(make_op(), ending()))
     assert refused.value.code is Code.RECORD_NOT_FOUND
     assert (pauses, settler.late) == ([], 0)
+
+
+def test_what_is_withheld_is_booked_in_place_of_what_nobody_got(settled, monkeypatch):
+    booked = []
+    monkeypatch.setattr(settler_module.ledger, "settle", lambda op, tx, end: booked.append(end))
+    store = Flaky(1000)
+    settler, _ = make(store, wait_max_s=1)
+    void = replace(ending(), charge=False)
+    with pytest.raises(Problem) as refused:
+        asyncio.run(settler.settle(make_op(request_id="req_1"), ending(), withheld=void))
+    assert "withheld" in refused.value.public
+    store.refusals = 0
+    assert asyncio.run(settler.settle_late()) == 1
+    assert booked == [void]
+
+
+def test_a_hold_that_was_never_taken_is_forgotten(settled):
+    settler, _ = make(Flaky(1, Problem(Code.RECORD_NOT_FOUND, "nothing held")))
+    settler.later(make_op(request_id="req_1"), ending())
+    assert settler.late == 1
+    assert asyncio.run(settler.settle_late()) == 1
+    assert (settled, settler.late) == ([], 0)
+
+
+def test_unknown_holds_are_kept_within_a_bound(monkeypatch):
+    monkeypatch.setattr(settler_module, "LATE_MAX", 2)
+    settler, _ = make(Flaky(0))
+    for number in range(5):
+        settler.later(make_op(request_id=f"req_{number}"), ending(f"req_{number}"))
+    assert settler.late == 2
+
+
+def test_an_ending_that_always_fails_keeps_no_other_waiting(settled, monkeypatch):
+    settle = settler_module.ledger.settle
+
+    def choosy(op, tx, end):
+        if end.request_id == "req_0":
+            raise Problem(Code.INTERNAL, "never works")
+        return settle(op, tx, end)
+
+    monkeypatch.setattr(settler_module.ledger, "settle", choosy)
+    settler, _ = make(Flaky(0))
+    for number in range(3):
+        settler.later(make_op(request_id=f"req_{number}"), ending(f"req_{number}"))
+    for _ in range(2):
+        with pytest.raises(Problem):
+            asyncio.run(settler.settle_late())
+    assert settled == ["req_1", "req_2"]
+    assert settler.late == 1

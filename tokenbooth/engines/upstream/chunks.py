@@ -149,7 +149,7 @@ class AnswerFold:
         except UNREADABLE as error:
             raise broken("a chunk that cannot be read") from error
         if bytes(chunk.error) != b"null":
-            raise StreamError(msgspec.json.decode(chunk.error))
+            raise StreamError(_error_in(chunk.error))
         self._usage = usage_from(bytes(chunk.usage)) or self._usage
         self._fingerprint = chunk.system_fingerprint or self._fingerprint
         return [delta for choice in chunk.choices or () for delta in self._of(choice)]
@@ -220,6 +220,14 @@ class AnswerFold:
         self._calls.add((choice, index))
         name_id = piece.id or f"call_{choice}_{index}"
         return ToolCallDelta(index=index, arguments=arguments, id=name_id, name=function.name)
+
+
+def _error_in(raw: msgspec.Raw) -> object:
+    """The error object; an error that cannot be read is still one."""
+    try:
+        return msgspec.json.decode(raw)
+    except UNREADABLE:
+        return None
 
 
 def _logprobs(body: _Logprobs | None) -> tuple[TokenLogprob, ...]:

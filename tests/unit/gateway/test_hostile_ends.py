@@ -1,0 +1,203 @@
+"""Ends under attack: stalling readers, lying engines, a ledger that goes away, a stop in the queue."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.booth import INPUT_PICO, OUTPUT_PICO, MemorySink, chat, open_test_booth
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import Outcome
+from tokenbooth.engines.scripted.engine import ScriptedEngine
+from tokenbooth.engines.scripted.values import Fault, ScriptOptions, UsageFault
+from tokenbooth.money.ledger import service as ledger
+
+HANG = ScriptOptions(fault=Fault.HANG, fault_after_chunks=3)
+
+
+def in_loop(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(30):
+            await scenario()
+
+    asyncio.run(bounded())
+
+
+def cost_nano(input_tokens: int, output_tokens: int) -> int:
+    return (input_tokens * INPUT_PICO + output_tokens * OUTPUT_PICO) // 1000
+
+
+def error(sink: MemorySink) -> tuple[int | None, str]:
+    return sink.status, sink.document["error"]["code"]
+
+
+def test_a_reader_that_stalls_until_the_time_is_over_pays_for_what_it_got(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path, HANG, run_max_s=1, heartbeat_s=1) as booth:
+            sink = MemorySink()
+
+            def stall(chunk: bytes) -> None:
+                sink.listener.pressure(True)
+                sink.listener.pressure(False)
+                booth.clock.us += 2_000_000
+
+            sink.on_write = stall
+            await booth.ask(chat(stream=True), sink=sink)
+            assert sink.events[-1]["error"]["code"] == "run_timeout"
+            record = await booth.record()
+            assert record.outcome is Outcome.TIMED_OUT
+            assert record.usage is not None
+            assert record.cost_nano == cost_nano(
+                record.usage.input_tokens, record.usage.output_tokens
+            )
+            assert record.usage.output_tokens > 0
+            await booth.verified()
+
+    in_loop(scenario)
+
+
+def test_usage_that_cannot_be_true_is_bounded_and_leaves_no_hold(tmp_path: Path):
+    lying = ScriptOptions(usage=UsageFault.NEGATIVE)
+
+    async def scenario():
+        async with open_test_booth(tmp_path, lying) as booth:
+            for stream in (False, True):
+                assert (await booth.ask(chat(stream=stream))).status == 200
+                record = await booth.record()
+                assert record.usage is not None
+                assert record.usage.source.value == "bound"
+            assert (await booth.verified()).open_holds == 0
+
+    in_loop(scenario)
+
+
+class Branded(ScriptedEngine):
+    """Names its configuration in a way that no database takes."""
+
+    def start(self, turn, sink):
+        class Ear:
+            delta, failed = sink.delta, sink.failed
+
+            @staticmethod
+            def ended(end):
+                sink.ended(replace(end, fingerprint="a\0b"))
+
+        return super().start(turn, Ear())
+
+
+def test_a_fingerprint_that_cannot_be_stored_stops_no_settlement(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path, engines={"0": Branded()}) as booth:
+            sink = await booth.ask(chat())
+            assert (sink.status, "system_fingerprint" in sink.document) == (200, False)
+            assert (await booth.record()).fingerprint is None
+
+    in_loop(scenario)
+
+
+def test_a_stream_whose_settlement_breaks_still_gets_its_terminal_event(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path) as booth:
+
+            async def broken(op, ending, **withheld):
+                raise RuntimeError("a bug of ours")
+
+            booth.rooms.settler.settle = broken  # type: ignore[method-assign]
+            sink = MemorySink()
+            with pytest.raises(RuntimeError):
+                await booth.ask(chat(stream=True), sink=sink)
+            assert sink.events[-1]["error"]["code"] == "internal_error"
+            assert sink.ends == 1
+
+    in_loop(scenario)
+
+
+class Away:
+    """A store whose writes are refused from a given one on; what they did may be kept or not."""
+
+    def __init__(self, store, *, after: int, keeps: bool) -> None:
+        self._store, self._after, self._keeps, self.away = store, after, keeps, True
+        self.read = store.read
+
+    async def write(self, verb):
+        self._after -= 1
+        if self._after >= 0 or not self.away:
+            return await self._store.write(verb)
+        if self._keeps:
+            await self._store.write(verb)
+        raise Problem(Code.LEDGER_UNAVAILABLE, "away")
+
+
+def test_a_whole_answer_that_cannot_be_booked_is_withheld_and_costs_nothing(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path, settle_wait_max_s=1) as booth:
+            settler = booth.rooms.settler
+            settler._store = away = Away(booth.store, after=0, keeps=False)
+            assert error(await booth.ask(chat())) == (503, "billing_unavailable")
+            assert settler.late == 1
+            away.away = False
+            assert await settler.settle_late() == 1
+            record = await booth.record()
+            assert (record.outcome, record.cost_nano) == (Outcome.INTERRUPTED, 0)
+            assert (await booth.verified()).open_holds == 0
+
+    in_loop(scenario)
+
+
+def test_a_stream_that_cannot_be_booked_yet_is_charged_later(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path, settle_wait_max_s=1) as booth:
+            settler = booth.rooms.settler
+            settler._store = away = Away(booth.store, after=0, keeps=False)
+            sink = await booth.ask(chat(stream=True))
+            assert sink.events[-1]["error"]["code"] == "billing_unavailable"
+            away.away = False
+            assert await settler.settle_late() == 1
+            record = await booth.record()
+            assert record.outcome is Outcome.COMPLETED
+            assert record.cost_nano == await booth.spent_nano() > 0
+
+    in_loop(scenario)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_hold_whose_commit_went_unanswered_is_resolved(tmp_path: Path, kept: bool):
+    async def scenario():
+        async with open_test_booth(tmp_path) as booth:
+            settler = booth.rooms.settler
+            away = Away(booth.store, after=0, keeps=kept)
+            broken = replace(booth, rooms=replace(booth.rooms, store=away))
+            assert error(await broken.ask(chat())) == (503, "billing_unavailable")
+            found = await booth.store.read(lambda tx: ledger.open_holds(booth.op, tx))
+            assert found == int(kept)
+            assert await settler.settle_late() == 1
+            assert (await booth.verified()).open_holds == 0
+            assert await booth.spent_nano() == 0
+
+    in_loop(scenario)
+
+
+def test_what_waits_in_the_queue_at_a_stop_never_runs(tmp_path: Path):
+    narrow = {"concurrency_max": 1, "queue_max": 5}
+
+    async def scenario():
+        async with open_test_booth(tmp_path, HANG, deployment=narrow) as booth:
+            first, live = MemorySink(), booth.rooms.live
+            running = asyncio.create_task(booth.ask(chat(stream=True), sink=first))
+            while not first.started:
+                await asyncio.sleep(0)
+            waiting = [asyncio.create_task(booth.ask(chat(stream=True))) for _ in range(3)]
+            while sum(booth.rooms.gates.waiting().values()) < 3:
+                await asyncio.sleep(0)
+            assert live.stop_all(Problem(Code.SHUTTING_DOWN, "stopped")) == 1
+            await running
+            for refused in await asyncio.gather(*waiting):
+                assert error(refused) == (503, "server_shutting_down")
+            assert first.events[-1]["error"]["code"] == "server_shutting_down"
+            assert (await booth.verified()).open_holds == 0
+
+    in_loop(scenario)
