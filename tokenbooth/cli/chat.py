@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LINE_CHARACTERS_MAX = 100_000
 
 
-def chat(
+def chat(  # noqa: PLR0913 - one parameter for each option of the command line
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     message: Annotated[
         str | None, typer.Option("--message", "-m", help="Ask this once, then stop.")
@@ -23,9 +23,13 @@ def chat(
     base_url: Annotated[
         str | None, typer.Option(help="[default: $TOKENBOOTH_BASE_URL, or this machine's booth]")
     ] = None,
+    output_max: Annotated[int, typer.Option(min=1, help="Longest answer in tokens.")] = 512,
     key: Annotated[
         str | None, typer.Option(help="[default: $TOKENBOOTH_API_KEY, or the key of `up`]")
     ] = None,
+    output_tokens_max: Annotated[
+        int, typer.Option("--max-tokens", min=1, help="Longest answer in tokens.")
+    ] = 512,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -34,7 +38,8 @@ def chat(
     from tokenbooth.cli.output import stdout
 
     client = _client(base_url, key, data_dir)
-    talk = Conversation(client, model, _silent if as_json else _write)
+    show = _silent if as_json else _write
+    talk = Conversation(client, model, show, output_tokens_max=output_tokens_max)
     console = stdout()
     for line in _lines(message, prompt=sys.stdin.isatty() and not as_json):
         answer = talk.ask(line)

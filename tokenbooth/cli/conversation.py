@@ -8,6 +8,7 @@ from tokenbooth.cli.client import BoothClient
 from tokenbooth.core.money import format_nano
 
 TURNS_KEPT = 40
+OUTPUT_TOKENS_MAX = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,18 @@ class Answered:
 class Conversation:
     """``show`` gets each piece of text as it comes. The last 40 messages are sent along."""
 
-    def __init__(self, client: BoothClient, model: str, show: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        client: BoothClient,
+        model: str,
+        show: Callable[[str], None],
+        *,
+        output_tokens_max: int = OUTPUT_TOKENS_MAX,
+    ) -> None:
         self._client = client
         self._model = model
         self._show = show
+        self._output_tokens_max = output_tokens_max
         self._messages: list[dict[str, str]] = []
         self._total_nano = 0
 
@@ -47,6 +56,7 @@ class Conversation:
         body = {
             "model": self._model,
             "messages": messages,
+            "max_completion_tokens": self._output_tokens_max,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
