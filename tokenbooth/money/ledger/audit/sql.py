@@ -19,6 +19,8 @@ from tokenbooth.store.tables.money import (
 )
 
 PAGE_ROWS = 1000
+# The second line of a charge; by it and the transaction's id the primary key finds the row.
+REVENUE_LINE = 1
 
 _AMOUNT = func.sum(LEDGER_POSTING.c.amount_nano)
 _UNBALANCED = (
@@ -53,8 +55,7 @@ _UNCHARGED = (
             + CALL_RECORD.c.org_id
             + ":"
             + CALL_RECORD.c.request_id,
-            LEDGER_POSTING.c.account_id
-            == literal(f"{AccountKind.REVENUE.value}:") + CALL_RECORD.c.org_id,
+            LEDGER_POSTING.c.line == REVENUE_LINE,
         ),
     )
     .where(CALL_RECORD.c.cost_nano != _REVENUE)
