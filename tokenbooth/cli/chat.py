@@ -23,7 +23,6 @@ def chat(  # noqa: PLR0913 - one parameter for each option of the command line
     base_url: Annotated[
         str | None, typer.Option(help="[default: $TOKENBOOTH_BASE_URL, or this machine's booth]")
     ] = None,
-    output_max: Annotated[int, typer.Option(min=1, help="Longest answer in tokens.")] = 512,
     key: Annotated[
         str | None, typer.Option(help="[default: $TOKENBOOTH_API_KEY, or the key of `up`]")
     ] = None,

@@ -172,7 +172,7 @@ def usage(nano: int) -> dict[str, object]:
 
 def test_a_conversation_remembers_and_adds_up(wire: Wire, booth: BoothClient) -> None:
     shown: list[str] = []
-    talk = Conversation(booth, "m", shown.append)
+    talk = Conversation(booth, "m", shown.append, output_tokens_max=9)
     wire.answers = [stream(chunk("Hi "), chunk("you"), usage(70)), stream(chunk("!"), usage(30))]
     first = talk.ask("hello")
     assert (first.text, first.cost_nano) == ("Hi you", 70)
@@ -180,6 +180,7 @@ def test_a_conversation_remembers_and_adds_up(wire: Wire, booth: BoothClient) ->
     assert shown == ["Hi ", "you", "!"]
     assert talk.total_usd == "0.000000100"
     assert second.document["cost_usd"] == "0.000000030"
+    assert wire.asked[1][2]["max_completion_tokens"] == 9
     assert wire.asked[1][2]["messages"] == [
         {"role": "user", "content": "hello"},
         {"role": "assistant", "content": "Hi you"},
