@@ -20,11 +20,12 @@ async def wire_server(play: Play) -> AsyncIterator[Address]:
         tasks.add(task)
         with contextlib.closing(writer), contextlib.suppress(ConnectionError, EOFError):
             head = await reader.readuntil(b"\r\n\r\n")
-            length = next(
+            lengths = (
                 int(line.split(b":")[1])
                 for line in head.split(b"\r\n")
                 if line.lower().startswith(b"content-length:")
             )
+            length = next(lengths, 0)
             body = await reader.readexactly(length) if length < 2**20 else b""
             await play(head + body, writer)
             await writer.drain()

@@ -71,12 +71,17 @@ def test_a_child_can_be_killed_and_started_again(tmp_path: Path) -> None:
 def test_the_children_of_a_child_end_with_it(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    grandchild = f"import time;held=open({str(pipe)!r},'w');time.sleep(60)"
+    grandchild = (
+        f"import time;held=open({str(pipe)!r},'w');print('ready',flush=True);time.sleep(60)"
+    )
     code = f"import subprocess,sys;subprocess.run([sys.executable,'-c',{grandchild!r}])"
-    with child_of(code, tmp_path) as child, pipe.open() as held:
-        child.kill()
-        # The read returns only when nobody holds the other end any more.
-        assert held.read() == ""
+    held = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with child_of(code, tmp_path) as child:
+        until_ready(child)
+    os.set_blocking(held, True)
+    # The read returns only when nobody holds the other end any more.
+    assert os.read(held, 1) == b""
+    os.close(held)
 
 
 def test_stopping_what_was_never_started_is_nothing(tmp_path: Path) -> None:
