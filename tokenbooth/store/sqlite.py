@@ -49,8 +49,12 @@ def connect_file(path: Path, *, wait_ms: int, create: bool = False) -> sqlite3.C
         check_same_thread=False,
         timeout=wait_ms / 1000,
     )
-    for pragma in PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
