@@ -12,14 +12,16 @@ from tokenbooth.cli.engine import local_engine
 from tokenbooth.cli.weights import pull_weights
 from tokenbooth.config import LogOptions, Settings, Source, commented_defaults, load_settings
 from tokenbooth.control.first_run import FirstAccount, FirstOffer, open_first_account
-from tokenbooth.control.instance import InstancePaths, init_instance
+from tokenbooth.control.instance import InstancePaths
 from tokenbooth.control.keys import Mint
 from tokenbooth.control.models import gguf_deployment
 from tokenbooth.control.serving import served_already, serving_now
+from tokenbooth.control.setup import init_instance
 from tokenbooth.control.up_key import keep_up_key, read_up_key
 from tokenbooth.core.codes import Code
 from tokenbooth.core.money import NANO_PER_UNIT
 from tokenbooth.core.problem import Problem
+from tokenbooth.engines.choose import install_command
 from tokenbooth.money.prices.service import PriceAsk
 
 FIRST_MODEL = "smollm2-135m"
@@ -40,17 +42,12 @@ class Prepared:
 
 def prepare(data_dir: Path | None, host: str | None, port: int | None, *, once: bool) -> Prepared:
     """Idempotent. Raises a Problem with its cure: no engine, no package, served already."""
-    if once and importlib.util.find_spec("openai") is None:
-        raise Problem(
-            Code.STATE_CONFLICT,
-            "The package `openai` is missing: pip install 'tokenbooth[openai]'",
-        )
     loaded = load_settings(data_dir)
     settings = loaded.settings
     serving = serving_now(settings.data_dir)
     if serving is not None:
         raise served_already(settings.data_dir, serving)
-    engine = local_engine(None)
+    engine = _installed_engine(once=once)
     init_instance(settings.data_dir, settings.store, commented_defaults(), SystemRandomness())
     gguf = pull_weights(FIRST_MODEL, InstancePaths(settings.data_dir).weights)
     account = asyncio.run(_account(settings, engine, gguf))
@@ -59,6 +56,18 @@ def prepare(data_dir: Path | None, host: str | None, port: int | None, *, once: 
     if loaded.origins["log.level"].source is Source.DEFAULT:
         settings = replace(settings, log=LogOptions(format="text", level="warning"))
     return Prepared(settings.listening(host, port), account, FIRST_MODEL, engine)
+
+
+def _installed_engine(*, once: bool) -> EngineKind:
+    """Raises a Problem whose one command installs everything that is missing."""
+    missing = ("openai",) if once and importlib.util.find_spec("openai") is None else ()
+    engine = local_engine(None, missing)
+    if missing:
+        raise Problem(
+            Code.STATE_CONFLICT,
+            f"The package `openai` is missing. Run: {install_command(*missing)}",
+        )
+    return engine
 
 
 def free_port(host: str, wanted: int) -> int:

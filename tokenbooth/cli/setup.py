@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tokenbooth.boot import SystemRandomness
 from tokenbooth.config import commented_defaults, load_settings
-from tokenbooth.control.instance import InitReport, init_instance
+from tokenbooth.control.setup import InitReport, init_instance
 
 
 def set_up(data_dir: Path | None) -> InitReport:

@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import json
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def gguf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     path = tmp_path / "small.gguf"
     path.write_bytes(b"GGUF")
     monkeypatch.setattr(first_steps, "pull_weights", lambda name, directory: path)
-    monkeypatch.setattr(first_steps, "local_engine", lambda name: EngineKind.EMBEDDED)
+    monkeypatch.setattr(first_steps, "local_engine", lambda name, also: EngineKind.EMBEDDED)
     return path
 
 
@@ -118,13 +119,13 @@ def test_once_without_the_package_names_the_command(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     said = command("up", "--once")
     assert said.code == 1
-    assert "pip install 'tokenbooth[openai]'" in said.err
+    assert f"{sys.executable} -m pip install 'tokenbooth[openai]'" in said.err
 
 
 def test_without_an_engine_nothing_is_made(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def choose(name: str | None) -> EngineKind:
+    def choose(name: str | None, also: tuple[str, ...]) -> EngineKind:
         raise Problem(Code.ENGINE_NOT_INSTALLED, "Run: python -m pip install 'tokenbooth[x]'")
 
     monkeypatch.setattr(first_steps, "local_engine", choose)

@@ -8,7 +8,8 @@ import pytest
 from tests.support.stores import fresh_options
 from tests.unit.control.conftest import Noise
 from tokenbooth.control import checkup
-from tokenbooth.control.instance import InstancePaths, init_instance
+from tokenbooth.control.instance import InstancePaths
+from tokenbooth.control.setup import init_instance
 from tokenbooth.store.options import StoreOptions
 
 

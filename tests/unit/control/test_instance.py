@@ -9,10 +9,10 @@ from tests.unit.control.conftest import Noise
 from tokenbooth.control.instance import (
     SECRET_BYTES,
     InstancePaths,
-    init_instance,
     is_initialized,
     read_secrets,
 )
+from tokenbooth.control.setup import init_instance
 from tokenbooth.control.up_key import keep_up_key, read_up_key
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem

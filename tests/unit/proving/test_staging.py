@@ -12,7 +12,7 @@ from tokenbooth.boot import Booth, SystemRandomness, open_booth
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings, commented_defaults, load_settings
 from tokenbooth.control import accounts
-from tokenbooth.control.instance import init_instance
+from tokenbooth.control.setup import init_instance
 from tokenbooth.core.caller import Scope
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
