@@ -165,10 +165,11 @@ def settle(op: Op, tx: Tx, ending: Ending) -> Receipt:
     charge = charge_of(price, ending, call.held_nano)
     if charge.loss_nano:
         op.log.fault("usage_above_hold", request_id=call.request_id, loss_nano=charge.loss_nano)
-    before = sql.locked_limits(tx, call.chain)
     sql.close_calls(tx, (call.request_id,), ending, charge, swept=False)
-    sql.move(tx, call.chain, held_nano=-call.held_nano, spent_nano=charge.cost_nano)
     _post_charge(op, tx, call, charge)
+    # Last, because every call of the organization waits for these rows.
+    before = sql.locked_limits(tx, call.chain)
+    sql.move(tx, call.chain, held_nano=-call.held_nano, spent_nano=charge.cost_nano)
     after = (
         replace(
             state,
