@@ -41,13 +41,6 @@ CHEATS = (
         "told_costs_are_booked",
     ),
     Cheat(
-        "always rounds down",
-        "core/money.py",
-        "        return quotient + 1\n",
-        "        return quotient\n",
-        "costs_are_recomputable",
-    ),
-    Cheat(
         "gives away what a cut call has read",
         "gateway/rules.py",
         "frozenset({Outcome.CLIENT_GONE, Outcome.KEY_REVOKED})",
@@ -72,7 +65,7 @@ def test_the_drill_catches(cheat: Cheat, tmp_path: Path) -> None:
     assert cheat.old in source
     changed.write_text(source.replace(cheat.old, cheat.new))
     done = subprocess.run(
-        own_command("drill", "mixed", "--calls", "80", "--seed", "1", "--json"),
+        own_command("drill", "mixed", "--calls", "100", "--seed", "1", "--json"),
         cwd=tmp_path,
         env=clean_environment({"PYTHONPATH": str(tmp_path)}),
         capture_output=True,
