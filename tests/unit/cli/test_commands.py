@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import shutil
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,7 @@ from tokenbooth.cli import first_serve, first_steps
 from tokenbooth.cli.loop import run_on_fast_loop
 from tokenbooth.config import Settings
 from tokenbooth.control.instance import InstancePaths
-from tokenbooth.control.serving import Serving
+from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.control.up_key import read_up_key
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
@@ -222,6 +223,28 @@ def test_doctor_sees_changed_weights_and_a_missing_booth(
     (finding,) = [each for each in found if each["name"] == "weights"]
     assert not finding["ok"]
     assert known.name in finding["cure"]
+
+
+def test_doctor_needs_no_booth_to_say_what_is_missing(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(home)
+    said = command("doctor", "--json")
+    assert said.code == 1
+    found = {each["name"]: each for each in said.document["findings"]}
+    assert found["data directory"]["cure"] == "tokenbooth init"
+    assert found["schema"]["cure"] == "tokenbooth init"
+    assert "ledger" not in found
+    assert not home.exists()
+
+
+def test_doctor_knows_its_own_server(command: Command, home: Path) -> None:
+    with serving_lock(home) as note:
+        note.write(Serving(1, "127.0.0.1", 8123))
+        found = command("doctor", "--json").document["findings"]
+    (port,) = [each for each in found if each["name"] == "port"]
+    assert port["ok"]
+    assert "8123" in port["text"]
 
 
 def test_pull_tells_where_the_weights_are(

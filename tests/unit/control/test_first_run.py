@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.ops import CountingIds
 from tokenbooth.access.keys import service as access_keys
+from tokenbooth.access.orgs import service as orgs
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import DeploymentAsk, EngineKind, ModelAsk
 from tokenbooth.control import accounts, keys, prices
@@ -102,6 +103,25 @@ def test_an_operators_own_upstream_of_that_name_is_left_alone(
     catalog.add_model(op, tx, ModelAsk(name="small", deployments=(own,)), ids)
     assert "model small" not in up().made
     assert catalog.model_by(op, tx, "small").deployments[0].upstream_url == "http://up/v1"
+
+
+@pytest.mark.parametrize(
+    ("noun", "verb"),
+    [(catalog, "model_by"), (orgs, "org_by"), (access_keys, "authenticate")],
+    ids=["model", "organization", "key"],
+)
+def test_a_database_that_is_away_is_not_taken_for_something_missing(
+    up: Any, monkeypatch: pytest.MonkeyPatch, noun: Any, verb: str
+) -> None:
+    kept = up().secret
+
+    def away(*asked: object) -> None:
+        raise Problem(Code.LEDGER_UNAVAILABLE, "away")
+
+    monkeypatch.setattr(noun, verb, away)
+    with pytest.raises(Problem) as caught:
+        up(kept)
+    assert caught.value.code is Code.LEDGER_UNAVAILABLE
 
 
 def test_other_problems_are_not_swallowed(op: Op, tx: Tx, up: Any) -> None:

@@ -60,6 +60,18 @@ def test_a_tenfold_step_is_refused_by_name_until_it_is_confirmed(
     assert prices.current_price(op, tx, "m") == confirmed
 
 
+def test_a_database_that_is_away_is_not_taken_for_a_missing_price(
+    op: Op, tx: Tx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*asked: object) -> Price:
+        raise Problem(Code.LEDGER_UNAVAILABLE, "away")
+
+    monkeypatch.setattr(prices.book, "current", away)
+    with pytest.raises(Problem) as caught:
+        prices.current_price(op, tx, "m")
+    assert caught.value.code is Code.LEDGER_UNAVAILABLE
+
+
 def test_a_smaller_step_passes(op: Op, tx: Tx, ids: CountingIds, offered: str) -> None:
     publish(op, tx, ids, 150_000, 600_000)
     assert publish(op, tx, ids, 1_499_999, 60_001).lines[Meter.INPUT] == 1_499_999
