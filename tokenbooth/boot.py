@@ -170,6 +170,7 @@ async def run_server(settings: Settings, ready: Callable[[Serving], Awaitable[No
 
             server = DrainingServer(front, settings.edge, ready=tell, cut_short=cut_short)
             await server.serve(sockets=[listener])
+            front.cut_short()
             cut_short()
             await front.idle()
             booth.log.event("stopped")

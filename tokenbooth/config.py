@@ -89,11 +89,15 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "edge.host": Rule("Address to listen on; 0.0.0.0 opens the booth to the network."),
     "edge.port": Rule("TCP port; 0 lets the system choose one.", 0, 65535),
+    "edge.head_wait_max_s": Rule("Seconds within which a request's head must arrive.", 1, 3600),
     "edge.body_wait_max_s": Rule("Seconds within which a body must arrive.", 1, 3600),
     "edge.stall_max_s": Rule("Seconds that a reader may take nothing of its answer.", 1, 3600),
     "edge.pressure_high_bytes": Rule("Unsent bytes at which an engine is paused.", 4096, 1 << 26),
     "edge.pressure_low_bytes": Rule("Unsent bytes at which it goes on.", 1024, 1 << 26),
     "edge.calls_max": Rule("Calls answered at once.", 1, 1_000_000),
+    "edge.connections_max": Rule(
+        "Connections open at once, as far as the open-file limit allows.", 1, 1_000_000
+    ),
     "edge.drain_max_s": Rule("Seconds that running calls get to finish at a stop.", 0, 3600),
     "gateway.body_bytes_max": Rule("Bytes of the largest accepted body.", 1024, 1 << 28),
     "gateway.run_max_s": Rule("Seconds that one call may run.", 1, 86_400),

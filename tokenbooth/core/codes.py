@@ -40,6 +40,18 @@ class CodeEntry:
 class Code(Enum):
     """Every code the product can answer with."""
 
+    MALFORMED_HTTP = CodeEntry(
+        "malformed_http",
+        Kind.INVALID_REQUEST,
+        "What was sent is not an HTTP/1.1 request.",
+        "Speak HTTP/1.1 to this port; TLS and HTTP/2 end at a proxy before it.",
+    )
+    HEAD_TIMEOUT = CodeEntry(
+        "head_timeout",
+        Kind.INVALID_REQUEST,
+        "The request line and headers did not arrive in time.",
+        "Send them without long pauses.",
+    )
     MALFORMED_JSON = CodeEntry(
         "malformed_json",
         Kind.INVALID_REQUEST,
@@ -178,6 +190,12 @@ class Code(Enum):
         "The thing is in a state in which this cannot be done.",
         "Read the message; it names the state.",
     )
+    HEAD_TOO_LARGE = CodeEntry(
+        "head_too_large",
+        Kind.TOO_LARGE,
+        "The request line and headers are over the size limit.",
+        "Send shorter or fewer headers.",
+    )
     BODY_TOO_LARGE = CodeEntry(
         "payload_too_large",
         Kind.TOO_LARGE,
@@ -247,7 +265,7 @@ class Code(Enum):
     RUN_TIMEOUT = CodeEntry(
         "run_timeout",
         Kind.TIMEOUT,
-        "The call ran longer than the server allows; nothing is charged.",
+        "The call ran longer than the server allows; only a reader that stalled is charged.",
         "Stream, or lower the output limit.",
     )
     BODY_TIMEOUT = CodeEntry(

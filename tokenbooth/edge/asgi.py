@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,7 +17,6 @@ from tokenbooth.edge.routes import Route, RouteTable
 from tokenbooth.protocols.dialect import Answer
 
 QUERY_FIELDS_MAX = 64
-LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 Refusal = Callable[[Problem, str], Answer]
 
@@ -38,10 +38,11 @@ class AsgiFront:
     ) -> None:
         self._table = RouteTable(routes)
         self._new_op = new_op
-        self._ids = ids
-        self._refusal = refusal
+        self.ids = ids
+        self.refusal = refusal
         self._options = options
         self._calls: set[asyncio.Task[None]] = set()
+        self._bodies: set[AsgiBody] = set()
         self.draining = False
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -57,8 +58,13 @@ class AsgiFront:
         while self._calls:
             await asyncio.wait(self._calls)
 
+    def cut_short(self) -> None:
+        """No call waits for the rest of its body any more; for a server that stops."""
+        for body in self._bodies:
+            body.cut_short()
+
     async def _call(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        op = self._new_op(self._ids.new("req"))
+        op = self._new_op(self.ids.new("req"))
         sink = AsgiSink(send, op.request_id, self._options, head_only=scope["method"] == "HEAD")
         watchers: list[asyncio.Task[None]] = []
         headers = _headers(scope)
@@ -70,12 +76,14 @@ class AsgiFront:
         )
         call = asyncio.create_task(self._answer(op, scope, headers, body, sink))
         self._calls.add(call)
+        self._bodies.add(body)
         call.add_done_callback(self._calls.discard)
         try:
             await sink.drain(body.linger)
             await asyncio.shield(call)
         finally:
             sink.gone()
+            self._bodies.discard(body)
             for watcher in watchers:
                 watcher.cancel()
 
@@ -100,7 +108,7 @@ class AsgiFront:
                 Code.INTERNAL, f"A fault of the server; quote the request id {op.request_id}."
             )
         if problem is not None and not sink.started:
-            answer = self._refusal(problem, op.request_id)
+            answer = self.refusal(problem, op.request_id)
             sink.start(answer.status, answer.headers)
             sink.write(answer.body)
         sink.end()
@@ -145,7 +153,14 @@ def _query(scope: Mapping[str, Any]) -> dict[str, str]:
 
 def _from_loopback(scope: Mapping[str, Any]) -> bool:
     client = scope.get("client")
-    return client is not None and str(client[0]).startswith(LOOPBACK)
+    if client is None:
+        return False
+    try:
+        address = ip_address(str(client[0]).partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 async def _watch(body: AsgiBody, sink: AsgiSink) -> None:

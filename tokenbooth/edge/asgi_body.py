@@ -31,19 +31,33 @@ class AsgiBody:
         self._wait_max_s = wait_max_s
         self._on_complete = on_complete
         self._complete = False
+        self._cut = False
+        self._wait: asyncio.Timeout | None = None
 
     async def read(self, bytes_max: int) -> bytes:
         if self._announced_bytes > bytes_max:
             raise _too_large(bytes_max)
         try:
-            async with asyncio.timeout(self._wait_max_s):
+            async with asyncio.timeout(0 if self._cut else self._wait_max_s) as self._wait:
                 raw = await self._collect(bytes_max)
         except TimeoutError:
+            if self._cut:
+                raise Problem(
+                    Code.SHUTTING_DOWN, "The server stopped before the body was complete."
+                ) from None
             raise Problem(
                 Code.BODY_TIMEOUT, f"The body did not arrive within {self._wait_max_s} s."
             ) from None
+        finally:
+            self._wait = None
         self._on_complete()
         return raw
+
+    def cut_short(self) -> None:
+        """``read`` waits no longer and raises SHUTTING_DOWN."""
+        self._cut = True
+        if self._wait is not None:
+            self._wait.reschedule(asyncio.get_running_loop().time())
 
     async def _collect(self, bytes_max: int) -> bytes:
         pieces: list[bytes] = []

@@ -9,9 +9,11 @@ class EdgeOptions:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    head_wait_max_s: int = 20
     body_wait_max_s: int = 30
     stall_max_s: int = 60
     pressure_high_bytes: int = 256 * 1024
     pressure_low_bytes: int = 64 * 1024
     calls_max: int = 4096
+    connections_max: int = 8192
     drain_max_s: int = 30

@@ -1,8 +1,10 @@
 """Runs an ASGI front under uvicorn, and drains it on SIGTERM."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -11,9 +13,12 @@ import uvicorn
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.asgi import AsgiFront
+from tokenbooth.edge.connection import BoundedConnection, Bounds
 from tokenbooth.edge.options import EdgeOptions
 
 LAST_WORDS_S = 5
+# For the database, the engines, the log and the listener themselves.
+FILES_RESERVED = 256
 
 
 def listen(options: EdgeOptions) -> socket.socket:
@@ -35,6 +40,19 @@ def listen(options: EdgeOptions) -> socket.socket:
             "or choose another with --port.",
         ) from None
     return listener
+
+
+def connections_within(options: EdgeOptions) -> int:
+    """As many connections as were asked for and the open-file limit, raised if need be, allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = options.connections_max + FILES_RESERVED
+    if soft == resource.RLIM_INFINITY:
+        return options.connections_max
+    if soft < wanted:
+        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        soft = raised
+    return max(1, min(options.connections_max, soft - FILES_RESERVED))
 
 
 class DrainingServer(uvicorn.Server):
@@ -73,7 +91,11 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
         self._front.draining = True
         if self._loop is not None:
-            self._timer = self._loop.call_later(self._drain_max_s, self._cut_short)
+            self._timer = self._loop.call_later(self._drain_max_s, self._time_over)
+
+    def _time_over(self) -> None:
+        self._front.cut_short()
+        self._cut_short()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -83,9 +105,11 @@ class DrainingServer(uvicorn.Server):
 
 def _config(front: AsgiFront, options: EdgeOptions) -> uvicorn.Config:
     app: Any = front
+    bounds = Bounds(options, connections_within(options), front.ids, front.refusal)
+    connection: Any = partial(BoundedConnection, bounds)
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=connection,
         loop="none",
         lifespan="off",
         ws="none",

@@ -1,5 +1,6 @@
 """Bodies: whole in any pieces, bounded in bytes and time, and taken in before a refusal closes."""
 
+import asyncio
 import json
 
 import pytest
@@ -139,5 +140,37 @@ def test_a_refused_peer_that_stops_sending_is_waited_for_only_a_while(monkeypatc
         peer = Peer(method="POST", path="/", hold_body=True)
         await front(Route("POST", "/", refuse))(peer.scope, peer.receive, peer.send)
         assert peer.complete
+
+    in_loop(scenario)
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_stopping_server_waits_for_no_body(reading):
+    """Before the read begins as in the middle of it, and only for calls of that front."""
+
+    async def scenario():
+        stuck, go = asyncio.Event(), asyncio.Event()
+
+        async def slow(op, head, body, sink):
+            stuck.set()
+            if not reading:
+                await go.wait()
+            await body.read(10)
+            raise AssertionError("must be cut short")
+
+        app = front(Route("POST", "/", slow))
+        peer = Peer(method="POST", path="/", body=b"x", hold_body=True)
+        running = asyncio.create_task(app(peer.scope, peer.receive, peer.send))
+        await stuck.wait()
+        await asyncio.sleep(0)
+        app.cut_short()
+        go.set()
+        while not peer.messages:
+            await asyncio.sleep(0)
+        peer.hang_up()
+        await running
+        assert peer.status == 503
+        assert json.loads(peer.answer)["error"]["code"] == "server_shutting_down"
+        app.cut_short()
 
     in_loop(scenario)

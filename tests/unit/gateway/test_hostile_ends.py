@@ -1,4 +1,4 @@
-"""Ends under attack: stalling readers, lying engines, a ledger that goes away, a stop in the queue."""
+"""Ends under attack: stalling readers, lying engines, a ledger that goes away, a late stop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -197,6 +197,8 @@ def test_what_waits_in_the_queue_at_a_stop_never_runs(tmp_path: Path):
             await running
             for refused in await asyncio.gather(*waiting):
                 assert error(refused) == (503, "server_shutting_down")
+            with pytest.raises(Problem, match="belongs to this organization"):
+                await booth.record(2)  # it never held money
             assert first.events[-1]["error"]["code"] == "server_shutting_down"
             assert (await booth.verified()).open_holds == 0
 
