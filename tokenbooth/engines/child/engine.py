@@ -18,7 +18,7 @@ from tokenbooth.engines.child.orders import begin_of, words_of
 from tokenbooth.engines.child.runs import ChildRun
 from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
 from tokenbooth.engines.gguf.metadata import read_metadata
-from tokenbooth.engines.gguf.tokenizer import CountInput, input_ids_reader
+from tokenbooth.engines.gguf.tokenizer import CountInput, Unknown, input_ids_reader
 from tokenbooth.engines.port import DeltaSink, Embeddings, Health, InputCount, Run
 from tokenbooth.engines.refusals import closed, not_open, too_long, unsupported
 
@@ -30,11 +30,13 @@ REMEMBERED_IDS_MAX = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """``features`` the engine proved to have; ``plan`` how its child is started."""
+    """``features`` the engine proved to have; ``plan`` how its child is started; ``unknown`` what
+    it makes of bytes that a vocabulary lacks."""
 
     features: frozenset[Feature]
     plan: ChildPlan
     gguf_path: Path
+    unknown: Unknown
 
 
 class Prompts:
@@ -100,7 +102,7 @@ class ChildEngine:
         """Raises Problem INVALID_VALUE for a bad file, ENGINE_NOT_INSTALLED, ENGINE_NOT_READY."""
         path = self._kind.gguf_path
         trained = await asyncio.to_thread(_context_tokens, path)
-        self._read = await asyncio.to_thread(input_ids_reader, path)
+        self._read = await asyncio.to_thread(input_ids_reader, path, self._kind.unknown)
         ready = await self._supervisor.open()
         self._fingerprint = ready.fingerprint
         windows = [window for window in (trained, ready.context_tokens) if window is not None]

@@ -4,6 +4,7 @@ from array import array
 from sys import byteorder
 
 from tokenbooth.core.codes import Code
+from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import FormatKind, OutputFormat, Role, Turn
 from tokenbooth.engines.child.frames import Begin, Words
@@ -15,8 +16,15 @@ _ROLES = {Role.DEVELOPER: Role.SYSTEM}
 def words_of(turn: Turn) -> Words:
     """(role, text) pairs; a developer speaks as the system, since templates know no developer.
 
-    Raises Problem INVALID_VALUE for text that UTF-8 cannot hold.
+    Raises Problem INVALID_VALUE for text that UTF-8 cannot hold, and UNSUPPORTED_FEATURE for a
+    tool's answer: each engine would write it into the prompt in a way of its own.
     """
+    if any(message.role is Role.TOOL for message in turn.messages):
+        raise Problem(
+            Code.UNSUPPORTED_FEATURE,
+            "This model's engine does not support tools, so no message can be a tool's answer.",
+            param=Feature.TOOLS.value,
+        )
     words = tuple(
         (_ROLES.get(message.role, message.role).value, message.text) for message in turn.messages
     )

@@ -9,6 +9,7 @@ from tokenbooth.engines.child.engine import ChildEngine, Kind
 from tokenbooth.engines.child.rules import ChildPolicy
 from tokenbooth.engines.child.supervisor import ChildPlan
 from tokenbooth.engines.embedded.values import EmbeddedOptions
+from tokenbooth.engines.gguf.tokenizer import Unknown
 
 WORKER = "tokenbooth.engines.embedded.worker"
 # Proven in tests/outside/engines. The engine tells neither cached tokens of a call nor likely
@@ -37,4 +38,4 @@ class EmbeddedEngine(ChildEngine):
             backoff_max_s=options.backoff_max_s,
         )
         plan = ChildPlan(WORKER, msgspec.json.encode(options), policy)
-        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path)))
+        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path), Unknown.STAND_IN))

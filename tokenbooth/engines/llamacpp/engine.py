@@ -8,6 +8,7 @@ from tokenbooth.core.features import Feature
 from tokenbooth.engines.child.engine import ChildEngine, Kind
 from tokenbooth.engines.child.rules import ChildPolicy
 from tokenbooth.engines.child.supervisor import ChildPlan
+from tokenbooth.engines.gguf.tokenizer import Unknown
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
 
 WORKER = "tokenbooth.engines.llamacpp.worker"
@@ -39,4 +40,4 @@ class LlamacppEngine(ChildEngine):
             backoff_max_s=options.backoff_max_s,
         )
         plan = ChildPlan(WORKER, msgspec.json.encode(options), policy)
-        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path)))
+        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path), Unknown.DROPPED))

@@ -32,6 +32,7 @@ from tokenbooth.engines.child.frames import (
 from tokenbooth.engines.child.orders import ids_of
 from tokenbooth.engines.child.rules import ChildPolicy
 from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
+from tokenbooth.engines.gguf.tokenizer import Unknown
 
 FEATURES = frozenset({Feature.JSON_SCHEMA, Feature.LOGPROBS})
 POLICY = ChildPolicy(backoff_first_s=0.0, backoff_max_s=0.0)
@@ -48,7 +49,7 @@ class Stage:
         self.nursery = Nursery()
         plan = ChildPlan("some.module", b"{}", POLICY)
         supervise: Callable[..., Supervisor] = partial(Supervisor, link_to=self.nursery.link_to)
-        self.engine = ChildEngine(Kind(FEATURES, plan, path), supervise)
+        self.engine = ChildEngine(Kind(FEATURES, plan, path, Unknown.DROPPED), supervise)
         self.link: FakeLink
 
     async def open(self, context_tokens: int | None = 256) -> None:

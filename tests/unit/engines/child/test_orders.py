@@ -27,6 +27,13 @@ def test_roles_and_texts_are_kept_and_a_developer_speaks_as_system() -> None:
     assert words_of(turn) == (("system", "a"), ("system", "b"), ("user", "c"), ("assistant", "d"))
 
 
+def test_a_tools_answer_is_refused() -> None:
+    with pytest.raises(Problem) as caught:
+        words_of(turn_of(messages=(said("a"), said("42", Role.TOOL))))
+    assert caught.value.code is Code.UNSUPPORTED_FEATURE
+    assert caught.value.param == "tools"
+
+
 def test_text_that_utf8_cannot_hold_is_the_callers_fault() -> None:
     with pytest.raises(Problem) as caught:
         words_of(turn_of("half \ud83d"))
