@@ -1,5 +1,6 @@
 """A child process whose output is kept and whose end is certain."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,7 +27,8 @@ class Child:
         self._command = command
         self._log_path = log_path
         self._environ = environ
-        self._process: subprocess.Popen[bytes] | None = None
+        self._started: subprocess.Popen[bytes] | None = None
+        self._group_ended = True
 
     def __enter__(self) -> "Child":
         self.start()
@@ -43,17 +45,18 @@ class Child:
     @property
     def pid(self) -> int | None:
         """``None`` before the start."""
-        return None if self._process is None else self._process.pid
+        return None if self._started is None else self._started.pid
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._started is not None and self._started.poll() is None
 
     def start(self) -> None:
         """Start it, again if need be; its output is appended to the same file."""
         assert not self.running, "a child runs once at a time"
+        self.kill()
         with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  our own interpreter
+            self._started = subprocess.Popen(  # noqa: S603  our own interpreter
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -61,27 +64,28 @@ class Child:
                 env=dict(self._environ),
                 start_new_session=True,
             )
+        self._group_ended = False
 
     def stop(self, within_s: int = STOP_WAIT_S) -> int | None:
         """Ask it to end, and end it when it does not; its exit status, negative for a signal."""
-        process = self._process
-        if process is None:
+        started = self._started
+        if started is None:
             return None
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if started.poll() is None:
+            started.send_signal(signal.SIGTERM)
             try:
-                process.wait(within_s)
+                started.wait(within_s)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self._end_group(process)
-        return process.returncode
+        self._end_group(started)
+        return started.returncode
 
     def kill(self) -> None:
         """End it now, with SIGKILL, and wait for it."""
-        process = self._process
-        if process is not None:
-            self._end_group(process)
-            process.wait(LAST_WAIT_S)
+        started = self._started
+        if started is not None:
+            self._end_group(started)
+            started.wait(LAST_WAIT_S)
 
     def log_tail(self) -> str:
         """The last lines that it wrote."""
@@ -91,12 +95,15 @@ class Child:
             return ""
         return written[-TAIL_BYTES:].decode("utf-8", "replace")
 
-    def _end_group(self, process: subprocess.Popen[bytes]) -> None:
-        """The group outlives its leader when the leader left children behind."""
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+    def _end_group(self, started: subprocess.Popen[bytes]) -> None:
+        """The group outlives its leader when the leader left children behind.
+
+        Done once for each start: later the number may belong to somebody else.
+        """
+        if not self._group_ended:
+            self._group_ended = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
 
 
 def own_command(*arguments: str) -> list[str]:

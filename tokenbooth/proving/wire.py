@@ -40,7 +40,7 @@ class EventFold:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._data: list[str] = []
+        self._lines: list[str] = []
 
     def feed(self, piece: bytes) -> Iterator[str]:
         """Raises BrokenWire for an event without an end."""
@@ -50,12 +50,12 @@ class EventFold:
         for line in lines:
             text = line.rstrip(b"\r").decode("utf-8", "replace")
             if text.startswith("data:"):
-                self._data.append(text[5:].removeprefix(" "))
-            elif not text and self._data:
-                yield "\n".join(self._data)
-                self._data = []
+                self._lines.append(text[5:].removeprefix(" "))
+            elif not text and self._lines:
+                yield "\n".join(self._lines)
+                self._lines = []
 
     @property
     def inside(self) -> bool:
         """Whether an event has begun and not ended."""
-        return bool(self._rest or self._data)
+        return bool(self._rest or self._lines)
