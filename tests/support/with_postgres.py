@@ -1,4 +1,4 @@
-"""Runs a command beside a real, temporary PostgreSQL; ``{url}`` in its arguments becomes the URL."""
+"""Runs a command beside a real, temporary PostgreSQL; its arguments may hold ``{url}``."""
 
 import subprocess
 import sys
