@@ -17,7 +17,7 @@ OPTIONS_MAX = 64
 TEXT_CHARACTERS_MAX = 4096
 SEALED_BYTES_MAX = 8192
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)?")
 _OPTION = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _WEIGHED = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMACPP})
@@ -26,14 +26,14 @@ _WEIGHED = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMACPP})
 def checked_name(name: str) -> str:
     """The name itself, or Problem INVALID_VALUE.
 
-    1 to 64 of letters, digits and ``- _ . / :``; each part between slashes begins with a letter or
-    digit, so that a name is safe as a piece of a path.
+    1 to 64 of letters, digits and ``- _ . :``, with at most one slash for an owner; each part
+    begins with a letter or digit, so that ``GET /v1/models/{owner}/{model}`` finds every name.
     """
     if not is_name(name):
         raise _invalid(
             "name",
-            f"must be 1 to {NAME_CHARACTERS_MAX} letters, digits or - _ . / : and begin, "
-            "after each slash too, with a letter or digit",
+            f"must be 1 to {NAME_CHARACTERS_MAX} letters, digits or - _ . : with at most one / and "
+            "begin, after the slash too, with a letter or digit",
         )
     return name
 
