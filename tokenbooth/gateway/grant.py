@@ -100,9 +100,10 @@ async def _candidates(
         if not missing:
             fit.append(Candidate(deployment, engine))
             continue
-        param = dialect.param_of(missing[0])
         refused = refused or Problem(
-            Code.UNSUPPORTED_FEATURE, f"The model {turn.model!r} cannot do {param!r}.", param=param
+            Code.UNSUPPORTED_FEATURE,
+            f"The model {turn.model!r} does not support {missing[0].value}.",
+            param=dialect.param_of(missing[0]),
         )
     if fit:
         return tuple(fit)

@@ -90,13 +90,26 @@ class HeldCall:
 
     def _measure(self, charge: Charge, receipt: Receipt) -> None:
         first = self._relay.first_output_us
+        model, duration_us = self._grant.parsed.turn.model, self._op.now() - self._started_us
         self._rooms.metrics.call_ended(
-            model=self._grant.parsed.turn.model,
+            model=model,
             outcome=charge.outcome.value,
             usage=charge.usage,
             cost_nano=receipt.cost_nano,
             first_output_us=None if first is None else first - self._started_us,
-            duration_us=self._op.now() - self._started_us,
+            duration_us=duration_us,
+        )
+        self._op.log.event(
+            "call_settled",
+            request_id=receipt.request_id,
+            org_id=self._grant.caller.org_id,
+            key_id=self._grant.caller.key_id,
+            model=model,
+            outcome=receipt.outcome.value,
+            input_tokens=receipt.usage.input_tokens,
+            output_tokens=receipt.usage.output_tokens,
+            cost_nano=receipt.cost_nano,
+            duration_us=duration_us,
         )
 
 

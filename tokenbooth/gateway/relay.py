@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from tokenbooth.core.codes import Kind
 from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.problem import Problem
@@ -212,10 +213,10 @@ class Relay:
 
 def outcome_of(problem: Problem) -> Outcome:
     """What a failure of the engine means for the call."""
-    match problem.kind.value:
-        case "timeout":
+    match problem.kind:
+        case Kind.TIMEOUT:
             return Outcome.TIMED_OUT
-        case "upstream_failed" | "overloaded" | "internal":
+        case Kind.UPSTREAM_FAILED | Kind.OVERLOADED | Kind.INTERNAL:
             return Outcome.ENGINE_FAILED
         case _:
             return Outcome.REFUSED

@@ -53,9 +53,11 @@ class Reply:
             self.refuse(Problem(Code.INTERNAL, public))
 
     def refuse(self, problem: Problem) -> None:
-        self._metrics.call_refused(problem.code.text)
+        """Before the hold the call never was; after it, it is one that failed."""
+        if self._relay is None:
+            self._metrics.call_refused(problem.code.text)
         self._op.log.event(
-            "call_refused",
+            "call_refused" if self._relay is None else "call_failed",
             request_id=self._op.request_id,
             code=problem.code.text,
             param=_logged(problem),

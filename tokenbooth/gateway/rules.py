@@ -6,6 +6,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import RunEnd, Usage, UsageSource
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
+from tokenbooth.engines.refusals import too_long
 
 TOKENS_MAX = 10**12
 FINGERPRINT_CHARACTERS_MAX = 200
@@ -42,11 +43,11 @@ def output_limit(ask: OutputAsk, *, param: str) -> int:
     wanted = min(ceilings) if ask.asked is None else ask.asked
     if ask.context is None:
         return wanted
-    room = ask.context - ask.input_tokens
-    if room >= 1:
-        return min(wanted, room)
+    problem = too_long(ask.input_tokens, ask.context)
+    if problem is None:
+        return min(wanted, ask.context - ask.input_tokens)
     if ask.input_exact:
-        raise too_long(ask.input_tokens, ask.context)
+        raise problem
     # Only an upper bound of the prompt is known, so the engine itself must say whether it fits.
     return wanted
 
@@ -61,17 +62,6 @@ def within_rate(
     if fit_tokens is None:
         return output_tokens_max
     return max(1, min(output_tokens_max, (fit_tokens - input_tokens) // choices))
-
-
-def too_long(input_tokens: int, context: int) -> Problem:
-    """The refusal of a prompt that cannot fit."""
-    return Problem(
-        Code.CONTEXT_LENGTH_EXCEEDED,
-        f"The prompt has {input_tokens} tokens and the model's context window holds {context}, "
-        "answer included.",
-        param="messages",
-        facts={"input_tokens": input_tokens, "context_tokens": context},
-    )
 
 
 def billed_input_tokens(input_tokens: int, context: int | None) -> int:
