@@ -13,17 +13,19 @@ from typing import Any
 
 import msgspec
 
-from tokenbooth.core.codes import Code
-from tokenbooth.core.problem import Problem
-from tokenbooth.engines.grammar.ranges import integer_range, number_range
+from tokenbooth.engines.grammar.leaves import (
+    LEAVES,
+    bounds,
+    cannot,
+    number_body,
+    string_body,
+    wrong,
+)
 
 ANY_OBJECT = '{"type":"object"}'
-PARAM = "response_format"
 SCHEMA_CHARACTERS_MAX = 65_536
 NODES_MAX = 2_000
 DEPTH_MAX = 32
-LENGTH_MAX = 1_000
-ITEMS_MAX = 100
 LITERALS_MAX = 1_000
 
 _REFUSED = (
@@ -39,54 +41,19 @@ _NARROWING = (
     "properties", "required", "type", "uniqueItems",
 )  # fmt: skip
 _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
-_LEAVES = r"""
-blank ::= [ ]?
-hex ::= [0-9a-fA-F]
-chr ::= [^"\\\x00-\x1f\x7f] | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-Ce-fE-F] hex | [dD] [0-7]) hex hex)
-str ::= "\"" chr* "\""
-whole ::= "-"? ("0" | [1-9] [0-9]{0,14})
-number ::= whole ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?
-bool ::= "true" | "false"
-value ::= anyobject | anyarray | str | number | bool | "null"
-anyobject ::= "{" blank (str ":" blank value ("," blank str ":" blank value)*)? "}"
-anyarray ::= "[" blank (value ("," blank value)*)? "]"
-"""
 _PLAIN = {"boolean": "bool", "null": '"null"'}
-_DATE = (
-    r'[0-9] [0-9] [0-9] [0-9] "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | "1" [0-9] | "2" [0-8])'
-)
-_TIME = r'([0-1] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] "Z"'
-_HEX = "[0-9a-f]"
-_FORMATS = {
-    "date": _DATE,
-    "time": _TIME,
-    "date-time": f'{_DATE} "T" {_TIME}',
-    "uuid": ' "-" '.join(f"{_HEX}{{{count}}}" for count in (8, 4, 4, 4, 12)),
-}
 
 
 def grammar_of(schema_json: str) -> str:
     """Raises Problem INVALID_VALUE for what is no schema, UNSUPPORTED_FEATURE for a keyword that
     cannot be enforced; both name the place."""
     if len(schema_json) > SCHEMA_CHARACTERS_MAX:
-        raise _wrong("#", f"is longer than {SCHEMA_CHARACTERS_MAX} characters")
+        raise wrong("#", f"is longer than {SCHEMA_CHARACTERS_MAX} characters")
     try:
         schema = msgspec.json.decode(schema_json)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-        raise _wrong("#", "is not JSON") from error
+        raise wrong("#", "is not JSON") from error
     return _Writer(schema).write()
-
-
-def _wrong(place: str, what: str) -> Problem:
-    return Problem(Code.INVALID_VALUE, f"The JSON schema at {place} {what}.", param=PARAM)
-
-
-def _cannot(place: str, what: str) -> Problem:
-    return Problem(
-        Code.UNSUPPORTED_FEATURE,
-        f"The JSON schema at {place} uses {what}, which this engine cannot enforce.",
-        param=PARAM,
-    )
 
 
 def _literal(text: str) -> str:
@@ -113,7 +80,7 @@ class _Writer:
     def write(self) -> str:
         name = self._reference("#", "#", 0)
         _refuse_circles(self._aliases, "#")
-        return "\n".join((f"root ::= {name}", *self._rules)) + _LEAVES
+        return "\n".join((f"root ::= {name}", *self._rules)) + LEAVES
 
     def _rule(self, body: str) -> str:
         name = f"r{len(self._rules)}"
@@ -131,14 +98,14 @@ class _Writer:
         """The name of the rule, or a terminal, for ``schema``."""
         self._nodes += 1
         if self._nodes > NODES_MAX or depth > DEPTH_MAX:
-            raise _wrong(place, "is too deep or has too many parts")
+            raise wrong(place, "is too deep or has too many parts")
         if schema is True:
             return "value"
         if not isinstance(schema, dict):
-            raise _wrong(place, "is neither an object nor true")
+            raise wrong(place, "is neither an object nor true")
         for keyword in _REFUSED:
             if keyword in schema:
-                raise _cannot(place, keyword)
+                raise cannot(place, keyword)
         for keyword in _DECIDING:
             if keyword in schema:
                 return self._decided(keyword, schema, place, depth)
@@ -149,21 +116,21 @@ class _Writer:
         kinds = schema.get("type") if keyword in ("const", "enum") else None
         beside = set(_NARROWING) - {keyword} - ({"type"} if kinds is not None else set())
         for other in sorted(beside & schema.keys()):
-            raise _cannot(place, f"{keyword} beside {other}")
+            raise cannot(place, f"{keyword} beside {other}")
         if keyword == "$ref":
             return self._reference(value, place, depth)
         if keyword == "anyOf":
             return self._either(value, f"{place}/anyOf", depth)
         if keyword == "allOf":
             if not isinstance(value, list) or len(value) != 1:
-                raise _cannot(place, "allOf of other than one schema")
+                raise cannot(place, "allOf of other than one schema")
             return self._node(value[0], f"{place}/allOf/0", depth + 1)
         values = [value] if keyword == "const" else value
         return self._choice(values, kinds, place)
 
     def _reference(self, target: object, place: str, depth: int) -> str:
         if not isinstance(target, str) or not (target == "#" or target.startswith("#/")):
-            raise _cannot(place, f"$ref to {target!r}")
+            raise cannot(place, f"$ref to {target!r}")
         if target not in self._by_place:
             # The name is known before the body is written, so that a schema may hold itself.
             number = len(self._rules)
@@ -179,26 +146,26 @@ class _Writer:
         for step in target.split("/")[1:]:
             step = step.replace("~1", "/").replace("~0", "~")
             if not isinstance(found, dict) or step not in found:
-                raise _wrong(place, f"refers to {target}, which is not there")
+                raise wrong(place, f"refers to {target}, which is not there")
             found = found[step]
         return found
 
     def _choice(self, values: object, kinds: object, place: str) -> str:
         if not isinstance(values, list) or not values:
-            raise _wrong(place, "has an enum that is not a list of values")
+            raise wrong(place, "has an enum that is not a list of values")
         self._literals += len(values)
         if self._literals > LITERALS_MAX:
-            raise _wrong(place, f"names more than {LITERALS_MAX} literal values in all")
+            raise wrong(place, f"names more than {LITERALS_MAX} literal values in all")
         if kinds is not None:
             wanted = kinds if isinstance(kinds, list) else [kinds]
             values = [value for value in values if any(_is_a(value, kind) for kind in wanted)]
         if not values:
-            raise _wrong(place, "has an enum without a value of its type")
+            raise wrong(place, "has an enum without a value of its type")
         return self._rule(" | ".join(map(_json, values)))
 
     def _either(self, schemas: object, place: str, depth: int) -> str:
         if not isinstance(schemas, list) or not schemas:
-            raise _wrong(place, "is not a list of schemas")
+            raise wrong(place, "is not a list of schemas")
         names = [self._node(s, f"{place}/{i}", depth + 1) for i, s in enumerate(schemas)]
         return self._one_of(names)
 
@@ -208,7 +175,7 @@ class _Writer:
             return "value"
         kinds = kinds if isinstance(kinds, list) else [kinds]
         if not kinds or any(kind not in _TYPES for kind in kinds):
-            raise _wrong(place, "has a type that JSON schema does not know")
+            raise wrong(place, "has a type that JSON schema does not know")
         names = [self._of_kind(kind, schema, place, depth) for kind in kinds]
         return self._one_of(names)
 
@@ -218,20 +185,20 @@ class _Writer:
         if kind == "array":
             return self._array(schema, place, depth)
         if kind == "string":
-            return self._string(schema, place)
+            return self._rule(string_body(schema, place))
         if kind in ("integer", "number"):
-            return self._number(kind, schema, place)
+            return self._rule(number_body(kind, schema, place))
         return _PLAIN[kind]
 
     def _object(self, schema: Mapping[str, Any], place: str, depth: int) -> str:
         properties = schema.get("properties", {})
         required = schema.get("required", [])
         if not isinstance(properties, dict) or not isinstance(required, list):
-            raise _wrong(place, "has properties that are no object, or required that is no list")
+            raise wrong(place, "has properties that are no object, or required that is no list")
         extra = schema.get("additionalProperties", True)
         missing = [key for key in required if key not in properties]
         if missing:
-            raise _wrong(place, f"requires {missing[0]!r}, which properties do not describe")
+            raise wrong(place, f"requires {missing[0]!r}, which properties do not describe")
         if not properties:
             return self._free_object(extra, place, depth)
         after = '"}"'
@@ -260,20 +227,20 @@ class _Writer:
 
     def _array(self, schema: Mapping[str, Any], place: str, depth: int) -> str:
         if schema.get("uniqueItems") is True:
-            raise _cannot(place, "uniqueItems")
+            raise cannot(place, "uniqueItems")
         heads = schema.get("prefixItems", [])
         if not isinstance(heads, list):
-            raise _wrong(place, "has prefixItems that are no list")
+            raise wrong(place, "has prefixItems that are no list")
         if heads:
             names = [
                 self._node(s, f"{place}/prefixItems/{i}", depth + 1) for i, s in enumerate(heads)
             ]
-            least, most = self._bounds(schema, place, "Items")
+            least, most = bounds(schema, place, "Items")
             if least > len(heads) or (most is not None and most < len(heads)):
-                raise _cannot(place, "minItems or maxItems beside prefixItems")
+                raise cannot(place, "minItems or maxItems beside prefixItems")
             return self._rule('"[" blank ' + ' "," blank '.join(names) + ' "]"')
         name = self._node(schema.get("items", True), f"{place}/items", depth + 1)
-        least, most = self._bounds(schema, place, "Items")
+        least, most = bounds(schema, place, "Items")
         if most == 0:
             return self._rule('"[" blank "]"')
         more = "*" if most is None else f"{{{max(0, least - 1)},{most - 1}}}"
@@ -281,39 +248,6 @@ class _Writer:
             more = f"{{{least - 1},}}"
         body = f'{name} ("," blank {name}){more}'
         return self._rule(f'"[" blank {body if least else f"({body})?"} "]"')
-
-    def _string(self, schema: Mapping[str, Any], place: str) -> str:
-        shape = _FORMATS.get(str(schema.get("format")))
-        least, most = self._bounds(schema, place, "Length")
-        if shape is not None and "minLength" not in schema and "maxLength" not in schema:
-            return self._rule(f'"\\"" {shape} "\\""')
-        if shape is not None:
-            raise _cannot(place, "a length beside a format")
-        if not least and most is None:
-            return "str"
-        return self._rule(f'"\\"" chr{{{least},{"" if most is None else most}}} "\\""')
-
-    def _bounds(self, schema: Mapping[str, Any], place: str, what: str) -> tuple[int, int | None]:
-        least, most = schema.get(f"min{what}", 0), schema.get(f"max{what}")
-        for value in (least, 0 if most is None else most):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise _wrong(place, f"has a min{what} or max{what} that is no whole number")
-        ceiling = ITEMS_MAX if what == "Items" else LENGTH_MAX
-        if least > ceiling:
-            raise _cannot(place, f"min{what} over {ceiling}")
-        if most is not None and most < least:
-            raise _wrong(place, f"has max{what} below min{what}")
-        return least, None if most is None else min(most, ceiling)
-
-    def _number(self, kind: str, schema: Mapping[str, Any], place: str) -> str:
-        low, high = _whole_bounds(schema, place)
-        if low is None and high is None:
-            return "number" if kind == "number" else "whole"
-        try:
-            write = number_range if kind == "number" else integer_range
-            return self._rule(write(low, high))
-        except ValueError as error:
-            raise _cannot(place, "bounds without a whole number between them") from error
 
 
 def _is_a(value: object, kind: object) -> bool:
@@ -336,30 +270,13 @@ def _kind_guess(schema: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _whole_bounds(schema: Mapping[str, Any], place: str) -> tuple[int | None, int | None]:
-    """The least and the greatest whole number that the bounds allow."""
-    lows, highs = [], []
-    for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
-        value = schema.get(name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _wrong(place, f"has a {name} that is not a number")
-        past = name.startswith("exclusive") and value == math.floor(value)
-        if name.endswith("inimum"):
-            lows.append(math.ceil(value) + past)
-        else:
-            highs.append(math.floor(value) - past)
-    return max(lows, default=None), min(highs, default=None)
-
-
 def _refuse_circles(aliases: Mapping[str, list[str]], place: str) -> None:
     """A rule that may begin with itself would never end for a parser."""
     clear: set[str] = set()
 
     def walk(name: str, path: tuple[str, ...]) -> None:
         if name in path:
-            raise _wrong(place, "refers to itself without end")
+            raise wrong(place, "refers to itself without end")
         if name not in clear:
             for follower in aliases.get(name, ()):
                 walk(follower, (*path, name))
