@@ -1,24 +1,22 @@
 """A portable copy of all rows as JSON lines, the same for every database.
 
 The first line names format and revision, then one line for each row in an order that foreign keys
-accept, then a line with the number of rows: a file without it was cut.
+accept, then a line with the number of rows: a file without it was cut. Tables and columns are those
+of the database itself, which may be older than this program.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
-from sqlalchemy import ColumnClause, Connection, column, func, insert, select, table
+from sqlalchemy import Connection, MetaData, TableClause, column, func, insert, select, table
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.store.revision import revision_in
-from tokenbooth.store.tables import access, catalog, money
-from tokenbooth.store.tables.metadata import METADATA
+from tokenbooth.store.revision import VERSION_TABLE, revision_in
 
 FORMAT = "tokenbooth-rows-1"
 ROWS_AT_ONCE = 500
-TABLE_MODULES = (access, catalog, money)
 
 
 def write_rows(connection: Connection, stream: TextIO) -> int:
@@ -26,9 +24,8 @@ def write_rows(connection: Connection, stream: TextIO) -> int:
     head = {"format": FORMAT, "revision": revision_in(connection)}
     stream.write(json.dumps(head) + "\n")
     count = 0
-    for known in METADATA.sorted_tables:
-        plain = table(known.name, *(_plain(c.name) for c in known.columns))
-        found = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(select(plain))
+    for known in _tables(connection):
+        found = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(select(known))
         for row in found.mappings():
             line = {"table": known.name, "row": {k: _outward(v) for k, v in row.items()}}
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -51,30 +48,41 @@ def read_rows(connection: Connection, stream: TextIO) -> int:
     Raises STATE_CONFLICT when there are rows already, INVALID_VALUE for a cut file. Both leave the
     transaction to be rolled back by the caller.
     """
-    for known in METADATA.sorted_tables:
+    present = _tables(connection)
+    for known in present:
         if connection.execute(select(func.count()).select_from(known)).scalar_one():
             raise Problem(Code.STATE_CONFLICT, f"The database is not empty: {known.name} has rows.")
     lines = (_object(line) for line in stream)
     count, announced = 0, None
-    for name, rows in _groups(lines):
+    for name, rows in _groups(lines, {known.name for known in present}):
         if name is None:
             announced = rows[0].get("rows")
             break
-        target = table(name, *map(_plain, rows[0]))
-        connection.execute(insert(target), rows)
+        connection.execute(insert(_plain(name, rows[0])), rows)
         count += len(rows)
     if announced != count:
         raise Problem(Code.INVALID_VALUE, f"The backup is cut: {count} rows of {announced}.")
     return count
 
 
-def _plain(name: str) -> ColumnClause[Any]:
-    """A column without a type: rows are copied as the database holds them."""
-    return column(name)
+def _tables(connection: Connection) -> list[TableClause]:
+    """The tables that are there, parents first."""
+    present = MetaData()
+    present.reflect(connection)
+    return [
+        _plain(known.name, known.columns.keys())
+        for known in present.sorted_tables
+        if known.name != VERSION_TABLE
+    ]
+
+
+def _plain(name: str, columns: Iterable[str]) -> TableClause:
+    """Columns without types: rows are copied as the database holds them."""
+    return table(name, *map(column, columns))
 
 
 def _groups(
-    lines: Iterator[Mapping[str, Any]],
+    lines: Iterator[Mapping[str, Any]], known: Collection[str]
 ) -> Iterator[tuple[str | None, list[dict[str, Any]]]]:
     """Rows of one table together, bounded; the last line comes alone and without a name."""
     pending: list[dict[str, Any]] = []
@@ -87,7 +95,7 @@ def _groups(
         if name is None:
             yield None, [dict(line)]
             return
-        if name not in METADATA.tables:
+        if name not in known:
             raise Problem(Code.INVALID_VALUE, f"The backup has rows of an unknown table {name!r}.")
         pending.append({k: _inward(v) for k, v in line["row"].items()})
 
