@@ -280,6 +280,12 @@ def options_json(path: Path) -> bytes:
     return json.dumps({"gguf_path": str(path)}).encode()
 
 
+@pytest.fixture(autouse=True)
+def _telemetry_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    # ``load`` keeps it from being imported; that is for a child, not for the test run.
+    monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
+
+
 def given_package(monkeypatch: pytest.MonkeyPatch, package: object) -> None:
     monkeypatch.setitem(sys.modules, "openvino_genai", package)
     monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Tensor=list))
