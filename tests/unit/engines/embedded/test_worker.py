@@ -283,7 +283,7 @@ def options_json(path: Path) -> bytes:
 @pytest.fixture(autouse=True)
 def _telemetry_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     # ``load`` keeps it from being imported; that is for a child, not for the test run.
-    monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino_telemetry", None)
 
 
 def given_package(monkeypatch: pytest.MonkeyPatch, package: object) -> None:
