@@ -1,9 +1,10 @@
 """Step 5, admit: rate limits, then a place in front of the engine; given back on every way out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from tokenbooth.admission.rates.service import RateTicket
+from tokenbooth.core.ports import Sink
 from tokenbooth.gateway.grant import Grant
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.route import Seat
@@ -35,11 +36,25 @@ class Admission:
             self._ticket.void()
 
 
+class _Patience:
+    """Listens to a sink whose caller waits in the queue."""
+
+    def __init__(self, give_up: Callable[[], None]) -> None:
+        self._give_up = give_up
+
+    def gone(self) -> None:
+        self._give_up()
+
+    def pressure(self, high: bool) -> None:
+        """Nothing is written while a call waits."""
+
+
 @asynccontextmanager
-async def admitted(rooms: Rooms, grant: Grant) -> AsyncIterator[Admission]:
+async def admitted(rooms: Rooms, grant: Grant, sink: Sink) -> AsyncIterator[Admission]:
     """Raises BALANCE_EXHAUSTED, CAP_REACHED, RATE_LIMITED, ENGINE_BUSY or SHUTTING_DOWN.
 
-    What the balance cannot start is refused here, before it would wait in a queue.
+    What the balance cannot start is refused here, before it would wait in a queue; a caller that
+    hangs up while it waits leaves the queue.
     """
     choices = grant.parsed.turn.choices
     ledger.check_start(grant.limits, grant.price, grant.input_tokens, choices)
@@ -47,7 +62,10 @@ async def admitted(rooms: Rooms, grant: Grant) -> AsyncIterator[Admission]:
     ticket = rooms.rates.admit(grant.caller, worst_tokens)
     admission = Admission(ticket)
     try:
-        admission.seat.take(await rooms.gates.enter(grant.candidates[0].deployment))
+        place = await rooms.gates.enter(
+            grant.candidates[0].deployment, waits=lambda give_up: sink.listen(_Patience(give_up))
+        )
+        admission.seat.take(place)
         rooms.live.check_open()
         yield admission
     finally:

@@ -20,6 +20,7 @@ class EnginePool:
         self._engines: dict[str, Engine] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._ready: dict[str, int] = {}
+        self._look: asyncio.Task[dict[str, Health]] | None = None
 
     async def engine(self, deployment: Deployment) -> Engine:
         """The opened engine.
@@ -47,6 +48,8 @@ class EnginePool:
             raise Problem(
                 Code.ENGINE_NOT_READY, "The model is still being loaded.", retry_after_s=5
             )
+        if opening.cancelled():
+            raise Problem(Code.ENGINE_NOT_READY, "The model was removed while it was loaded.")
         if self._opening.get(deployment_id) is opening:
             del self._opening[deployment_id]
             if opening.exception() is not None:
@@ -54,13 +57,23 @@ class EnginePool:
         opening.result()
 
     async def health(self) -> dict[str, Health]:
-        """Health by deployment id, of the engines that were asked for so far."""
-        found: dict[str, Health] = {}
-        for deployment_id, engine in tuple(self._engines.items()):
-            if deployment_id in self._opening:
-                found[deployment_id] = Health(ready=False, reason="loading")
-            else:
-                found[deployment_id] = await engine.health()
+        """Health by deployment id, of the engines that were asked for so far.
+
+        Whoever asks while a look is under way shares it, so that no crowd of strangers at
+        ``/readyz`` becomes a crowd at an upstream.
+        """
+        look = self._look
+        if look is None or look.done():
+            look = self._look = asyncio.create_task(self._looked())
+        return dict(await asyncio.shield(look))
+
+    async def _looked(self) -> dict[str, Health]:
+        engines = dict(self._engines)
+        loading = Health(ready=False, reason="loading")
+        found = {i: loading for i in engines if i in self._opening}
+        asked = [i for i in engines if i not in found]
+        answers = await asyncio.gather(*(engines[i].health() for i in asked))
+        found |= zip(asked, answers, strict=True)
         self._ready = {i: int(health.ready) for i, health in found.items()}
         return found
 

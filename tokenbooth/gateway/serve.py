@@ -37,7 +37,7 @@ async def serve(
         caller = replace(caller, end_customer=parsed.turn.end_customer)
         op = replace(op, caller=caller)
         grant = await gate(rooms, op, dialect, caller, parsed)  # 4
-        async with admitted(rooms, grant) as admission:  # 5 admit
+        async with admitted(rooms, grant, sink) as admission:  # 5 admit
             reply.headers = rates.headers(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
             hold = await take_hold(rooms, op, grant)  # 7

@@ -203,3 +203,27 @@ def test_what_waits_in_the_queue_at_a_stop_never_runs(tmp_path: Path):
             assert (await booth.verified()).open_holds == 0
 
     in_loop(scenario)
+
+
+def test_a_caller_that_hangs_up_in_the_queue_leaves_it(tmp_path: Path):
+    narrow = {"concurrency_max": 1, "queue_max": 1}
+
+    async def scenario():
+        async with open_test_booth(tmp_path, HANG, deployment=narrow) as booth:
+            first, second = MemorySink(), MemorySink()
+            running = asyncio.create_task(booth.ask(chat(stream=True), sink=first))
+            while not first.started:
+                await asyncio.sleep(0)
+            waiting = asyncio.create_task(booth.ask(chat(stream=True), sink=second))
+            while second.listener is None:
+                await asyncio.sleep(0)
+            second.listener.pressure(True)
+            second.listener.gone()
+            assert error(await waiting) == (503, "engine_overloaded")
+            assert sum(booth.rooms.gates.waiting().values()) == 0
+            with pytest.raises(Problem, match="belongs to this organization"):
+                await booth.record(2)
+            first.listener.gone()
+            await running
+
+    in_loop(scenario)

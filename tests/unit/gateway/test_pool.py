@@ -148,3 +148,57 @@ def test_closing_stops_an_opening_that_hangs():
         assert shop.made[0].closed == 1
 
     in_loop(scenario)
+
+
+class Patient(Motor):
+    """Tells its health only when it is let; counts who asks, and who asks at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = self.asking = self.most = 0
+        self.tell = asyncio.Event()
+
+    async def health(self) -> Health:
+        self.asked += 1
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        await self.tell.wait()
+        self.asking -= 1
+        return Health(ready=True)
+
+
+def test_a_crowd_at_the_door_asks_each_engine_once_and_all_engines_together():
+    async def scenario():
+        motors = {"dep_1": Patient(), "dep_2": Patient()}
+        pool = EnginePool(lambda d: motors[d.id], open_wait_max_s=5)  # type: ignore[arg-type,return-value]
+        for name in motors:
+            await pool.engine(deployment(name))
+        crowd = [asyncio.create_task(pool.health()) for _ in range(50)]
+        while not all(motor.asked for motor in motors.values()):
+            await asyncio.sleep(0)
+        crowd[0].cancel()
+        for motor in motors.values():
+            motor.tell.set()
+        answers = await asyncio.gather(*crowd[1:])
+        assert all(set(found) == set(motors) for found in answers)
+        assert [motor.asked for motor in motors.values()] == [1, 1]
+        await pool.health()
+        assert [motor.asked for motor in motors.values()] == [2, 2]
+
+    in_loop(scenario)
+
+
+def test_a_model_removed_while_it_loads_is_told_to_whoever_waits():
+    async def scenario():
+        shop = Shop()
+        shop.wait_to_open = True
+        pool = EnginePool(shop.make, open_wait_max_s=5)
+        waiting = asyncio.create_task(pool.engine(deployment()))
+        while not shop.made or not shop.made[0].opened:
+            await asyncio.sleep(0)
+        await pool.close()
+        with pytest.raises(Problem) as refused:
+            await waiting
+        assert refused.value.code is Code.ENGINE_NOT_READY
+
+    in_loop(scenario)

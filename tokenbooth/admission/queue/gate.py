@@ -3,11 +3,15 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from tokenbooth.admission.queue.rules import FIRST_SERVICE_US, retry_after_s, smoothed_us
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+
+# Takes the call that gives up waiting; calling it later, or twice, does nothing.
+Waits = Callable[[Callable[[], None]], None]
 
 
 class Place:
@@ -52,10 +56,11 @@ class Gate:
         """Callers in the queue now."""
         return len(self._waiting)
 
-    async def enter(self, wait_max_s: float) -> Place:
+    async def enter(self, wait_max_s: float, waits: Waits | None = None) -> Place:
         """A place, at once or within ``wait_max_s``; 0 never waits.
 
-        Raises Problem ENGINE_BUSY with ``retry_after_s`` when the queue is full or the time over.
+        A call that has to wait tells ``waits`` how to give the waiting up. Raises Problem
+        ENGINE_BUSY with ``retry_after_s`` when the queue is full or the time over.
         """
         if self._active < self._concurrency_max:
             self._active += 1
@@ -64,7 +69,7 @@ class Gate:
             raise self._busy("The model is busy.")
         if len(self._waiting) >= self._queue_max:
             raise self._busy("The model's queue is full.")
-        if not await self._turn(wait_max_s):
+        if not await self._turn(wait_max_s, waits):
             raise self._busy("The model stayed busy for as long as a call may wait.")
         return self._place()
 
@@ -80,11 +85,13 @@ class Gate:
         self._mean_us = smoothed_us(self._mean_us, self._monotonic_us() - entered_us)
         self._pass_on()
 
-    async def _turn(self, wait_max_s: float) -> bool:
+    async def _turn(self, wait_max_s: float, waits: Waits | None) -> bool:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting[waiter] = None
         timer = loop.call_later(wait_max_s, self._expire, waiter)
+        if waits is not None:
+            waits(partial(self._expire, waiter))
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -145,7 +152,9 @@ class GateBook:
         self._monotonic_us = monotonic_us
         self._gates: dict[str, Gate] = {}
 
-    async def enter(self, deployment: Gated, wait_max_s: float | None = None) -> Place:
+    async def enter(
+        self, deployment: Gated, wait_max_s: float | None = None, waits: Waits | None = None
+    ) -> Place:
         """A place in front of the deployment; ``None`` waits as long as the deployment allows.
 
         Raises Problem ENGINE_BUSY. Changed limits of the deployment act from this call on.
@@ -156,7 +165,8 @@ class GateBook:
                 deployment.concurrency_max, deployment.queue_max, self._monotonic_us
             )
         gate.resize(deployment.concurrency_max, deployment.queue_max)
-        return await gate.enter(deployment.queue_wait_max_s if wait_max_s is None else wait_max_s)
+        wait_s = deployment.queue_wait_max_s if wait_max_s is None else wait_max_s
+        return await gate.enter(wait_s, waits)
 
     def waiting(self) -> dict[str, int]:
         """Queue length by deployment id."""

@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -367,5 +367,45 @@ def test_places_of_a_forgotten_deployment_stay_valid() -> None:
         assert book.waiting() == {"kept": 0}
         place.leave()
         kept.leave()
+
+    run(scene())
+
+
+def test_who_gives_up_leaves_the_queue_at_once() -> None:
+    async def scene() -> None:
+        gate = Gate(1, 2)
+        place = await gate.enter(0)
+        ways: list[Callable[[], None]] = []
+        leaving = asyncio.create_task(gate.enter(LONG_S, ways.append))
+        staying = asyncio.create_task(gate.enter(LONG_S, ways.append))
+        await settled()
+        ways[0]()
+        ways[0]()
+        assert gate.waiting == 1
+        assert (await busy(leaving)).code is Code.ENGINE_BUSY
+        place.leave()
+        (await staying).leave()
+        ways[1]()
+        assert (gate.active, gate.waiting) == (0, 0)
+
+    run(scene())
+
+
+def test_who_need_not_wait_is_not_asked_how_to_give_up() -> None:
+    async def scene() -> None:
+        ways: list[Callable[[], None]] = []
+        (await Gate(1, 1).enter(LONG_S, ways.append)).leave()
+        assert ways == []
+
+    run(scene())
+
+
+def test_who_has_gone_before_waiting_does_not_wait() -> None:
+    async def scene() -> None:
+        gate = Gate(1, 1)
+        await gate.enter(0)
+        problem = await busy(asyncio.create_task(gate.enter(LONG_S, lambda give_up: give_up())))
+        assert problem.code is Code.ENGINE_BUSY
+        assert gate.waiting == 0
 
     run(scene())
