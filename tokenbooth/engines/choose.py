@@ -38,9 +38,10 @@ class LocalEngine:
             and machine.python <= self.python_max
         )
 
-    @property
-    def install_command(self) -> str:
-        return f"{sys.executable} -m pip install 'tokenbooth[{self.name}]'"
+
+def install_command(*extras: str) -> str:
+    """What to type so that this very Python has ``extras``."""
+    return f"{sys.executable} -m pip install 'tokenbooth[{','.join(extras)}]'"
 
 
 # Read off the file lists of openvino-genai 2026.4.1 and xllamacpp 2026.10.11549 (a stable-ABI
@@ -67,13 +68,14 @@ def installed(module: str) -> bool:
 def choose(
     wanted: str | None = None,
     *,
+    also: Sequence[str] = (),
     machine: Machine | None = None,
     is_installed: Callable[[str], bool] = installed,
 ) -> LocalEngine:
     """The installed engine: the ``wanted`` one, else the first of ``ENGINES``.
 
     Raises Problem INVALID_VALUE for an unknown name, and ENGINE_NOT_INSTALLED with the exact
-    command that installs an engine which has a wheel for ``machine``.
+    command that installs an engine which has a wheel for ``machine``, and the extras ``also``.
     """
     candidates = [engine for engine in ENGINES if wanted in (None, engine.name)]
     if not candidates:
@@ -87,7 +89,7 @@ def choose(
         if engine.fits(machine):
             raise Problem(
                 Code.ENGINE_NOT_INSTALLED,
-                f"No local engine is installed. Run: {engine.install_command}",
+                f"No local engine is installed. Run: {install_command(engine.name, *also)}",
             )
     raise Problem(
         Code.ENGINE_NOT_INSTALLED,

