@@ -3,9 +3,11 @@
 The lock is the kernel's and falls with its holder, so nothing is left over after a crash.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +18,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 
 NOTE_BYTES_MAX = 4096
+LOCK_PAUSES_S = (0.0, 0.01, 0.05, 0.1)
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - where to reach one, not bind
 
 
@@ -63,10 +66,8 @@ def serving_lock(data_dir: Path) -> Iterator[ServingNote]:
             f"{path} cannot be opened: {error.strerror}; run `tokenbooth init`.",
         ) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise served_already(data_dir, _read(descriptor)) from error
+        if not _locked(descriptor):
+            raise served_already(data_dir, _read(descriptor))
         os.ftruncate(descriptor, 0)
         yield ServingNote(descriptor)
         os.ftruncate(descriptor, 0)
@@ -99,6 +100,16 @@ def served_already(data_dir: Path, serving: Serving | None) -> Problem:
         f"{data_dir} is served already by {who}{where}."
         " Stop it, or choose another directory with --data-dir.",
     )
+
+
+def _locked(descriptor: int) -> bool:
+    """Whoever asks ``serving_now`` holds the lock for an instant: that is no other server."""
+    for pause_s in LOCK_PAUSES_S:
+        time.sleep(pause_s)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
 
 
 def _read(descriptor: int) -> Serving | None:

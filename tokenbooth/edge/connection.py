@@ -63,11 +63,11 @@ class BoundedConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, piece: bytes) -> None:
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        self._feed(data)
+        self._feed(piece)
         if self.transport.is_closing():
             return
         if self._other_bytes > HEAD_BYTES_MAX:
@@ -76,15 +76,15 @@ class BoundedConnection(HttpToolsProtocol):
         elif self._timer is None and not self._answering:
             self._wait_for_head()
 
-    def _feed(self, data: bytes) -> None:
-        while data and not self.transport.is_closing():
-            self._other_bytes += len(data)
+    def _feed(self, piece: bytes) -> None:
+        while piece and not self.transport.is_closing():
+            self._other_bytes += len(piece)
             try:
-                self.parser.feed_data(data)
+                self.parser.feed_data(piece)
             except httptools.HttpParserError:
                 self._refuse(Problem(Code.MALFORMED_HTTP, "What was sent is not HTTP/1.1."))
             except httptools.HttpParserUpgrade as upgrade:
-                data = self._declined(data[int(upgrade.args[0]) :])
+                piece = self._declined(piece[int(upgrade.args[0]) :])
             else:
                 return
 

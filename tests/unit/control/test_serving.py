@@ -1,9 +1,11 @@
 """One process at a time serves a directory, and tells whoever asks."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
 
+from tokenbooth.control import serving
 from tokenbooth.control.serving import Serving, serving_lock, serving_now
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
@@ -38,6 +40,26 @@ def test_a_second_server_is_refused_before_the_first_has_said_where(tmp_path: Pa
     with serving_lock(tmp_path), pytest.raises(Problem) as caught, serving_lock(tmp_path):
         pass
     assert "another process" in caught.value.public
+
+
+def test_somebody_who_only_asks_keeps_no_server_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``up`` and others poll for the note while a server starts."""
+    with (tmp_path / "serving.json").open("wb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        pauses: list[float] = []
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                fcntl.flock(asking, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(serving.time, "sleep", pause)
+        with serving_lock(tmp_path) as note:
+            note.write(HERE)
+            assert serving_now(tmp_path) == HERE
+    assert len(pauses) == 3
 
 
 def test_what_a_crash_left_does_not_bind(tmp_path: Path) -> None:
