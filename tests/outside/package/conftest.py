@@ -145,7 +145,7 @@ def _empty(folder: Path) -> Installed:
 
 
 def _pip(made: Installed, *arguments: str | Path) -> None:
-    options = ("--quiet", "--no-input", "--disable-pip-version-check")
+    options = ("--quiet", "--no-compile", "--no-input", "--disable-pip-version-check")
     _must(sys.executable, "-m", "pip", "--python", made.python, "install", *options, *arguments)
 
 

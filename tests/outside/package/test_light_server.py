@@ -12,7 +12,7 @@ from tokenbooth.proving.instance import PrivateInstance
 
 NOT_NEEDED = frozenset(
     {"alembic", "asyncpg", "httpx", "numpy", "openai", "openvino", "openvino_genai", "pip"}
-    | {"tokenizers", "huggingface_hub", "xllamacpp", "mako", "jinja2", "pydantic", "yaml"}
+    | {"tokenizers", "huggingface_hub", "xllamacpp", "mako", "jinja2", "yaml", "hypothesis"}
 )
 # Loaded by the interpreter itself before the program: at its end it writes down what was loaded.
 WITNESS = """\
