@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -79,8 +81,9 @@ class Link(asyncio.Protocol):
             self._transport.abort()
         if self._child is not None:
             if self._child.returncode is None:
+                # Not ``self._child.kill()``: that may reap the child before the loop's own watcher.
                 with contextlib.suppress(ProcessLookupError):
-                    self._child.kill()
+                    os.kill(self._child.pid, signal.SIGKILL)
             await self._child.wait()
         if self._listening is not None:
             await self._listening

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class LlamacppOptions:
     """``slots`` runs work at once, each with a window of ``context_tokens`` (``0``: what the file
     was trained for, at most 4096). ``step_tokens_max`` bounds one step, and with it how long a
-    cancel waits in a long prompt. ``threads`` ``0`` means one for each core that may be used.
+    cancel waits in a long prompt. ``threads`` ``0`` means one less than the cores that may be used.
     ``temperature`` is used where the caller names none. Times are seconds. Penalties look at the
     last 64 tokens, those of the prompt included: that is llama.cpp's own rule.
     """

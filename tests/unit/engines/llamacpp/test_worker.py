@@ -376,4 +376,6 @@ def test_threads_follow_the_cores_that_may_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker.os, "sched_getaffinity", lambda pid: {0, 3, 5})
-    assert Stage(tmp_path).server.parameters.cpuparams.n_threads == 3
+    assert Stage(tmp_path).server.parameters.cpuparams.n_threads == 2
+    monkeypatch.setattr(worker.os, "sched_getaffinity", lambda pid: {3})
+    assert Stage(tmp_path).server.parameters.cpuparams.n_threads == 1
