@@ -97,7 +97,7 @@ class LlamaCpp:
         wanted.n_batch = wanted.n_ubatch = options.step_tokens_max
         # Its threads wait for each other by spinning: on 2 busy cores a second thread made it
         # slower by far (4 instead of 79 tokens a second), so one core is left to the rest.
-        threads = options.threads or max(1, len(os.sched_getaffinity(0)) - 1)
+        threads = options.threads or max(1, _cores() - 1)
         wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = threads
         wanted.use_jinja = True
         wanted.prefill_assistant = False
@@ -229,6 +229,12 @@ class LlamaCpp:
                 param="messages",
             )
         return msgspec.json.decode(raw)
+
+
+def _cores() -> int:
+    """The cores that this process may use, or that there are where a system does not tell."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return (os.cpu_count() or 1) if affinity is None else len(affinity(0))
 
 
 def _piece(choice: Choice, chunk: dict[str, Any]) -> Piece | None:

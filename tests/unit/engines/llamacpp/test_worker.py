@@ -280,7 +280,7 @@ def port(stage: Stage, status: int = 200) -> Iterator[None]:
     key_secret = stage.server.parameters.api_keys[0]
     handler = type("Told", (Answers,), {"status": status, "key_secret": key_secret})
     with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         stage.backend._address = f"127.0.0.1:{server.server_port}"
         try:
@@ -378,4 +378,9 @@ def test_threads_follow_the_cores_that_may_be_used(
     monkeypatch.setattr(worker.os, "sched_getaffinity", lambda pid: {0, 3, 5})
     assert Stage(tmp_path).server.parameters.cpuparams.n_threads == 2
     monkeypatch.setattr(worker.os, "sched_getaffinity", lambda pid: {3})
+    assert Stage(tmp_path).server.parameters.cpuparams.n_threads == 1
+    monkeypatch.delattr(worker.os, "sched_getaffinity")
+    monkeypatch.setattr(worker.os, "cpu_count", lambda: 8)
+    assert Stage(tmp_path).server.parameters.cpuparams.n_threads == 7
+    monkeypatch.setattr(worker.os, "cpu_count", lambda: None)
     assert Stage(tmp_path).server.parameters.cpuparams.n_threads == 1
