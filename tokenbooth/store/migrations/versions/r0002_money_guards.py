@@ -10,6 +10,17 @@ depends_on = None
 # Neither changed nor deleted, once inserted.
 APPEND_ONLY = ("price_version", "price_line", "ledger_txn", "ledger_posting")
 NEVER_DELETED = ("spend_limit", "ledger_account", "call_record")
+# When a new row would take a present one's place: SQLite's INSERT OR REPLACE deletes that one
+# without a word to the triggers on DELETE.
+SAME_ROW = {
+    "price_version": "id = NEW.id OR (model = NEW.model AND sequence = NEW.sequence)",
+    "price_line": "version_id = NEW.version_id AND meter = NEW.meter",
+    "ledger_txn": "id = NEW.id",
+    "ledger_posting": "txn_id = NEW.txn_id AND line = NEW.line",
+    "spend_limit": "id = NEW.id",
+    "ledger_account": "id = NEW.id",
+    "call_record": "request_id = NEW.request_id",
+}
 # What a hold was taken for, and at which price.
 CALL_FIXED = (
     "request_id",
@@ -53,16 +64,24 @@ def upgrade() -> None:
 
 
 def _guard_sqlite() -> None:
-    def refuse(name: str, event: str, table: str, when: str = "") -> None:
+    def guard(name: str, event: str, table: str, action: str, when: str) -> None:
         op.execute(
             f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW {when}"
-            f" BEGIN SELECT RAISE(ABORT, '{name}'); END"
+            f" BEGIN SELECT RAISE({action}); END"
         )
+
+    def refuse(name: str, event: str, table: str, when: str = "") -> None:
+        guard(name, event, table, f"ABORT, '{name}'", when)
 
     for table in APPEND_ONLY:
         refuse(f"{table}_append_only", "UPDATE", table)
     for table in (*APPEND_ONLY, *NEVER_DELETED):
         refuse(f"{table}_never_deleted", "DELETE", table)
+    for table, same in SAME_ROW.items():
+        # Where a second insert is expected to do nothing, this one does nothing too.
+        action = "IGNORE" if table in NEVER_DELETED else f"ABORT, '{table}_never_replaced'"
+        when = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})"  # noqa: S608 - constants
+        guard(f"{table}_never_replaced", "INSERT", table, action, when)
     refuse("call_record_fixed", f"UPDATE OF {', '.join(CALL_FIXED)}", "call_record")
     refuse(
         "call_record_final",
