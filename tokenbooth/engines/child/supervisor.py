@@ -7,7 +7,14 @@ from typing import Protocol
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.engines.child.frames import Broken, FromChild, Ready, Step, ToChild
+from tokenbooth.engines.child.frames import (
+    Broken,
+    FrameTooLargeError,
+    FromChild,
+    Ready,
+    Step,
+    ToChild,
+)
 from tokenbooth.engines.child.link import Link
 from tokenbooth.engines.child.rules import ChildPolicy, backoff_s, retry_after_s
 
@@ -99,10 +106,16 @@ class Supervisor:
         self._reason = "the engine is not open"
 
     def send(self, message: ToChild) -> None:
-        """Raises Problem ENGINE_NOT_READY while there is no child."""
+        """Raises Problem ENGINE_NOT_READY while there is no child, BODY_TOO_LARGE for a message
+        that no frame holds."""
         if self._link is None:
             raise self.not_ready()
-        self._link.send(message)
+        try:
+            self._link.send(message)
+        except FrameTooLargeError as error:
+            raise Problem(
+                Code.BODY_TOO_LARGE, "The call is too large for the model's engine."
+            ) from error
 
     async def _keep(self, first: asyncio.Future[Ready]) -> None:
         failures = 0

@@ -7,7 +7,7 @@ import pytest
 from tests.support.children import FakeLink, Nursery
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.engines.child.frames import Cancel, Ready, Step
+from tokenbooth.engines.child.frames import Cancel, FrameTooLargeError, Ready, Step
 from tokenbooth.engines.child.rules import ChildPolicy
 from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
 
@@ -93,6 +93,23 @@ def test_steps_reach_the_listener_and_orders_the_child() -> None:
         scene.supervisor.send(Cancel(1))
         assert scene.listener.steps == [Step()]
         assert link.said == [Cancel(1)]
+        await scene.supervisor.close()
+
+    asyncio.run(work())
+
+
+def test_an_order_that_no_frame_holds_is_the_callers_fault() -> None:
+    async def work() -> None:
+        scene = Scene()
+        link = await scene.opened()
+
+        def refuse(message: object) -> None:
+            raise FrameTooLargeError("a frame of 99 bytes")
+
+        link.send = refuse  # type: ignore[method-assign]
+        with pytest.raises(Problem) as caught:
+            scene.supervisor.send(Cancel(1))
+        assert caught.value.code is Code.BODY_TOO_LARGE
         await scene.supervisor.close()
 
     asyncio.run(work())
