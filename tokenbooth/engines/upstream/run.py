@@ -7,9 +7,9 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import RunEnd
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
+from tokenbooth.engines.outbox import Outbox
 from tokenbooth.engines.port import DeltaSink
 from tokenbooth.engines.upstream.chunks import AnswerFold, StreamError, broken
-from tokenbooth.engines.upstream.outbox import Outbox
 from tokenbooth.engines.upstream.pool import Pool
 from tokenbooth.engines.upstream.refused import in_stream, refusal
 from tokenbooth.engines.upstream.silence import Silence

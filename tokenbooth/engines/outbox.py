@@ -8,12 +8,15 @@ from tokenbooth.engines.port import DeltaSink
 
 
 class Outbox:
-    """Exactly one terminal step leaves it, after every delta that was put in before."""
+    """Exactly one terminal step leaves it, after every delta that was put in before.
+
+    What is held back is bounded by the turn's output. ``terminal`` is the step that stands ready.
+    """
 
     def __init__(self, sink: DeltaSink) -> None:
         self._sink = sink
         self._held: deque[Delta] = deque()
-        self._terminal: RunEnd | Problem | None = None
+        self.terminal: RunEnd | Problem | None = None
         self._muted = False
         self.paused = False
         self.over = False
@@ -21,7 +24,7 @@ class Outbox:
     @property
     def sealed(self) -> bool:
         """Nothing more may be put in."""
-        return self.over or self._muted or self._terminal is not None
+        return self.over or self._muted or self.terminal is not None
 
     def push(self, delta: Delta) -> None:
         if self.sealed:
@@ -34,7 +37,7 @@ class Outbox:
     def finish(self, terminal: RunEnd | Problem) -> bool:
         """True when the terminal step left at once, or had left before."""
         if not self.sealed:
-            self._terminal = terminal
+            self.terminal = terminal
             self.release()
         return self.over
 
@@ -47,8 +50,8 @@ class Outbox:
         """Let out what may go; True when the terminal step is out."""
         while self._held and not self.paused and not self.over:
             self._sink.delta(self._held.popleft())
-        if self._terminal is not None and not (self.paused or self._muted or self.over):
-            self.end(self._terminal)
+        if self.terminal is not None and not (self.paused or self._muted or self.over):
+            self.end(self.terminal)
         return self.over
 
     def end(self, terminal: RunEnd | Problem) -> None:

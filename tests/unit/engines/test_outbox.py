@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.problem import Problem
-from tokenbooth.engines.upstream.outbox import Outbox
+from tokenbooth.engines.outbox import Outbox
 
 END = RunEnd(None)
 PROBLEM = Problem(Code.ENGINE_FAILED, "It failed.")
