@@ -4,6 +4,7 @@
 adds the tests that start real servers, databases and engines.
 
 Format, lint, types and contracts run beside the unit tests; their output is shown after them.
+Coverage doubles the time of the unit tests, so only ``--outside`` measures it.
 """
 
 import subprocess
@@ -19,6 +20,8 @@ from checks.source import PYTHON_ROOTS
 
 PROGRAMS = Path(sys.executable).parent
 PYTEST = (sys.executable, "-m", "pytest")
+# Two workers, for the two cores of the smallest machine that this is meant for.
+SPREAD = ("-n", "2")
 COVERAGE = ("--cov", "--cov-branch", "--cov-report=", f"--cov-report=json:{COVERAGE_FILE}")
 
 
@@ -34,9 +37,10 @@ BESIDE = (
     Stage("types", (sys.executable, "-m", "mypy")),
     Stage("contracts", (str(PROGRAMS / "lint-imports"), "--no-logo")),
 )
-UNIT = Stage("unit and tidy tests", (*PYTEST, "tests/unit", *COVERAGE))
+UNIT = Stage("unit and tidy tests", (*PYTEST, "tests/unit", *SPREAD))
+MEASURED = Stage("unit and tidy tests with coverage", (*UNIT.command, *COVERAGE))
 BUDGETS = Stage("budgets", (sys.executable, "-m", "checks.budgets"))
-OUTSIDE = Stage("outside tests", (*PYTEST, "tests/outside"))
+OUTSIDE = Stage("outside tests", (*PYTEST, "tests/outside", *SPREAD, "--dist", "loadfile"))
 
 Wait = Callable[[], tuple[int, str]]
 
@@ -62,10 +66,10 @@ class Programs:
         return wait
 
 
-def check(programs: Programs) -> list[str]:
+def check(programs: Programs, *, unit: Stage) -> list[str]:
     """Everything but the outside tests; returns the names of the stages that failed."""
     started = [(stage, programs.start(stage.command)) for stage in BESIDE]
-    failed = shown(programs, UNIT)
+    failed = shown(programs, unit)
     for stage, wait in started:
         status, output = wait()
         print(f"== {stage.name}\n{output.strip()}", flush=True)
@@ -92,7 +96,7 @@ def main(arguments: Sequence[str], programs: Programs | None = None) -> int:
     programs = programs or Programs()
     begun = time.monotonic()
     (ROOT / COVERAGE_FILE).unlink(missing_ok=True)
-    failed = check(programs)
+    failed = check(programs, unit=MEASURED if arguments else UNIT)
     said = f"FAILED: {', '.join(failed)}" if failed else "all passed"
     print(f"== checks: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
     if arguments:

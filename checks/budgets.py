@@ -158,7 +158,7 @@ def coverage_row(report: str | None) -> Row:
     """Lines and branches of rules, protocols and money that the unit tests reach."""
     budget = "coverage of rules, protocols, money"
     if report is None:
-        return Row(budget, "not measured", "100 %", OK, "run scripts/check")
+        return Row(budget, "not measured", "100 %", OK, "run scripts/test")
     wanted = missed = 0
     places = []
     for path, measured in json.loads(report)["files"].items():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import checks.__main__ as program
-from checks.__main__ import BESIDE, BUDGETS, OUTSIDE, UNIT, Programs, Stage, Wait, main
+from checks.__main__ import BESIDE, BUDGETS, MEASURED, OUTSIDE, UNIT, Programs, Stage, Wait, main
 
 
 class Recorder(Programs):
@@ -54,18 +54,25 @@ def test_check_runs_everything_but_the_outside_tests(capsys: pytest.CaptureFixtu
 def test_the_outside_tests_come_last_and_end_the_output(capsys: pytest.CaptureFixture[str]) -> None:
     programs = Recorder()
     assert main(["--outside"], programs) == 0
-    assert programs.ran == commands(UNIT, BUDGETS, OUTSIDE)
+    assert programs.ran == commands(MEASURED, BUDGETS, OUTSIDE)
     assert capsys.readouterr().out.splitlines()[-1] == "== outside tests"
 
 
-@pytest.mark.parametrize("stage", [*BESIDE, UNIT, BUDGETS, OUTSIDE], ids=lambda stage: stage.name)
+@pytest.mark.parametrize(
+    "stage", [*BESIDE, MEASURED, BUDGETS, OUTSIDE], ids=lambda stage: stage.name
+)
 def test_whatever_fails_everything_runs_and_the_exit_status_is_honest(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     programs = Recorder(failing=" ".join(stage.command))
     assert main(["--outside"], programs) == 1
-    assert programs.ran == commands(UNIT, BUDGETS, OUTSIDE)
+    assert programs.ran == commands(MEASURED, BUDGETS, OUTSIDE)
     assert capsys.readouterr().out.splitlines()[-1] == f"FAILED: {stage.name}"
+
+
+def test_only_the_long_run_pays_for_coverage() -> None:
+    assert "--cov" not in UNIT.command
+    assert "--cov" in MEASURED.command
 
 
 def test_coverage_of_an_earlier_run_is_not_taken_for_this_one(root: Path) -> None:
