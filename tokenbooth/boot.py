@@ -14,6 +14,7 @@ from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings
 from tokenbooth.control.instance import InstanceSecrets, read_secrets
+from tokenbooth.control.keys import Mint
 from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -97,6 +98,11 @@ class Booth:
     log: JsonLog
     metrics: Metrics
     secrets: InstanceSecrets
+
+    @property
+    def mint(self) -> Mint:
+        """What key secrets are made with."""
+        return Mint(self.ids, self.randomness, self.secrets.pepper)
 
     def op(self, actor: str = "operator", request_id: str | None = None) -> Op:
         """The context of one operation of ``actor``."""
@@ -199,7 +205,7 @@ async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
         options=settings.gateway,
     )
     op = booth.op("replica")
-    await booth.store.write(lambda tx: ledger.register_replica(op, tx, rooms.replica_id))
+    await booth.store.write(lambda tx: ledger.beat(op, tx, rooms.replica_id))
     upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
     if settings.store.url.startswith("sqlite:"):
         # The lock on the data directory says that nobody else can own a hold in this file.

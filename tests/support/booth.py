@@ -191,7 +191,7 @@ async def open_test_booth(
         ask = PriceAsk("demo", INPUT_PICO, OUTPUT_PICO)
         prices.price_model(op, tx, ask, ids, confirmed=True)
         minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", **(key or {})), mint)
-        ledger.register_replica(op, tx, "rep_1")
+        ledger.beat(op, tx, "rep_1")
         return org, model, minted
 
     org, model, minted = await store.write(set_up)

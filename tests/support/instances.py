@@ -49,7 +49,7 @@ def new_account(
         accounts.create_organization(op, tx, accounts.OrganizationAsk(name), booth.ids)
         if credit_nano:
             accounts.add_credit(op, tx, name, credit_nano, f"first-{name}")
-        mint = keys.Mint(booth.ids, booth.randomness, booth.secrets.pepper)
+        mint = booth.mint
         return keys.create_key(op, tx, keys.NewKey(org=name, name="k", **key), mint).secret
 
     return in_booth(instance, make)

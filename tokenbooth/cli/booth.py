@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from tokenbooth.boot import Booth, open_booth
 from tokenbooth.config import load_settings
-from tokenbooth.control.keys import Mint
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 
@@ -42,8 +41,3 @@ def write(data_dir: Path | None, verb: Callable[[Booth, Op, Tx], T]) -> T:
     return with_booth(
         data_dir, lambda booth: booth.store.write(lambda tx: verb(booth, booth.op(ACTOR), tx))
     )
-
-
-def mint_of(booth: Booth) -> Mint:
-    """What the booth makes key secrets with."""
-    return Mint(booth.ids, booth.randomness, booth.secrets.pepper)

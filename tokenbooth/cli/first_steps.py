@@ -13,7 +13,6 @@ from tokenbooth.cli.weights import pull_weights
 from tokenbooth.config import LogOptions, Settings, Source, commented_defaults, load_settings
 from tokenbooth.control.first_run import FirstAccount, FirstOffer, open_first_account
 from tokenbooth.control.instance import InstancePaths
-from tokenbooth.control.keys import Mint
 from tokenbooth.control.models import gguf_deployment
 from tokenbooth.control.serving import served_already, serving_now
 from tokenbooth.control.setup import init_instance
@@ -90,8 +89,9 @@ async def _account(settings: Settings, engine: EngineKind, gguf: Path) -> FirstA
     kept = read_up_key(settings.data_dir)
     async with open_booth(settings) as booth:
         op = booth.op(ACTOR)
-        mint = Mint(booth.ids, booth.randomness, booth.secrets.pepper)
-        account = await booth.store.write(lambda tx: open_first_account(op, tx, offer, kept, mint))
+        account = await booth.store.write(
+            lambda tx: open_first_account(op, tx, offer, kept, booth.mint)
+        )
     if account.secret != kept:
         keep_up_key(settings.data_dir, account.secret)
     return account

@@ -6,9 +6,14 @@ from tokenbooth.cli.output import emit, lines
 
 def init(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Make the data directory, its secrets and its database; what exists is kept."""
-    from tokenbooth.cli.setup import set_up
+    from tokenbooth.boot import SystemRandomness
+    from tokenbooth.config import commented_defaults, load_settings
+    from tokenbooth.control.setup import init_instance
 
-    report = set_up(data_dir)
+    settings = load_settings(data_dir).settings
+    report = init_instance(
+        settings.data_dir, settings.store, commented_defaults(), SystemRandomness()
+    )
     made = ", ".join(report.created) or "nothing; all was there"
     emit(
         {

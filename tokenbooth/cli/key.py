@@ -32,7 +32,7 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
     data_dir: DataDir = None,
 ) -> None:
     """Create a key. Its secret is shown once, here, and stored nowhere."""
-    from tokenbooth.cli.booth import mint_of, write
+    from tokenbooth.cli.booth import write
     from tokenbooth.cli.parsing import cap_nano, expiry_us, scopes_of
     from tokenbooth.control import documents, keys
     from tokenbooth.core.caller import CallLimits
@@ -53,7 +53,7 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
                 limits=CallLimits(rpm, tpm, parallel),
                 cap_nano=cap,
             ),
-            mint_of(booth),
+            booth.mint,
         ),
     )
     emit(
@@ -126,14 +126,14 @@ def rotate(
     data_dir: DataDir = None,
 ) -> None:
     """Give a key a new secret; its id, its cap and what it spent stay."""
-    from tokenbooth.cli.booth import mint_of, write
+    from tokenbooth.cli.booth import write
     from tokenbooth.cli.parsing import span_s
     from tokenbooth.control import documents, keys
 
     overlap_s = span_s(overlap, "overlap")
     minted = write(
         data_dir,
-        lambda booth, op, tx: keys.rotate_key(op, tx, key_id, overlap_s, mint_of(booth)),
+        lambda booth, op, tx: keys.rotate_key(op, tx, key_id, overlap_s, booth.mint),
     )
     emit(
         {**documents.key_json(minted.key), "secret": minted.secret},

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.protocols.strict_json import JSON_NAMES
 
 Json = dict[str, Any]
 
@@ -372,19 +373,8 @@ def nullable(schema: Json) -> Json:
     return made
 
 
-_KINDS: Mapping[type, str] = {
-    str: "a string",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    list: "an array",
-    dict: "an object",
-    type(None): "null",
-}
-
-
 def wrong_type(value: object, path: str, wanted: str) -> NoReturn:
-    got = _KINDS[type(value)]
+    got = JSON_NAMES[type(value)]
     raise Problem(Code.WRONG_TYPE, f"{path} must be {wanted}, not {got}.", param=path)
 
 

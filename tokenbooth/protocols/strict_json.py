@@ -10,7 +10,7 @@ import math
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import NoReturn
 
@@ -36,7 +36,7 @@ def read_object(raw: bytes) -> dict[str, object]:
         _refuse(f"The body nests deeper than {DEPTH_MAX} levels.")
     value = _parsed(_text(raw))
     if not isinstance(value, dict):
-        _refuse(f"The body must be a JSON object, not {_JSON_NAMES[type(value)]}.")
+        _refuse(f"The body must be a JSON object, not {JSON_NAMES[type(value)]}.")
     if _SUSPECT.search(raw):
         for path, text in _strings(value, ""):
             _check_string(path, text)
@@ -49,7 +49,8 @@ def quoted(text: str) -> str:
     return json.dumps(short)
 
 
-_JSON_NAMES = {
+JSON_NAMES: Mapping[type, str] = {
+    dict: "an object",
     list: "an array",
     str: "a string",
     bool: "a boolean",

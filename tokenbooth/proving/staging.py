@@ -88,9 +88,8 @@ def _offer(booth: Booth, op: Op, tx: Tx, name: str, deployment: DeploymentAsk) -
 
 
 def _make_key(booth: Booth, op: Op, tx: Tx, plan: KeyPlan, orgs: dict[str, str]) -> StageKey:
-    mint = keys.Mint(booth.ids, booth.randomness, booth.secrets.pepper)
     ask = keys.NewKey(
         org=orgs[plan.org], project=plan.project, name=plan.name, cap_nano=plan.cap_nano
     )
-    minted = keys.create_key(op, tx, ask, mint)
+    minted = keys.create_key(op, tx, ask, booth.mint)
     return StageKey(minted.key.id, minted.secret, plan.org)

@@ -1,23 +1,17 @@
 """The way in: one call for both databases."""
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from tokenbooth.core.ports import Tx
+from tokenbooth.core.ports import Store
 from tokenbooth.store.options import StoreBounds, StoreOptions
 from tokenbooth.store.postgres import PostgresStore
 from tokenbooth.store.sqlite import SqliteStore
 
-T = TypeVar("T")
 BOUNDS = StoreBounds()
 
 
-class AsyncStore(Protocol):
-    """A ``core.ports.Store`` that can be closed; ``close`` finishes what was queued."""
-
-    async def read(self, verb: Callable[[Tx], T]) -> T: ...
-
-    async def write(self, verb: Callable[[Tx], T]) -> T: ...
+class AsyncStore(Store, Protocol):
+    """A store that can be closed; ``close`` finishes what was queued."""
 
     async def close(self) -> None: ...
 

@@ -42,7 +42,7 @@ async def customer(store, number):
 
 async def main():
     store = open_store(options)
-    await store.write(lambda tx: ledger.register_replica(op, tx, name))
+    await store.write(lambda tx: ledger.beat(op, tx, name))
     await asyncio.gather(*(customer(store, number) for number in range(8)))
 
 asyncio.run(main())

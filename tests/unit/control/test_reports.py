@@ -33,7 +33,7 @@ def caller(op: Op, tx: Tx, mint: keys.Mint, ids: CountingIds, acme: Any) -> Call
     ask = ModelAsk(name="m", deployments=(models.scripted_deployment(),))
     models.add_model(op, tx, ask, ids)
     prices.price_model(op, tx, PriceAsk("m", 1_000_000, 2_000_000), ids, confirmed=False)
-    ledger.register_replica(op, tx, "rep_1")
+    ledger.beat(op, tx, "rep_1")
     minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", cap_nano=10**9), mint)
     return access_keys.authenticate(op, tx, minted.secret, mint.pepper)
 

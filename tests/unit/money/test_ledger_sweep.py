@@ -22,7 +22,7 @@ def held(bank: Bank) -> Bank:
 
 
 def register(bank: Bank, replica_id: str) -> None:
-    bank.write(lambda op, tx: ledger.register_replica(op, tx, replica_id))
+    bank.write(lambda op, tx: ledger.beat(op, tx, replica_id))
 
 
 def beat(bank: Bank, replica_id: str) -> None:

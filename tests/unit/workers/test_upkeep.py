@@ -107,7 +107,7 @@ def test_the_holds_of_a_silent_replica_are_swept_and_ones_own_are_not(tmp_path: 
             )
 
             def lose(tx: Any) -> None:
-                ledger.register_replica(booth.op, tx, "rep_dead")
+                ledger.beat(booth.op, tx, "rep_dead")
                 ledger.hold(booth.op, tx, ask)
 
             await booth.store.write(lose)

@@ -49,7 +49,6 @@ __all__ = [
     "limits",
     "open_holds",
     "open_limit",
-    "register_replica",
     "set_limit",
     "settle",
     "sweep",
@@ -224,13 +223,11 @@ def _settled_before(op: Op, tx: Tx, call: HeldRow, ending: Ending) -> Receipt:
     )
 
 
-def register_replica(op: Op, tx: Tx, replica_id: str) -> None:
-    """Say that this process may hold money from now on; each start uses a fresh id."""
-    sql.beat(tx, replica_id, op.now())
-
-
 def beat(op: Op, tx: Tx, replica_id: str) -> None:
-    """Say that this process lives; a replica that others gave up is known again."""
+    """Say that this process lives and may hold money; each start uses a fresh id.
+
+    A replica that others gave up is known again.
+    """
     sql.beat(tx, replica_id, op.now())
 
 

@@ -35,7 +35,7 @@ _IMAGE = Record(
 )
 _NO_AUDIO = "audio input is not served here"
 _NO_FILES = "file input is not served here; put the text into the message"
-_NO_CUSTOM = "custom tools are not served here; describe the tool as a function"
+NO_CUSTOM = "custom tools are not served here; describe the tool as a function"
 
 
 def _parts(*tags: str) -> Either:
@@ -69,7 +69,7 @@ _TOOL_CALL = tagged(
             }
         )
     },
-    {"custom": _NO_CUSTOM},
+    {"custom": NO_CUSTOM},
 )
 _ASSISTANT = Record(
     {

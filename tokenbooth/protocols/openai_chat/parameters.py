@@ -10,6 +10,7 @@ from tokenbooth.protocols.openai_chat.messages import (
     FUNCTION_NAME,
     MESSAGE,
     MESSAGES_MAX,
+    NO_CUSTOM,
 )
 from tokenbooth.protocols.shape import (
     Either,
@@ -63,7 +64,6 @@ _DESCRIBED = {
     "parameters": Field(FreeObject(SCHEMA_BYTES_MAX)),
 }
 _NAMED = Record({"name": Field(Text(pattern=FUNCTION_NAME), required=True)})
-_NO_CUSTOM = "custom tools are not served here; describe the tool as a function"
 _TOOL = tagged(
     "type",
     {
@@ -71,7 +71,7 @@ _TOOL = tagged(
             {"function": Field(Record({**_DESCRIBED, "strict": Field(Flag())}), required=True)}
         )
     },
-    {"custom": _NO_CUSTOM},
+    {"custom": NO_CUSTOM},
 )
 _TOOL_REF = tagged("type", {"function": Record({"function": Field(_NAMED, required=True)})})
 _ALLOWED = Record(
@@ -88,7 +88,7 @@ _TOOL_CHOICE = Either(
             "function": Record({"function": Field(_NAMED, required=True)}),
             "allowed_tools": Record({"allowed_tools": Field(_ALLOWED, required=True)}),
         },
-        {"custom": _NO_CUSTOM},
+        {"custom": NO_CUSTOM},
     ),
 )
 _JSON_SCHEMA = Record(
