@@ -269,6 +269,7 @@ def _watch(rooms: Rooms) -> None:
     rooms.metrics.watch(Gauge.QUEUED, rooms.gates.waiting)
     rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.settler.late)
     rooms.metrics.watch(Gauge.ENGINE_READY, rooms.engines.ready)
+    rooms.metrics.watch(Gauge.ENGINE_RESTARTS, rooms.engines.restarts)
 
 
 def _embedded(booth: Booth, deployment: catalog.Deployment) -> Engine:

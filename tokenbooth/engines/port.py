@@ -48,10 +48,14 @@ class InputCount:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``ready`` says whether a turn started now would be worked on; ``reason`` says why not."""
+    """``ready`` says whether a turn started now would be worked on; ``reason`` says why not.
+
+    ``restarts`` counts how often the engine was started again since it was opened.
+    """
 
     ready: bool
     reason: str = ""
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

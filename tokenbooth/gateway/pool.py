@@ -19,7 +19,7 @@ class EnginePool:
         self._open_wait_max_s = open_wait_max_s
         self._engines: dict[str, Engine] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
-        self._ready: dict[str, int] = {}
+        self._seen: dict[str, Health] = {}
         self._look: asyncio.Task[dict[str, Health]] | None = None
 
     async def engine(self, deployment: Deployment) -> Engine:
@@ -74,12 +74,16 @@ class EnginePool:
         asked = [i for i in engines if i not in found]
         answers = await asyncio.gather(*(engines[i].health() for i in asked))
         found |= zip(asked, answers, strict=True)
-        self._ready = {i: int(health.ready) for i, health in found.items()}
+        self._seen = found
         return found
 
     def ready(self) -> dict[str, int]:
         """1 or 0 by deployment id, as it was when health was last looked at."""
-        return dict(self._ready)
+        return {i: int(health.ready) for i, health in self._seen.items()}
+
+    def restarts(self) -> dict[str, int]:
+        """By deployment id, as they were when health was last looked at."""
+        return {i: health.restarts for i, health in self._seen.items()}
 
     async def keep_only(self, deployment_ids: Collection[str]) -> None:
         """Close the engines of deployments that are no longer offered."""

@@ -26,6 +26,7 @@ class Gauge(StrEnum):
     IN_FLIGHT = "Calls that hold money now."
     QUEUED = "Calls that wait for a place at the deployment."
     ENGINE_READY = "1 when the deployment's engine is ready."
+    ENGINE_RESTARTS = "Starts of the deployment's engine after its first."
     LATE_SETTLEMENTS = "Ended calls whose settlement waits for the database."
     LOG_LINES_LOST = "Log lines that could not be written."
 

@@ -65,6 +65,9 @@ class Upkeep:
         return swept
 
     async def settle_late(self) -> int:
+        """Book the endings that the database did not take in time."""
         if self._rooms.settler.late == 0:
             return 0
-        return await self._rooms.settler.settle_late()
+        settled = await self._rooms.settler.settle_late()
+        self._new_op().log.event("settled_late", calls=settled)
+        return settled

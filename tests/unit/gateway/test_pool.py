@@ -84,7 +84,7 @@ def test_an_engine_is_made_and_opened_once_for_many_callers():
         assert shop.made[0].opened == 1
         assert pool.ready() == {}
         assert await pool.health() == {"dep_1": Health(ready=True)}
-        assert pool.ready() == {"dep_1": 1}
+        assert (pool.ready(), pool.restarts()) == ({"dep_1": 1}, {"dep_1": 0})
 
     in_loop(scenario)
 

@@ -10,6 +10,7 @@ from tokenbooth.access.keys import service as keys
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.engines.scripted.values import Fault, ScriptOptions
+from tokenbooth.gateway.held import unheld
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.prices import service as prices
 from tokenbooth.workers.options import WorkerOptions
@@ -126,5 +127,18 @@ def test_every_verb_is_looped_with_its_own_period(tmp_path: Path):
             assert [x.name for x in loops] == ["revocations", "catalog", "beat", "settle", "health"]
             assert all(x.every_ms > 0 for x in loops)
             assert await loops[3].verb() == 0
+
+    in_loop(scenario)
+
+
+def test_an_ending_that_came_late_is_booked_and_told(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path) as booth:
+            assert await upkeep(booth).settle_late() == 0
+            assert booth.op.log.events == []
+            booth.rooms.settler.later(booth.op, unheld(booth.op))
+            assert await upkeep(booth).settle_late() == 1
+            assert booth.op.log.events == [("settled_late", {"calls": 1})]
+            assert booth.rooms.settler.late == 0
 
     in_loop(scenario)

@@ -117,7 +117,7 @@ class ChildEngine:
         await self._supervisor.close()
 
     async def health(self) -> Health:
-        return Health(ready=self._supervisor.ready, reason=self._supervisor.reason)
+        return Health(self._supervisor.ready, self._supervisor.reason, self.restarts)
 
     async def count_input_tokens(self, turn: Turn) -> InputCount:
         words = words_of(turn)
