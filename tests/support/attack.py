@@ -75,7 +75,8 @@ def until_closed(link: socket.socket) -> bytes:
 
 
 def was_cut(link: socket.socket) -> bool:
-    """Whether the process behind has let go of the connection, though its bytes still wait."""
+    """Whether the process behind has let go of a connection that it had taken, though its bytes
+    still wait."""
     ends = [link.getpeername()[1], link.getsockname()[1]]
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         columns = line.split()
@@ -153,6 +154,12 @@ def open_holds(instance: PrivateInstance) -> int:
     return in_booth(instance, lambda booth, op, tx: ledger.open_holds(op, tx))
 
 
+def queued(address: Address, secret: str) -> int:
+    """Calls that wait for a place, over all deployments."""
+    rows = get(address, "/metrics", secret).body.decode().splitlines()
+    return sum(int(float(row.split()[1])) for row in rows if row.startswith("tokenbooth_queued{"))
+
+
 def assert_sound(instance: PrivateInstance) -> None:
     """The ledger proves itself and nothing is held."""
     found = in_booth(instance, lambda booth, op, tx: ledger.verify(op, tx))
@@ -205,6 +212,12 @@ class CutSocket:
         self._pipes: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.back()
+
+    def __enter__(self) -> "CutSocket":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.away()
 
     def away(self) -> None:
         """Every connection breaks and no new one is taken."""

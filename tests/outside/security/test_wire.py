@@ -13,6 +13,7 @@ from tests.support.attack import (
     get,
     open_files,
     open_holds,
+    queued,
     raw_post,
     record_of,
     records,
@@ -120,6 +121,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_pays_for_what_left(sqlite_ta
     secret = account(sqlite_target.instance, f"stalls-{stream}")
     with connect(sqlite_target.address, buffer_bytes=4096) as link:
         link.sendall(raw_post(secret, body("flood", stream=stream)))
+        until(lambda: records(sqlite_target.address, secret))
         until(lambda: was_cut(link))
     (listed,) = records(sqlite_target.address, secret)
     record = ended_record(sqlite_target.address, secret, listed["id"])
@@ -152,13 +154,7 @@ def test_callers_that_hang_up_in_the_queue_make_room(sqlite_target):
     for _ in range(3):
         waits = connect(sqlite_target.address)
         waits.sendall(raw_post(secret, body("queue", stream=True)))
-        until(lambda: queued(sqlite_target) == 1)
+        until(lambda: queued(sqlite_target.address, secret) == 1)
         reset(waits)
-        until(lambda: queued(sqlite_target) == 0)
+        until(lambda: queued(sqlite_target.address, secret) == 0)
     runs.close()
-
-
-def queued(target) -> int:
-    metrics = get(target.address, "/metrics", target.secret).body.decode()
-    rows = [line for line in metrics.splitlines() if line.startswith("tokenbooth_queued{")]
-    return sum(int(float(row.rpartition(" ")[2])) for row in rows)
