@@ -6,7 +6,6 @@ import msgspec
 
 from tokenbooth.core.features import Feature
 from tokenbooth.engines.child.engine import ChildEngine, Kind
-from tokenbooth.engines.child.rules import ChildPolicy
 from tokenbooth.engines.child.supervisor import ChildPlan
 from tokenbooth.engines.embedded.values import EmbeddedOptions
 from tokenbooth.engines.gguf.tokenizer import Unknown
@@ -31,11 +30,5 @@ class EmbeddedEngine(ChildEngine):
     """``ContinuousBatchingPipeline`` of OpenVINO GenAI over one GGUF file."""
 
     def __init__(self, options: EmbeddedOptions) -> None:
-        policy = ChildPolicy(
-            ready_timeout_s=options.ready_timeout_s,
-            hang_after_s=options.hang_after_s,
-            backoff_first_s=options.backoff_first_s,
-            backoff_max_s=options.backoff_max_s,
-        )
-        plan = ChildPlan(WORKER, msgspec.json.encode(options), policy)
+        plan = ChildPlan(WORKER, msgspec.json.encode(options), options)
         super().__init__(Kind(FEATURES, plan, Path(options.gguf_path), Unknown.STAND_IN))

@@ -6,7 +6,6 @@ import msgspec
 
 from tokenbooth.core.features import Feature
 from tokenbooth.engines.child.engine import ChildEngine, Kind
-from tokenbooth.engines.child.rules import ChildPolicy
 from tokenbooth.engines.child.supervisor import ChildPlan
 from tokenbooth.engines.gguf.tokenizer import Unknown
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
@@ -33,11 +32,5 @@ class LlamacppEngine(ChildEngine):
     """xllamacpp's server over one GGUF file."""
 
     def __init__(self, options: LlamacppOptions) -> None:
-        policy = ChildPolicy(
-            ready_timeout_s=options.ready_timeout_s,
-            hang_after_s=options.hang_after_s,
-            backoff_first_s=options.backoff_first_s,
-            backoff_max_s=options.backoff_max_s,
-        )
-        plan = ChildPlan(WORKER, msgspec.json.encode(options), policy)
+        plan = ChildPlan(WORKER, msgspec.json.encode(options), options)
         super().__init__(Kind(FEATURES, plan, Path(options.gguf_path), Unknown.DROPPED))
