@@ -1,5 +1,7 @@
 """Grammar text for whole numbers in a range; pure."""
 
+from collections.abc import Callable
+
 DIGITS_MAX = 15
 
 
@@ -57,17 +59,7 @@ def integer_range(low: int | None, high: int | None) -> str:
 
     Raises ValueError for an empty range.
     """
-    limit = 10**DIGITS_MAX - 1
-    low = -limit if low is None else max(low, -limit)
-    high = limit if high is None else min(high, limit)
-    if low > high:
-        raise ValueError("the range is empty")
-    parts = []
-    if low < 0:
-        parts.append(f'"-" ({natural_range(max(1, -high), -low)})')
-    if high >= 0:
-        parts.append(natural_range(max(0, low), high))
-    return " | ".join(parts)
+    return _signed(low, high, 1, natural_range)
 
 
 def number_range(low: int | None, high: int | None) -> str:
@@ -75,6 +67,13 @@ def number_range(low: int | None, high: int | None) -> str:
 
     Raises ValueError for an empty range.
     """
+    return _signed(low, high, 0, _with_decimals)
+
+
+def _signed(
+    low: int | None, high: int | None, after_minus: int, write: Callable[[int, int], str]
+) -> str:
+    """``after_minus`` is the least whole number that may follow a minus sign."""
     limit = 10**DIGITS_MAX - 1
     low = -limit if low is None else max(low, -limit)
     high = limit if high is None else min(high, limit)
@@ -82,9 +81,9 @@ def number_range(low: int | None, high: int | None) -> str:
         raise ValueError("the range is empty")
     parts = []
     if low < 0:
-        parts.append(f'"-" ({_with_decimals(max(0, -high), -low)})')
+        parts.append(f'"-" ({write(max(after_minus, -high), -low)})')
     if high >= 0:
-        parts.append(_with_decimals(max(0, low), high))
+        parts.append(write(max(0, low), high))
     return " | ".join(parts)
 
 
