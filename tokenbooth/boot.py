@@ -207,7 +207,7 @@ async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
     op = booth.op("replica")
     await booth.store.write(lambda tx: ledger.beat(op, tx, rooms.replica_id))
     upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
-    if settings.store.url.startswith("sqlite:"):
+    if _owns_database(settings):
         # The lock on the data directory says that nobody else can own a hold in this file.
         await booth.store.write(lambda tx: ledger.sweep(op, tx, rooms.replica_id, 0))
     _watch(rooms)
@@ -221,6 +221,13 @@ async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
         await workers.stop()
         await _last_settles(rooms)
         await rooms.engines.close()
+
+
+def _owns_database(settings: Settings) -> bool:
+    """Whether the database is a file in the data directory, and not one that others may serve."""
+    if not settings.store.is_sqlite:
+        return False
+    return settings.store.sqlite_path.resolve().parent == settings.data_dir.resolve()
 
 
 def _routes(booth: Booth, rooms: Rooms) -> list[Route]:

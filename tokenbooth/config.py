@@ -98,6 +98,7 @@ RULES: Mapping[str, Rule] = {
     "edge.connections_max": Rule(
         "Connections open at once, as far as the open-file limit allows.", 1, 1_000_000
     ),
+    "edge.bodies_bytes_max": Rule("Bytes of all bodies of open calls together.", 1 << 20, 1 << 40),
     "edge.drain_max_s": Rule("Seconds that running calls get to finish at a stop.", 0, 3600),
     "gateway.body_bytes_max": Rule("Bytes of the largest accepted body.", 1024, 1 << 28),
     "gateway.run_max_s": Rule("Seconds that one call may run.", 1, 86_400),

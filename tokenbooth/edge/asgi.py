@@ -10,7 +10,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead, Ids
 from tokenbooth.core.problem import Problem
-from tokenbooth.edge.asgi_body import AsgiBody, Receive
+from tokenbooth.edge.asgi_body import AsgiBody, BodySpace, Receive
 from tokenbooth.edge.asgi_sink import AsgiSink, Send
 from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.edge.routes import Route, RouteTable
@@ -43,6 +43,7 @@ class AsgiFront:
         self._options = options
         self._calls: set[asyncio.Task[None]] = set()
         self._bodies: set[AsgiBody] = set()
+        self._space = BodySpace(options.bodies_bytes_max)
         self.draining = False
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -71,6 +72,7 @@ class AsgiFront:
         body = AsgiBody(
             receive,
             headers,
+            space=self._space,
             wait_max_s=self._options.body_wait_max_s,
             on_complete=lambda: watchers.append(asyncio.create_task(_watch(body, sink))),
         )
@@ -78,6 +80,7 @@ class AsgiFront:
         self._calls.add(call)
         self._bodies.add(body)
         call.add_done_callback(self._calls.discard)
+        call.add_done_callback(lambda _: body.release())
         try:
             await sink.drain(body.linger)
             await asyncio.shield(call)

@@ -14,6 +14,24 @@ _LENGTH = re.compile(r"[0-9]{1,40}")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
+class BodySpace:
+    """What the bodies of all open calls may take together; a call keeps its part until it ends."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._free_bytes = bytes_max
+
+    def take(self, size_bytes: int) -> None:
+        """Raises ENGINE_BUSY when there is no room for so much more."""
+        if size_bytes > self._free_bytes:
+            raise Problem(
+                Code.ENGINE_BUSY, "The server holds too many large bodies.", retry_after_s=1
+            )
+        self._free_bytes -= size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        self._free_bytes += size_bytes
+
+
 class AsgiBody:
     """Reads once; afterwards ``until_gone`` waits for the peer to hang up."""
 
@@ -22,12 +40,15 @@ class AsgiBody:
         receive: Receive,
         headers: Mapping[str, str],
         *,
+        space: BodySpace,
         wait_max_s: int,
         on_complete: Callable[[], None],
     ) -> None:
         self._receive = receive
         announced = headers.get("content-length", "")
         self._announced_bytes = int(announced) if _LENGTH.fullmatch(announced) else 0
+        self._space = space
+        self._taken_bytes = 0
         self._wait_max_s = wait_max_s
         self._on_complete = on_complete
         self._complete = False
@@ -53,6 +74,11 @@ class AsgiBody:
         self._on_complete()
         return raw
 
+    def release(self) -> None:
+        """The call has ended, and what it was asked with is needed no more."""
+        self._space.give_back(self._taken_bytes)
+        self._taken_bytes = 0
+
     def cut_short(self) -> None:
         """``read`` waits no longer and raises SHUTTING_DOWN."""
         self._cut = True
@@ -70,6 +96,8 @@ class AsgiBody:
             size_bytes += len(piece)
             if size_bytes > bytes_max:
                 raise _too_large(bytes_max)
+            self._space.take(len(piece))
+            self._taken_bytes += len(piece)
             pieces.append(piece)
             if not message.get("more_body", False):
                 self._complete = True

@@ -20,7 +20,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.protocols.dialect import Answer
 
-HEAD_BYTES_MAX = 64 * 1024
+HEAD_BYTES_MAX = 32 * 1024
 PIPELINED_MAX = 16
 _HOP_HEADERS = frozenset({b"connection", b"upgrade", b"http2-settings"})
 _STATUS_LINES = {

@@ -16,4 +16,5 @@ class EdgeOptions:
     pressure_low_bytes: int = 64 * 1024
     calls_max: int = 4096
     connections_max: int = 8192
+    bodies_bytes_max: int = 512 * 1024 * 1024
     drain_max_s: int = 30

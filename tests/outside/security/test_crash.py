@@ -80,6 +80,29 @@ def test_a_killed_server_leaves_interrupted_calls_that_cost_nothing(tmp_path, st
         assert_sound(instance)
 
 
+def test_a_second_server_on_the_same_file_takes_no_hold_of_the_first(tmp_path):
+    """The lock is the directory's; a database elsewhere may be somebody else's too."""
+    with PrivateInstance(tmp_path / "one", settings=FAST) as one:
+        add_scripts(one, SLOW)
+        secret = account(one, "acme")
+        address = one.start()
+        with connect(address) as link:
+            link.sendall(raw_post(secret, body("slow", stream=True)))
+            assert link.recv(4096).startswith(b"HTTP/1.1 200")
+            url = f"sqlite:///{tmp_path / 'one' / 'tokenbooth.db'}"
+            with PrivateInstance(tmp_path / "two", store_url=url, settings=FAST) as two:
+                two.start()
+                assert open_holds(one) == 1
+                assert two.stop() == 0
+            assert open_holds(one) == 1
+        until(lambda: open_holds(one) == 0)
+        (record,) = records(address, secret)
+        assert record["status"] == "client_gone"
+        assert record["cost"]["amount_nano"] > 0
+        assert one.stop() == 0
+        assert_sound(one)
+
+
 def test_a_stop_ends_running_and_queued_calls_in_words_and_starts_no_other(tmp_path):
     with PrivateInstance(tmp_path / "home", settings=FAST) as instance:
         add_scripts(instance, LINE)

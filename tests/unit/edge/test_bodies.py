@@ -174,3 +174,29 @@ def test_a_stopping_server_waits_for_no_body(reading):
         app.cut_short()
 
     in_loop(scenario)
+
+
+def test_the_bodies_of_all_open_calls_share_one_room():
+    async def scenario():
+        go = asyncio.Event()
+        reading: list[int] = []
+
+        async def keep(op, head, body, sink):
+            reading.append(len(await body.read(1000)))
+            await go.wait()
+            await hello(op, head, body, sink)
+
+        app = front(Route("POST", "/", keep), bodies_bytes_max=250)
+        peers = [Peer(method="POST", path="/", body=b"x" * 100, body_pieces=3) for _ in range(4)]
+        running = [asyncio.create_task(app(p.scope, p.receive, p.send)) for p in peers[:3]]
+        while not peers[2].messages:
+            await asyncio.sleep(0)
+        assert reading == [100, 100]
+        assert peers[2].status == 503
+        assert json.loads(peers[2].answer)["error"]["code"] == "engine_overloaded"
+        go.set()
+        await asyncio.gather(*running)
+        await app(peers[3].scope, peers[3].receive, peers[3].send)
+        assert [p.status for p in peers] == [200, 200, 503, 200]
+
+    in_loop(scenario)
