@@ -8,6 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from checks.source import Source, definitions
+from tokenbooth.telemetry.metrics import Gauge, Metrics
 
 ROOT = Path(__file__).resolve().parents[3]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -63,3 +64,18 @@ def test_every_direct_dependency_has_its_reason_and_no_other() -> None:
 def test_the_changelog_tells_of_this_version() -> None:
     heads = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert heads[0] == "Unreleased" or heads[0] == PYPROJECT["project"]["version"]
+
+
+def test_operators_are_told_of_every_event_and_every_metric() -> None:
+    text = (ROOT / "docs" / "operating.md").read_text()
+    sources = [path.read_text() for path in (ROOT / "tokenbooth").rglob("*.py")]
+    logged = {
+        name
+        for source in sources
+        for name in re.findall(r"log\.(?:event|fault)\(\s*\"(\w+)\"", source)
+    }
+    assert {"serving", "call_settled", "loop_failed"} <= logged
+    measured = re.findall(r"# TYPE (\w+) ", Metrics().render().decode())
+    gauges = {f"tokenbooth_{gauge.name.lower()}" for gauge in Gauge}
+    told = {*logged, *gauges, *measured}
+    assert {name for name in told if f"`{name}`" not in text} == set()
