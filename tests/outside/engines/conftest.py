@@ -1,8 +1,10 @@
 """Each engine of the line-up is opened once per module and used by all its tests."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import os
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,3 +51,15 @@ def arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
         runner.run(engine.open())
         yield Arena(entry, make, engine, runner)
         runner.run(engine.close())
+
+
+@pytest.fixture
+def new_children() -> Callable[[], list[int]]:
+    """Asks for the children that this test has made; others may have servers and engines open."""
+    before = set(children_now())
+    return lambda: [child for child in children_now() if child not in before]
+
+
+def children_now() -> list[int]:
+    pid = os.getpid()
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.outside.engines.test_embedded_faults import (
-    children_of,
     is_gone,
     is_reaped,
     open_descriptors,
@@ -55,14 +55,14 @@ def supervised(mode: str, **policy: float) -> tuple[Supervisor, Ear]:
     return Supervisor(plan, ear), ear
 
 
-def test_a_good_child_works_and_leaves_nothing() -> None:
+def test_a_good_child_works_and_leaves_nothing(new_children: Callable[[], list[int]]) -> None:
     async def work() -> None:
         before = open_descriptors()
         supervisor, ear = supervised("parrot")
         assert (await supervisor.open()).fingerprint == "parrot"
         pid = supervisor.pid
         assert pid is not None
-        assert children_of(os.getpid()) == [pid]
+        assert new_children() == [pid]
         supervisor.send(begin(run=1))
         supervisor.send(begin(run=2))
         supervisor.send(Cancel(2))
@@ -83,7 +83,9 @@ def test_a_good_child_works_and_leaves_nothing() -> None:
         ("chatty", "famous last words"),
     ],
 )
-def test_a_child_that_breaks_the_protocol_is_replaced(mode: str, words: str) -> None:
+def test_a_child_that_breaks_the_protocol_is_replaced(
+    mode: str, words: str, new_children: Callable[[], list[int]]
+) -> None:
     async def work() -> None:
         supervisor, ear = supervised(mode, backoff_first_s=0.05, backoff_max_s=0.05)
         await supervisor.open()
@@ -92,7 +94,7 @@ def test_a_child_that_breaks_the_protocol_is_replaced(mode: str, words: str) -> 
         assert len(ear.reasons[0]) < 6000
         assert supervisor.restarts >= 1
         await supervisor.close()
-        assert children_of(os.getpid()) == []
+        assert new_children() == []
 
     asyncio.run(work())
 
@@ -108,14 +110,16 @@ def test_frames_that_come_byte_by_byte_are_whole_frames() -> None:
     asyncio.run(work())
 
 
-def test_a_child_that_dies_while_loading_is_told_with_its_last_words() -> None:
+def test_a_child_that_dies_while_loading_is_told_with_its_last_words(
+    new_children: Callable[[], list[int]],
+) -> None:
     async def work() -> None:
         supervisor, _ = supervised("crash")
         with pytest.raises(Problem, match="could not be started") as caught:
             await supervisor.open()
         assert "the model is cursed" in caught.value.detail
         assert not supervisor.ready
-        assert children_of(os.getpid()) == []
+        assert new_children() == []
 
     asyncio.run(work())
 
@@ -150,7 +154,7 @@ def test_a_step_that_never_returns_is_found_and_killed() -> None:
     asyncio.run(work())
 
 
-def test_twenty_deaths_in_a_row_leak_nothing() -> None:
+def test_twenty_deaths_in_a_row_leak_nothing(new_children: Callable[[], list[int]]) -> None:
     async def work() -> None:
         supervisor, _ = supervised("parrot")
         await supervisor.open()
@@ -163,7 +167,7 @@ def test_twenty_deaths_in_a_row_leak_nothing() -> None:
         assert supervisor.restarts == 20
         gc.collect()
         assert open_descriptors() == before
-        assert len(children_of(os.getpid())) == 1
+        assert len(new_children()) == 1
         await supervisor.close()
 
     asyncio.run(work())

@@ -69,10 +69,6 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 async def started(engine: EmbeddedEngine, turn: Turn) -> Recorder:
     """A run that has already said something."""
     recorder = Recorder()
@@ -88,7 +84,9 @@ async def answered(engine: EmbeddedEngine) -> Recorder:
     return await recorder.over()
 
 
-def test_a_killed_child_fails_its_runs_and_comes_back_leaking_nothing() -> None:
+def test_a_killed_child_fails_its_runs_and_comes_back_leaking_nothing(
+    new_children: Callable[[], list[int]],
+) -> None:
     async def work() -> None:
         async with opened(backoff_first_s=0) as engine:
             before = open_descriptors()
@@ -116,7 +114,7 @@ def test_a_killed_child_fails_its_runs_and_comes_back_leaking_nothing() -> None:
             pid = engine.child_pid
         assert pid is not None
         assert is_reaped(pid)
-        assert children_of(os.getpid()) == []
+        assert new_children() == []
 
     asyncio.run(work())
 
@@ -261,7 +259,9 @@ def test_no_schema_stops_the_engine(name: str) -> None:
     asyncio.run(work())
 
 
-def test_a_file_that_openvino_cannot_open_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_file_that_openvino_cannot_open_is_told_and_leaves_nothing(
+    tmp_path: Path, new_children: Callable[[], list[int]]
+) -> None:
     broken = tmp_path / "broken.gguf"
     with smollm2().open("rb") as whole:
         broken.write_bytes(whole.read(3_000_000))
@@ -272,7 +272,7 @@ def test_a_file_that_openvino_cannot_open_is_told_and_leaves_nothing(tmp_path: P
             await engine.open()
         assert caught.value.code is Code.ENGINE_NOT_READY
         assert not (await engine.health()).ready
-        assert children_of(os.getpid()) == []
+        assert new_children() == []
         await engine.close()
 
     asyncio.run(work())
