@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tokenbooth.boot import SystemRandomness, open_booth
 from tokenbooth.catalog.models.service import EngineKind, ModelAsk
+from tokenbooth.catalog.weights.service import known
 from tokenbooth.cli.engine import local_engine
 from tokenbooth.cli.weights import pull_weights
 from tokenbooth.config import LogOptions, Settings, Source, commented_defaults, load_settings
@@ -82,7 +83,7 @@ def free_port(host: str, wanted: int) -> int:
 
 
 async def _account(settings: Settings, engine: EngineKind, gguf: Path) -> FirstAccount:
-    deployment = gguf_deployment(gguf, engine)
+    deployment = gguf_deployment(gguf, engine, known(FIRST_MODEL).serving_options)
     offer = FirstOffer(
         ModelAsk(name=FIRST_MODEL, deployments=(deployment,)), FIRST_PRICE, FIRST_CREDIT_NANO
     )

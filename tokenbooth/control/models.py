@@ -1,8 +1,10 @@
 """Models on offer: adding one with its weights or its sealed upstream key, and trying one."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import DeploymentAsk, EngineKind, Model, ModelAsk
@@ -17,6 +19,7 @@ from tokenbooth.engines.port import Engine
 from tokenbooth.money.prices.service import Price
 
 GGUF_MAGIC = b"GGUF"
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 TEST_PROMPT = "Say hello in one short sentence."
 TEST_OUTPUT_TOKENS_MAX = 32
 TEST_CHARACTERS_MAX = 4096
@@ -49,7 +52,9 @@ class Seal:
     randomness: Randomness
 
 
-def gguf_deployment(path: Path, engine: EngineKind, concurrency_max: int = 8) -> DeploymentAsk:
+def gguf_deployment(
+    path: Path, engine: EngineKind, options: Mapping[str, str] = NO_OPTIONS
+) -> DeploymentAsk:
     """A deployment of local weights. Raises INVALID_VALUE for a file that is not GGUF."""
     absolute = path.expanduser().absolute()
     try:
@@ -61,7 +66,7 @@ def gguf_deployment(path: Path, engine: EngineKind, concurrency_max: int = 8) ->
         ) from error
     if magic != GGUF_MAGIC:
         raise Problem(Code.INVALID_VALUE, f"{absolute} is not a GGUF file.", param="gguf")
-    return DeploymentAsk(engine=engine, gguf_path=str(absolute), concurrency_max=concurrency_max)
+    return DeploymentAsk(engine=engine, gguf_path=str(absolute), options=options)
 
 
 def upstream_deployment(
