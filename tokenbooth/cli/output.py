@@ -83,12 +83,15 @@ def refuse(problem: Problem, *, as_json: bool) -> int:
             "kind": problem.kind.value,
             "message": problem.public,
             "param": problem.param,
+            "detail": problem.detail or None,
             "cure": problem.code.value.cure,
             **problem.facts,
         }
         sys.stdout.write(json.dumps({"error": error}, indent=2) + "\n")
     console = stderr()
     console.print(Text(f"error: {cell_text(problem.public)}", style="red"))
+    if problem.detail:
+        console.print(Text(f"detail: {cell_text(problem.detail)}"))
     if problem.code is not Code.STATE_CONFLICT:  # its message names the cure itself
         console.print(Text(f"cure: {problem.code.value.cure}"))
     return EXIT_REFUSED

@@ -1,14 +1,19 @@
 """The caller's own account: what is left, what was used, and every call."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from tokenbooth.control import reports
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
+from tokenbooth.core.problem import Problem
 from tokenbooth.money.meter.service import PageAsk
 from tokenbooth.protocols.dialect import Answer
 from tokenbooth.web.answers import json_answer
 from tokenbooth.web.query import day_span, identifier, only, page_limit
 from tokenbooth.web.rooms import WebRooms, caller_of
 
+REPORT_WAIT_MAX_S = 10
 PAGE_DEFAULT = 20
 DAYS_DEFAULT = 30
 
@@ -24,7 +29,10 @@ async def usage(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     only(head.query, ("since", "until"))
     org_id = caller_of(op).org_id
     since_us, until_us = day_span(head.query, op.now(), DAYS_DEFAULT)
-    report = await rooms.store.read(lambda tx: reports.usage(op, tx, org_id, since_us, until_us))
+    async with _in_turn(rooms):
+        report = await rooms.store.read(
+            lambda tx: reports.usage(op, tx, org_id, since_us, until_us)
+        )
     return json_answer(reports.usage_report_json(report))
 
 
@@ -39,10 +47,27 @@ async def list_calls(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
         key_id=identifier(query, "key_id"),
     )
     caller = caller_of(op)
-    return json_answer(await rooms.store.read(lambda tx: reports.calls(op, tx, caller, ask)))
+    async with _in_turn(rooms):
+        page = await rooms.store.read(lambda tx: reports.calls(op, tx, caller, ask))
+    return json_answer(page)
 
 
 async def one_call(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     only(head.query, ())
     caller, request_id = caller_of(op), head.path_values["request_id"]
     return json_answer(await rooms.store.read(lambda tx: reports.call(op, tx, caller, request_id)))
+
+
+@asynccontextmanager
+async def _in_turn(rooms: WebRooms) -> AsyncIterator[None]:
+    """Raises ENGINE_BUSY with retry advice when too many reports wait."""
+    try:
+        place = await rooms.reports.enter(REPORT_WAIT_MAX_S)
+    except Problem as busy:
+        raise Problem(
+            busy.code, "Too many reports are asked for at once.", retry_after_s=busy.retry_after_s
+        ) from None
+    try:
+        yield
+    finally:
+        place.leave()

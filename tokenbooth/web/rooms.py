@@ -1,9 +1,10 @@
 """What the account API reads from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from tokenbooth.admission.queue.service import Gate
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Store
@@ -24,12 +25,19 @@ class Rendered(Protocol):
     def render(self) -> bytes: ...
 
 
+REPORTS_QUEUE_MAX = 64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebRooms:
+    """``reports``: what reads many rows is read one at a time, so that the store's other readers
+    stay free for calls."""
+
     store: Store
     engines: Engines
     metrics: Rendered
     metrics_loopback_only: bool
+    reports: Gate = field(default_factory=lambda: Gate(1, REPORTS_QUEUE_MAX))
 
 
 def caller_of(op: Op) -> Caller:

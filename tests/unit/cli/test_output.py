@@ -60,6 +60,14 @@ def test_a_refusal_in_json_holds_the_facts(capsys: Capture) -> None:
     assert (error["code"], error["param"], error["needed"]) == ("insufficient_quota", "usd", 5)
 
 
+def test_a_refusal_tells_the_operator_what_lies_behind_it(capsys: Capture) -> None:
+    problem = Problem(Code.LEDGER_UNAVAILABLE, "Away.", detail="disk is full\n")
+    assert refuse(problem, as_json=True) == EXIT_REFUSED
+    told = capsys.readouterr()
+    assert json.loads(told.out)["error"]["detail"] == "disk is full\n"
+    assert told.err.splitlines()[1].startswith("detail: disk is full")
+
+
 def test_a_conflict_names_its_own_cure(capsys: Capture) -> None:
     output.refuse(Problem(Code.STATE_CONFLICT, "Stop it first."), as_json=False)
     assert capsys.readouterr().err == "error: Stop it first.\n"

@@ -1,6 +1,8 @@
 """A caller sees its own account, all of it, and nothing of anybody else's."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 from tests.support.booth import PEPPER, chat
 from tests.support.ops import CountingIds
 from tests.unit.web.conftest import Account
+from tokenbooth.admission.queue.service import Gate
 from tokenbooth.control import accounts, keys
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.web.routes import account_routes
 
 
 class OtherNoise:
@@ -186,5 +190,47 @@ def test_no_id_in_a_path_breaks_the_server(play: Play, ids: list[str]) -> None:
             assert problem.code is Code.RECORD_NOT_FOUND
             problem = await refusal(account, "/v1/models/{model}", model=request_id)
             assert problem.code is Code.MODEL_NOT_FOUND
+
+    play(scene)
+
+
+@pytest.mark.parametrize("pattern", ["/v1/usage", "/v1/requests"])
+def test_reports_are_read_one_at_a_time_and_the_rest_goes_on(play: Play, pattern: str) -> None:
+    async def scene(account: Account) -> None:
+        reading: list[int] = []
+        read = account.booth.store.read
+
+        class Watched:
+            async def read(self, verb: Any) -> Any:
+                reading.append(account.rooms.reports.active)
+                return await read(verb)
+
+        place = await account.rooms.reports.enter(0)
+        watched = replace(account.rooms, store=Watched())
+        account.routes = {r.pattern: r for r in account_routes(watched)}
+        waiting = [asyncio.create_task(account.get(pattern)) for _ in range(5)]
+        while account.rooms.reports.waiting < 5:
+            await asyncio.sleep(0)
+        assert (await account.get("/v1/balance"))["object"] == "balance"
+        assert reading == [1]
+        place.leave()
+        assert len(await asyncio.gather(*waiting)) == 5
+        assert reading == [1] * 6
+        assert account.rooms.reports.active == 0
+
+    play(scene)
+
+
+def test_too_many_reports_at_once_are_told_to_come_again(play: Play) -> None:
+    async def scene(account: Account) -> None:
+        full = replace(account.rooms, reports=Gate(1, 0))
+        account.routes = {r.pattern: r for r in account_routes(full)}
+        place = await full.reports.enter(0)
+        problem = await refusal(account, "/v1/usage")
+        assert problem.code is Code.ENGINE_BUSY
+        assert "reports" in problem.public
+        assert problem.retry_after_s is not None
+        place.leave()
+        assert (await account.get("/v1/usage"))["object"] == "usage"
 
     play(scene)
