@@ -62,7 +62,7 @@ def test_a_refusal_in_json_holds_the_facts(capsys: Capture) -> None:
 
 def test_a_refusal_tells_the_operator_what_lies_behind_it(capsys: Capture) -> None:
     problem = Problem(Code.LEDGER_UNAVAILABLE, "Away.", detail="disk is full\n")
-    assert refuse(problem, as_json=True) == EXIT_REFUSED
+    assert output.refuse(problem, as_json=True) == output.EXIT_REFUSED
     told = capsys.readouterr()
     assert json.loads(told.out)["error"]["detail"] == "disk is full\n"
     assert told.err.splitlines()[1].startswith("detail: disk is full")
