@@ -143,3 +143,10 @@ def test_chat_requests_fit_their_schema() -> None:
     assert not fits("ChatRequest", {**hello, "top_logprobs": 2})
     assert not fits("ChatRequest", {**hello, "messages": [{"role": "assistant"}]})
     assert fits("ChatRequest", {**hello, "messages": [{"role": "assistant", "refusal": "no"}]})
+
+
+def test_the_headers_that_tell_the_price_are_described() -> None:
+    post = openapi_document("1")["paths"]["/v1/chat/completions"]["post"]
+    told = post["responses"]["200"]["headers"]
+    assert {"x-request-id", "x-tokenbooth-cost-usd", "x-tokenbooth-held-usd"} <= set(told)
+    assert all(name == name.lower() for name in told)

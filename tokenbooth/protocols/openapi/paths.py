@@ -20,6 +20,20 @@ _RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 0},
     }
 }
+_PRICED_ANSWER = {
+    name: {"description": told, "schema": {"type": "string"}}
+    for name, told in (
+        ("x-tokenbooth-held-usd", "Streamed: what is held for the call."),
+        ("x-tokenbooth-output-tokens-max", "Streamed: output tokens of a choice, paid for."),
+        ("x-tokenbooth-output-lowered", "The money buys less output: the limit, and who set it."),
+        ("x-tokenbooth-cost-usd", "Not streamed: the exact cost."),
+        ("x-tokenbooth-price-version", "Not streamed: the price that it was computed with."),
+        ("x-tokenbooth-remaining-balance-usd", "What is left of the prepaid balance."),
+        ("x-tokenbooth-notes", "Parameters that were translated or ignored."),
+        ("x-ratelimit-remaining-requests", "Calls left in this minute; -limit- and -reset- too."),
+        ("x-ratelimit-remaining-tokens", "Tokens left in this minute; -limit- and -reset- too."),
+    )
+}
 _ANYWHERE = (Kind.INVALID_REQUEST, Kind.OVERLOADED, Kind.INTERNAL)
 _ACCOUNT = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, *_ANYWHERE)
 _KEYED: list[Json] = [{"bearer": []}, {"x_api_key": []}]
@@ -90,6 +104,11 @@ def _in_path(name: str) -> Json:
 
 
 def _chat() -> Json:
+    answer = _answer(
+        "The answer.",
+        {"application/json": ref("ChatCompletion"), "text/event-stream": {"type": "string"}},
+    )
+    answer["headers"] = _REQUEST_ID | _PRICED_ANSWER
     return {
         "post": {
             "operationId": "createChatCompletion",
@@ -103,13 +122,7 @@ def _chat() -> Json:
                 "content": {"application/json": {"schema": ref("ChatRequest")}},
             },
             "responses": {
-                "200": _answer(
-                    "The answer.",
-                    {
-                        "application/json": ref("ChatCompletion"),
-                        "text/event-stream": {"type": "string"},
-                    },
-                ),
+                "200": answer,
                 **_errors(Kind, OPENAI),
             },
         }
