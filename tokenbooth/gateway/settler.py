@@ -79,7 +79,7 @@ class Settler:
         for request_id, (op, ending) in waiting:
             self._late[request_id] = self._late.pop(request_id)
             try:
-                await self._store.write(partial(_settle, op, ending))
+                await self._store.write(partial(_settle_late, op, ending))
             except Problem as problem:
                 if problem.code is not Code.RECORD_NOT_FOUND:
                     raise
@@ -89,3 +89,12 @@ class Settler:
 
 def _settle(op: Op, ending: ledger.Ending, tx: Tx) -> Receipt:
     return ledger.settle(op, tx, ending)
+
+
+def _settle_late(op: Op, ending: ledger.Ending, tx: Tx) -> None:
+    """A commit whose answer was lost may have charged what was then withheld: it is paid back."""
+    receipt = ledger.settle(op, tx, ending)
+    if not ending.charge and receipt.cost_nano and op.caller is not None:
+        ref = f"withheld:{ending.request_id}"
+        ledger.credit(op, tx, op.caller.org_id, receipt.cost_nano, ref)
+        op.log.fault("charge_of_withheld_answer_returned", request_id=ending.request_id)

@@ -111,8 +111,8 @@ class Evil:
 
     async def hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await reader.readuntil(b"\r\n\r\n")
-            self.asked += 1
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.asked += head.startswith(b"POST")  # now and then its health is asked for
             writer.write(self.raw)
             await writer.drain()
         except ConnectionError:

@@ -148,6 +148,31 @@ def test_a_whole_answer_that_cannot_be_booked_is_withheld_and_costs_nothing(tmp_
     in_loop(scenario)
 
 
+def test_a_charge_whose_commit_went_unanswered_is_paid_back_with_the_withheld_answer(
+    tmp_path: Path,
+):
+    async def scenario():
+        async with open_test_booth(tmp_path, settle_wait_max_s=1) as booth:
+            settler = booth.rooms.settler
+            settler._store = away = Away(booth.store, after=0, keeps=True)
+            before_nano = await remaining_nano(booth)
+            assert error(await booth.ask(chat())) == (503, "billing_unavailable")
+            away.away = False
+            record = await booth.record()
+            assert record.cost_nano == before_nano - await remaining_nano(booth) > 0
+            assert await settler.settle_late() == 1
+            assert await remaining_nano(booth) == before_nano
+            assert (await booth.verified()).open_holds == 0
+
+    in_loop(scenario)
+
+
+async def remaining_nano(booth) -> int:
+    chain = ((ledger.LimitScope.BALANCE, booth.org_id),)
+    (balance,) = await booth.store.read(lambda tx: ledger.limits(booth.op, tx, chain))
+    return balance.remaining_nano
+
+
 def test_a_stream_that_cannot_be_booked_yet_is_charged_later(tmp_path: Path):
     async def scenario():
         async with open_test_booth(tmp_path, settle_wait_max_s=1) as booth:

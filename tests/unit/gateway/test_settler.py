@@ -123,7 +123,12 @@ def test_a_refusal_that_waiting_cannot_cure_is_told_at_once(settled):
 
 def test_what_is_withheld_is_booked_in_place_of_what_nobody_got(settled, monkeypatch):
     booked = []
-    monkeypatch.setattr(settler_module.ledger, "settle", lambda op, tx, end: booked.append(end))
+
+    def book(end: Ending) -> Receipt:
+        booked.append(end)
+        return Receipt(end.request_id, end.outcome, "", end.usage, 0, "pv", ())
+
+    monkeypatch.setattr(settler_module.ledger, "settle", lambda op, tx, end: book(end))
     store = Flaky(1000)
     settler, _ = make(store, wait_max_s=1)
     void = replace(ending(), charge=False)
