@@ -42,6 +42,27 @@ class Settler:
 
         ``withheld`` is kept in its place where the caller gets nothing without a settlement.
         """
+        receipt: Receipt | None = None
+        try:
+            receipt = await self._tried(op, ending)
+        finally:
+            if receipt is None:  # whatever went wrong, the hold stands until its end is booked
+                self._late[op.request_id] = (op, withheld or ending)
+        if receipt is not None:
+            return receipt
+        if withheld is not None:
+            public = (
+                "The price of the answer could not be booked: it is withheld and costs nothing."
+            )
+        else:
+            public = (
+                "The answer is complete, but its price could not be booked yet; see GET "
+                f"/v1/requests/{op.request_id} for it."
+            )
+        raise Problem(Code.LEDGER_UNAVAILABLE, public, retry_after_s=5)
+
+    async def _tried(self, op: Op, ending: ledger.Ending) -> Receipt | None:
+        """``None`` when the database was away for all of the time."""
         pause_s, waited_s = FIRST_PAUSE_S, 0.0
         while waited_s < self._wait_max_s:
             try:
@@ -53,17 +74,7 @@ class Settler:
             await self._pause(pause_s)
             waited_s += pause_s
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
-        self._late[op.request_id] = (op, withheld or ending)
-        if withheld is not None:
-            public = (
-                "The price of the answer could not be booked: it is withheld and costs nothing."
-            )
-        else:
-            public = (
-                "The answer is complete, but its price could not be booked yet; see GET "
-                f"/v1/requests/{op.request_id} for it."
-            )
-        raise Problem(Code.LEDGER_UNAVAILABLE, public, retry_after_s=5)
+        return None
 
     def later(self, op: Op, ending: ledger.Ending) -> None:
         """Settle a hold of which nobody knows whether it was taken; dropped when too many wait."""

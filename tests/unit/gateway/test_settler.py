@@ -118,7 +118,26 @@ def test_a_refusal_that_waiting_cannot_cure_is_told_at_once(settled):
     with pytest.raises(Problem) as refused:
         asyncio.run(settler.settle(make_op(), ending()))
     assert refused.value.code is Code.RECORD_NOT_FOUND
-    assert (pauses, settler.late) == ([], 0)
+    assert pauses == []
+
+
+def test_a_fault_that_nobody_expected_keeps_the_ending_for_later(settled, monkeypatch):
+    """Without this the hold would stand until the next start."""
+    faults = [RuntimeError("a bug of a driver")]
+    settle = settler_module.ledger.settle
+
+    def once_broken(op, tx, end):
+        if faults:
+            raise faults.pop()
+        return settle(op, tx, end)
+
+    monkeypatch.setattr(settler_module.ledger, "settle", once_broken)
+    settler, _ = make(Flaky(0))
+    with pytest.raises(RuntimeError):
+        asyncio.run(settler.settle(make_op(request_id="req_1"), ending()))
+    assert settler.late == 1
+    assert asyncio.run(settler.settle_late()) == 1
+    assert (settled, settler.late) == (["req_1"], 0)
 
 
 def test_what_is_withheld_is_booked_in_place_of_what_nobody_got(settled, monkeypatch):
