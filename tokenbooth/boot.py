@@ -239,6 +239,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             store=booth.store,
             engines=rooms.engines,
             metrics=booth.metrics,
+            settlements=rooms.settler,
             metrics_loopback_only=booth.settings.metrics.loopback_only,
         )
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -9,6 +10,8 @@ from tokenbooth.core.ports import Store, Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Receipt
 from tokenbooth.money.ledger import service as ledger
+
+T = TypeVar("T")
 
 LATE_MAX = 10_000
 FIRST_PAUSE_S = 0.05
@@ -29,6 +32,12 @@ class Settler:
         self._wait_max_s = wait_max_s
         self._pause = pause
         self._late: dict[str, tuple[Op, ledger.Ending]] = {}
+        self._away = False
+
+    @property
+    def away(self) -> bool:
+        """Whether the database did not take the newest try; the loop goes on trying."""
+        return self._away
 
     @property
     def late(self) -> int:
@@ -66,7 +75,7 @@ class Settler:
         pause_s, waited_s = FIRST_PAUSE_S, 0.0
         while waited_s < self._wait_max_s:
             try:
-                return await self._store.write(partial(_settle, op, ending))
+                return await self._booked(partial(_settle, op, ending))
             except Problem as problem:
                 if problem.code is not Code.LEDGER_UNAVAILABLE:
                     raise
@@ -90,12 +99,21 @@ class Settler:
         for request_id, (op, ending) in waiting:
             self._late[request_id] = self._late.pop(request_id)
             try:
-                await self._store.write(partial(_settle_late, op, ending))
+                await self._booked(partial(_settle_late, op, ending))
             except Problem as problem:
                 if problem.code is not Code.RECORD_NOT_FOUND:
                     raise
             del self._late[request_id]
         return len(waiting)
+
+    async def _booked(self, verb: Callable[[Tx], T]) -> T:
+        try:
+            booked = await self._store.write(verb)
+        except Problem as problem:
+            self._away = problem.code is Code.LEDGER_UNAVAILABLE
+            raise
+        self._away = False
+        return booked
 
 
 def _settle(op: Op, ending: ledger.Ending, tx: Tx) -> Receipt:

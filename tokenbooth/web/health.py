@@ -18,13 +18,15 @@ async def alive(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
 
 
 async def ready(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
-    """200, or 503 while the store or every engine is away."""
+    """200, or 503 while every engine or the store is away, or takes no settlements."""
     only(head.query, ())
     try:
         models = await rooms.store.read(lambda tx: catalog.models(op, tx))
     except Problem as problem:
         op.log.fault("not_ready", problem, request_id=op.request_id)
         models = None
+    if rooms.settlements.away:
+        models = None  # a store that is read and not written, as on a full disk, is away too
     found = readiness(models, await rooms.engines.health())
     return json_answer(readiness_json(found), 200 if found.is_ready else 503)
 

@@ -25,6 +25,13 @@ class Rendered(Protocol):
     def render(self) -> bytes: ...
 
 
+class Settlements(Protocol):
+    """Whether endings are booked."""
+
+    @property
+    def away(self) -> bool: ...
+
+
 REPORTS_QUEUE_MAX = 64
 
 
@@ -36,6 +43,7 @@ class WebRooms:
     store: Store
     engines: Engines
     metrics: Rendered
+    settlements: Settlements
     metrics_loopback_only: bool
     reports: Gate = field(default_factory=lambda: Gate(1, REPORTS_QUEUE_MAX))
 

@@ -103,6 +103,25 @@ def test_a_long_outage_keeps_the_ending_for_later(settled):
     assert (settled, settler.late) == (["req_1"], 0)
 
 
+def test_the_database_counts_as_away_until_it_takes_something_again(settled):
+    store = Flaky(1000)
+    settler, _ = make(store, wait_max_s=1)
+    assert not settler.away
+    with pytest.raises(Problem):
+        asyncio.run(settler.settle(make_op(), ending()))
+    assert settler.away
+    store.refusals = 0
+    asyncio.run(settler.settle_late())
+    assert not settler.away
+
+
+def test_an_ending_that_alone_is_refused_says_nothing_of_the_database(settled):
+    settler, _ = make(Flaky(1, Problem(Code.RECORD_NOT_FOUND, "nothing held")))
+    with pytest.raises(Problem):
+        asyncio.run(settler.settle(make_op(), ending()))
+    assert not settler.away
+
+
 def test_a_late_ending_stays_while_the_database_is_away(settled):
     store = Flaky(1000)
     settler, _ = make(store, wait_max_s=1)

@@ -28,6 +28,7 @@ class Account:
             store=booth.store,
             engines=booth.rooms.engines,
             metrics=booth.rooms.metrics,
+            settlements=booth.rooms.settler,
             metrics_loopback_only=True,
         )
         self.routes: dict[str, WebRoute] = {r.pattern: r for r in account_routes(self.rooms)}

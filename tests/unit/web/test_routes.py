@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -41,11 +42,16 @@ class NoMetrics:
         return b"# nothing\n"
 
 
+class Booking:
+    away = False
+
+
 def rooms(*, loopback_only: bool = True) -> WebRooms:
     return WebRooms(
         store=BrokenStore(),
         engines=NoEngines(),
         metrics=NoMetrics(),
+        settlements=Booking(),
         metrics_loopback_only=loopback_only,
     )
 
@@ -88,6 +94,22 @@ def test_the_process_lives_even_without_a_store() -> None:
         assert (await routes["/metrics"].answer(op, head)).body == b"# nothing\n"
 
     asyncio.run(work())
+
+
+def test_a_store_that_takes_no_settlements_is_not_ready(play: Play) -> None:
+    async def scene(account: Account) -> None:
+        await account.booth.ask(chat())
+        booking = Booking()
+        account.routes = {
+            route.pattern: route
+            for route in account_routes(replace(account.rooms, settlements=booking))
+        }
+        assert (await account.get("/readyz"))["store"] is True
+        booking.away = True
+        down = await account.answer("/readyz")
+        assert (down.status, msgspec.json.decode(down.body)["store"]) == (503, False)
+
+    play(scene)
 
 
 def test_ready_follows_the_engines(play: Play) -> None:
