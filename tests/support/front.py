@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from tests.support.memory_loop import run
 from tokenbooth.core.op import Op
 from tokenbooth.edge.asgi import AsgiFront
 from tokenbooth.edge.options import EdgeOptions
@@ -49,13 +50,13 @@ def front(*routes: Route, log: Notes = LOG, **options: int) -> AsgiFront:
 
 
 def in_loop(scenario: Callable[[], object]) -> None:
-    """Run an async scenario with a bound, so that a hang is a failure."""
+    """Run an async scenario with a bound, so that a hang is a failure; waiting takes no time."""
 
     async def bounded() -> None:
         async with asyncio.timeout(10):
             await scenario()  # type: ignore[misc]
 
-    asyncio.run(bounded())
+    run(bounded())
 
 
 async def hello(op, head, body, sink):
