@@ -21,10 +21,10 @@ def chat(  # noqa: PLR0913 - one parameter for each option of the command line
         str | None, typer.Option("--message", "-m", help="Ask this once, then stop.")
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="[default: $TOKENBOOTH_BASE_URL, or this machine's booth]")
+        str | None, typer.Option(help="Else $TOKENBOOTH_BASE_URL, else the booth of --data-dir.")
     ] = None,
     key: Annotated[
-        str | None, typer.Option(help="[default: $TOKENBOOTH_API_KEY, or the key of `up`]")
+        str | None, typer.Option(help="API key; else $TOKENBOOTH_API_KEY, else the key of `up`.")
     ] = None,
     output_tokens_max: Annotated[
         int, typer.Option("--max-tokens", min=1, help="Longest answer in tokens.")

@@ -27,8 +27,8 @@ def mixed(
 ) -> None:
     """Mixed calls, some cut, malformed or over cap, the engine killed twice; then the proof.
 
-    It plays in a temporary directory of its own: nothing in --data-dir is touched. Exit 1 when
-    one check fails.
+    It plays in a temporary directory of its own: nothing in --data-dir is touched.
+    Exit status 1 when one check fails.
     """
     from tokenbooth.cli.output import EXIT_REFUSED, emit, lines, step_progress
     from tokenbooth.core.codes import Code
@@ -45,8 +45,17 @@ def mixed(
     except (InstanceFault, TimeoutError) as error:
         raise Problem(Code.STATE_CONFLICT, f"The drill could not be played: {error}") from error
     document = report.document()
-    shown = [f"{name:28} {value}" for name, value in document.items() if name != "violations"]
+    shown = [f"{n:28} {_plain(value)}" for n, value in document.items() if n != "violations"]
     wrong = [f"violated: {each.check}: {each.text}" for each in report.violations]
-    emit(document, as_json=as_json, text=lines(*shown, *wrong))
+    verdict = "every check held" if report.passed else "the books or the answers are wrong"
+    emit(document, as_json=as_json, text=lines(*shown, *wrong, verdict))
     if not report.passed:
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
+    return str(value)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
@@ -10,7 +11,7 @@ from tokenbooth.boot import run_server
 from tokenbooth.cli.client import BoothClient
 from tokenbooth.cli.first_call import make_first_call
 from tokenbooth.cli.first_steps import Prepared
-from tokenbooth.cli.first_words import call_text, receipt_json, receipt_text
+from tokenbooth.cli.first_words import call_text, own_name, receipt_json, receipt_text
 from tokenbooth.cli.loop import run_on_fast_loop
 from tokenbooth.cli.output import emit, lines, stderr
 from tokenbooth.control.serving import Serving
@@ -73,14 +74,15 @@ async def _engine_ready(client: BoothClient, *, quiet: bool) -> None:
 
 def _greet(prepared: Prepared, client: BoothClient, as_json: bool) -> None:
     secret, made = prepared.account.secret, prepared.account.made
+    own = own_name(sys.argv[0], shutil.which("tokenbooth"))
     emit(
         {**_document(prepared, client), "api_key": secret},
         as_json=as_json,
         text=lines(
             *((f"Made: {', '.join(made)}.", "") if made else ()),
-            *call_text(client.base_url, secret, prepared.model),
+            *call_text(client.base_url, secret, prepared.model, sys.executable),
             "",
-            f"Talk to it: tokenbooth chat {prepared.model}   Stop it: Ctrl-C",
+            f"Talk to it: {own} chat {prepared.model}   Stop it: Ctrl-C",
         ),
     )
 

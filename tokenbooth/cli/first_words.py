@@ -4,8 +4,14 @@ from tokenbooth.cli.first_call import FirstCall
 from tokenbooth.core.money import format_nano
 
 
-def call_text(base_url: str, key_secret: str, model: str) -> tuple[str, ...]:
-    """A call to copy, for the shell and for Python. ``base_url`` is without ``/v1``."""
+def own_name(command: str, on_path: str | None) -> str:
+    """How to type this program: by its name where the shell finds it, else by its path."""
+    return "tokenbooth" if on_path is not None else command
+
+
+def call_text(base_url: str, key_secret: str, model: str, python: str) -> tuple[str, ...]:
+    """A call to copy, for the shell and for Python. ``base_url`` is without ``/v1``; ``python``
+    has the ``openai`` package."""
     body = (
         f'{{"model": "{model}", "stream": true,'
         ' "messages": [{"role": "user", "content": "Hello!"}]}'
@@ -19,6 +25,7 @@ def call_text(base_url: str, key_secret: str, model: str) -> tuple[str, ...]:
         f"  -H 'authorization: Bearer {key_secret}' -H 'content-type: application/json' \\",
         f"  -d '{body}'",
         "",
+        f"# Python with the openai package, for example {python}",
         "from openai import OpenAI",
         f'client = OpenAI(base_url="{base_url}/v1", api_key="{key_secret}")',
         'messages = [{"role": "user", "content": "Hello!"}]',

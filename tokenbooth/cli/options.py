@@ -11,7 +11,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="Directory of this booth [default: $TOKENBOOTH_DATA_DIR or ~/.tokenbooth].",
+        help="Directory of this booth; else $TOKENBOOTH_DATA_DIR, else ~/.tokenbooth.",
         show_default=False,
     ),
 ]

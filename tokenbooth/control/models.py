@@ -93,8 +93,16 @@ def scripted_deployment() -> DeploymentAsk:
 def add_model(op: Op, tx: Tx, ask: ModelAsk, ids: Ids) -> ModelLine:
     """Raises ALREADY_EXISTS, or INVALID_VALUE naming the field.
 
-    A model that was offered and priced before keeps its price.
+    A model that was offered and priced before keeps its price. An upstream does not tell its
+    limits, and without one no call could be priced in advance.
     """
+    unbounded = ask.context_tokens is None and ask.output_tokens_max is None
+    if unbounded and any(d.engine is EngineKind.UPSTREAM for d in ask.deployments):
+        raise Problem(
+            Code.INVALID_VALUE,
+            "State the context window of an upstream's model: --context TOKENS.",
+            param="context",
+        )
     return ModelLine(catalog.add_model(op, tx, ask, ids), current_price(op, tx, ask.name))
 
 

@@ -30,9 +30,11 @@ def init_instance(
 ) -> InitReport:
     """Make what is missing and bring the schema up to date; running it again changes nothing.
 
-    Raises Problem STATE_CONFLICT when the directory cannot be made or written.
+    Raises Problem STATE_CONFLICT when the directory cannot be made or written, or when a set-up
+    database has lost the pepper that its keys were hashed with.
     """
     paths = InstancePaths(data_dir)
+    _check_pepper(paths, store)
     try:
         created = [_label(path, data_dir) for path in _make(paths, config_text, randomness)]
     except OSError as error:
@@ -46,6 +48,17 @@ def init_instance(
     if before != after:
         created.append("schema")
     return InitReport(data_dir, tuple(created), after)
+
+
+def _check_pepper(paths: InstancePaths, store: StoreOptions) -> None:
+    """A new pepper would make every key unknown without a word; a shared database may be joined
+    from a new directory, so only the own file is looked at."""
+    if store.is_sqlite and not paths.pepper.exists() and schema_revision(store) is not None:
+        raise Problem(
+            Code.STATE_CONFLICT,
+            f"{paths.pepper} is missing, and the keys in the database are of no use without it."
+            " Put the file back; to give all keys up, write 32 random bytes there.",
+        )
 
 
 def write_once(path: Path, content: bytes) -> bool:

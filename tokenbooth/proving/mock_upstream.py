@@ -269,7 +269,13 @@ def _listener(port: int) -> socket.socket:
     """asyncio turns Nagle's wait off only where the socket names its protocol."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as refused:
+        listener.close()
+        raise Problem(
+            Code.STATE_CONFLICT, f"Port {port} cannot be used: {refused.strerror}; name another."
+        ) from refused
     listener.listen(1024)
     return listener
 

@@ -16,6 +16,8 @@ from tokenbooth.web.rooms import WebRooms, caller_of
 REPORT_WAIT_MAX_S = 10
 PAGE_DEFAULT = 20
 DAYS_DEFAULT = 30
+# The id in a Chat Completions body is this and the id of the call.
+COMPLETION_PREFIX = "chatcmpl-"
 
 
 async def balance(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
@@ -54,7 +56,8 @@ async def list_calls(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
 
 async def one_call(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     only(head.query, ())
-    caller, request_id = caller_of(op), head.path_values["request_id"]
+    caller = caller_of(op)
+    request_id = head.path_values["request_id"].removeprefix(COMPLETION_PREFIX)
     return json_answer(await rooms.store.read(lambda tx: reports.call(op, tx, caller, request_id)))
 
 

@@ -12,7 +12,7 @@ from tokenbooth.cli import client as client_module
 from tokenbooth.cli.client import BoothClient
 from tokenbooth.cli.conversation import Conversation
 from tokenbooth.cli.first_call import FirstCall, balance_nano, check_books
-from tokenbooth.cli.first_words import call_text, receipt_json, receipt_text
+from tokenbooth.cli.first_words import call_text, own_name, receipt_json, receipt_text
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 
@@ -221,7 +221,13 @@ def test_the_receipt_is_printed_to_the_nano() -> None:
 
 
 def test_the_printed_call_can_be_copied() -> None:
-    text = call_text("http://h:1", "tb_live_k", "m")
+    text = call_text("http://h:1", "tb_live_k", "m", "/env/bin/python")
     body = json.loads(next(line for line in text if line.startswith("  -d"))[6:-1])
     assert body["model"] == "m"
     assert any('base_url="http://h:1/v1"' in line for line in text)
+    assert any("/env/bin/python" in line for line in text)
+
+
+def test_a_program_that_the_shell_does_not_find_is_named_by_its_path() -> None:
+    assert own_name("/env/bin/tokenbooth", None) == "/env/bin/tokenbooth"
+    assert own_name("/env/bin/tokenbooth", "/usr/bin/tokenbooth") == "tokenbooth"

@@ -55,7 +55,7 @@ def test_an_upstream_with_its_key_from_a_file(
     key_file.write_text("sk-upstream-secret\n")
     added = ask(
         "model", "add", "big", "--upstream", "http://up:1/v1", "--upstream-model", "x/y",
-        "--upstream-key-file", str(key_file), "--option", "pool_max=3",
+        "--upstream-key-file", str(key_file), "--option", "pool_max=3", "--context", "4096",
     )  # fmt: skip
     (deployment,) = added["deployments"]
     assert deployment["upstream_key"] == "sealed"
@@ -66,7 +66,8 @@ def test_an_upstream_with_its_key_from_a_file(
 
 def test_an_upstream_key_from_standard_input(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("sk-typed\n"))
-    added = ask("model", "add", "big", "--upstream", "http://up/v1", "--upstream-key-file", "-")
+    upstream = ("--upstream", "http://up/v1", "--upstream-key-file", "-", "--context", "4096")
+    added = ask("model", "add", "big", *upstream)
     assert added["deployments"][0]["upstream_key"] == "sealed"
 
 

@@ -127,3 +127,17 @@ def test_a_spoilt_key_file_is_no_key(home: Path, content: bytes) -> None:
     make(home)
     InstancePaths(home).up_key.write_bytes(content)
     assert read_up_key(home) is None
+
+
+def test_a_lost_pepper_is_not_replaced_under_keys_that_need_it(home: Path) -> None:
+    make(home)
+    pepper = InstancePaths(home).pepper
+    kept = pepper.read_bytes()
+    pepper.unlink()
+    with pytest.raises(Problem) as refused:
+        make(home)
+    assert refused.value.code is Code.STATE_CONFLICT
+    assert str(pepper) in refused.value.public
+    assert not pepper.exists()
+    pepper.write_bytes(kept)
+    assert make(home) == ()

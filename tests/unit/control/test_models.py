@@ -1,6 +1,7 @@
 """Models: what can be offered, and one turn through an engine without money."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,26 @@ def test_an_unknown_model_is_named(op: Op, tx: Tx) -> None:
         assert caught.value.code is Code.MODEL_NOT_FOUND
 
 
+def test_an_upstream_without_any_limit_is_refused_before_a_caller_meets_it(
+    op: Op, tx: Tx, ids: CountingIds
+) -> None:
+    seal = models.Seal(SEALING_KEY, Noise())
+    unbounded = ask(models.upstream_deployment("http://up/v1", None, None, seal))
+    with pytest.raises(Problem) as refused:
+        models.add_model(op, tx, unbounded, ids)
+    assert (refused.value.code, refused.value.param) == (Code.INVALID_VALUE, "context")
+    for bounded in (
+        replace(unbounded, name="a", context_tokens=4096),
+        replace(unbounded, name="b", output_tokens_max=100),
+    ):
+        assert models.add_model(op, tx, bounded, ids).model.name == bounded.name
+
+
 def test_a_model_document_never_holds_the_upstream_key(op: Op, tx: Tx, ids: CountingIds) -> None:
     seal = models.Seal(SEALING_KEY, Noise())
     deployment = models.upstream_deployment("http://up/v1", None, "sk-secret", seal)
-    document = documents.model_json(models.add_model(op, tx, ask(deployment), ids))
+    asked = replace(ask(deployment), context_tokens=4096)
+    document = documents.model_json(models.add_model(op, tx, asked, ids))
     assert document["pricing"] is None
     (shown,) = document["deployments"]  # type: ignore[misc]
     assert shown["upstream_key"] == "sealed"

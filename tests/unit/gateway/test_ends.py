@@ -16,6 +16,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import AnswerKind, Fault, ScriptOptions, UsageFault
+from tokenbooth.money.meter import service as meter
 
 HANG = ScriptOptions(fault=Fault.HANG, fault_after_chunks=3)
 
@@ -98,6 +99,10 @@ def test_an_engine_that_fails_in_a_stream_ends_it_with_one_error_event(tmp_path:
             assert sink.events[-1]["error"]["code"] == "engine_failed"
             assert "[DONE]" not in sink.events
             assert await booth.spent_nano() == 0
+            (line,) = await booth.store.read(
+                lambda tx: meter.usage(booth.op, tx, booth.org_id, 0, 2 * booth.clock.us)
+            )
+            assert (line.calls, line.input_tokens, line.output_tokens) == (1, 0, 0)
 
     in_loop(scenario)
 

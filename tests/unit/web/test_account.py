@@ -234,3 +234,26 @@ def test_too_many_reports_at_once_are_told_to_come_again(play: Play) -> None:
         assert (await account.get("/v1/usage"))["object"] == "usage"
 
     play(scene)
+
+
+def test_the_id_of_a_completion_finds_its_call(play: Play) -> None:
+    async def scene(account: Account) -> None:
+        answered = await account.booth.ask(chat())
+        completion_id = answered.document["id"]
+        found = await account.get("/v1/requests/{request_id}", request_id=completion_id)
+        assert found["id"] == completion_id.removeprefix("chatcmpl-")
+
+    play(scene)
+
+
+def test_usage_counts_the_tokens_that_were_charged(play: Play) -> None:
+    async def scene(account: Account) -> None:
+        await account.booth.ask(chat())
+        (paid,) = (await account.get("/v1/usage"))["data"]
+        await account.booth.ask(chat(stream=True, max_tokens=3))
+        (both,) = (await account.get("/v1/usage"))["data"]
+        assert both["calls"] == 2
+        tokens = both["prompt_tokens"] * 1000 + both["completion_tokens"] * 4000
+        assert tokens == both["cost"]["amount_nano"] > paid["cost"]["amount_nano"]
+
+    play(scene)

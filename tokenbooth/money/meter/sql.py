@@ -23,16 +23,21 @@ def _sum(column: Any) -> Any:
     return func.coalesce(func.sum(column), 0)
 
 
+def _billed(column: Any) -> Any:
+    """Of charged calls alone, so that tokens times price is the cost beside them."""
+    return func.coalesce(func.sum(column).filter(_C.state == "posted"), 0)
+
+
 _DAY = (_C.created_us - _C.created_us % DAY_US).label("day_us")
 _USAGE = (
     select(
         _DAY,
         _C.model,
         func.count().label("calls"),
-        _sum(_C.input_tokens).label("input_tokens"),
-        _sum(_C.cached_input_tokens).label("cached_input_tokens"),
-        _sum(_C.output_tokens).label("output_tokens"),
-        _sum(_C.reasoning_tokens).label("reasoning_tokens"),
+        _billed(_C.input_tokens).label("input_tokens"),
+        _billed(_C.cached_input_tokens).label("cached_input_tokens"),
+        _billed(_C.output_tokens).label("output_tokens"),
+        _billed(_C.reasoning_tokens).label("reasoning_tokens"),
         _sum(_C.cost_nano).label("cost_nano"),
     )
     .where(
@@ -49,8 +54,8 @@ _TOTALS = (
         _C.org_id,
         func.count().label("calls"),
         func.count().filter(_IS_OPEN).label("running"),
-        _sum(_C.input_tokens).label("input_tokens"),
-        _sum(_C.output_tokens).label("output_tokens"),
+        _billed(_C.input_tokens).label("input_tokens"),
+        _billed(_C.output_tokens).label("output_tokens"),
         _sum(_C.cost_nano).label("cost_nano"),
         func.coalesce(func.sum(_C.held_nano).filter(_IS_OPEN), 0).label("held_nano"),
         _sum(_C.operator_loss_nano).label("operator_loss_nano"),
