@@ -48,10 +48,10 @@ CHEATS = (
         "cut_calls_pay_for_delivery",
     ),
     Cheat(
-        "breaks on deep nesting",
+        "breaks on what is not JSON",
         "protocols/strict_json.py",
-        "    if _too_deep(raw):",
-        "    if False:",
+        "    except json.JSONDecodeError as error:",
+        "    except ZeroDivisionError as error:",
         "client_faults_are_named",
     ),
 )
