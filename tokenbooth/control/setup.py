@@ -53,7 +53,8 @@ def init_instance(
 def _check_pepper(paths: InstancePaths, store: StoreOptions) -> None:
     """A new pepper would make every key unknown without a word; a shared database may be joined
     from a new directory, so only the own file is looked at."""
-    if store.is_sqlite and not paths.pepper.exists() and schema_revision(store) is not None:
+    own = store.is_sqlite and store.sqlite_path.resolve().parent == paths.data_dir.resolve()
+    if own and not paths.pepper.exists() and schema_revision(store) is not None:
         raise Problem(
             Code.STATE_CONFLICT,
             f"{paths.pepper} is missing, and the keys in the database are of no use without it."

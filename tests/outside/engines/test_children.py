@@ -75,6 +75,17 @@ def test_a_good_child_works_and_leaves_nothing(new_children: Callable[[], list[i
     asyncio.run(work())
 
 
+async def opened_in_the_end(supervisor: Supervisor) -> None:
+    """Its child breaks as soon as it is ready; where both are heard at once, opening fails."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await supervisor.open()
+            except Problem:
+                continue
+            return
+
+
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
@@ -88,7 +99,7 @@ def test_a_child_that_breaks_the_protocol_is_replaced(
 ) -> None:
     async def work() -> None:
         supervisor, ear = supervised(mode, backoff_first_s=0.05, backoff_max_s=0.05)
-        await supervisor.open()
+        await opened_in_the_end(supervisor)
         await until(lambda: len(ear.reasons) >= 2)
         assert words in ear.reasons[0]
         assert len(ear.reasons[0]) < 6000
