@@ -100,10 +100,9 @@ def test_a_child_that_breaks_the_protocol_is_replaced(
     async def work() -> None:
         supervisor, ear = supervised(mode, backoff_first_s=0.05, backoff_max_s=0.05)
         await opened_in_the_end(supervisor)
-        await until(lambda: len(ear.reasons) >= 2)
-        assert words in ear.reasons[0]
-        assert len(ear.reasons[0]) < 6000
-        assert supervisor.restarts >= 1
+        await until(lambda: any(words in reason for reason in ear.reasons))
+        await until(lambda: supervisor.restarts >= 1)
+        assert max(map(len, ear.reasons)) < 6000
         await supervisor.close()
         assert new_children() == []
 
