@@ -87,7 +87,6 @@ class SqliteStore:
         self._writes: _Jobs = queue.Queue(bounds.queue_max)
         self._reads: _Jobs = queue.Queue(bounds.queue_max)
         self._closed = False
-        self._readers = bounds.readers
         writer = _Lane(sqlite_engine(options, bounds), self._writes, bounds.group_max, keeps=True)
         reader = sqlite_engine(options, bounds, begin="BEGIN")
         lanes = [writer]
@@ -114,11 +113,14 @@ class SqliteStore:
         await asyncio.to_thread(self._stop)
 
     def _stop(self) -> None:
-        self._writes.put(None)
-        for _ in range(self._readers):
+        """The writer goes last and alone; only then does SQLite fold its whole log into the file."""
+        writer, *readers = self._threads
+        for _ in readers:
             self._reads.put(None)
-        for thread in self._threads:
+        for thread in readers:
             thread.join()
+        self._writes.put(None)
+        writer.join()
 
     async def _submit(self, jobs: _Jobs, verb: Callable[[Tx], T]) -> T:
         if self._closed:

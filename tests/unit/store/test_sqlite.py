@@ -319,3 +319,17 @@ def test_a_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         create_file(tmp_path / "no" / "such" / "place.db")
     assert refused.value.code is Code.STATE_CONFLICT
     assert "place.db" in refused.value.public
+
+
+def test_a_closed_store_is_one_whole_file(tmp_path: Path) -> None:
+    options = fresh_options(tmp_path)
+    left = iter(range(40))
+
+    async def scene(store: AsyncStore) -> None:
+        await asyncio.gather(*map(store.read, [names] * 3), store.write(add(f"rep_{next(left)}")))
+
+    for _ in range(40):
+        play(options, scene)
+        assert not options.sqlite_path.with_name("tokenbooth.db-wal").exists()
+    with closing(sqlite3.connect(options.sqlite_path)) as found:
+        assert found.execute("SELECT count(*) FROM replica").fetchone() == (40,)
