@@ -113,7 +113,7 @@ class SqliteStore:
         await asyncio.to_thread(self._stop)
 
     def _stop(self) -> None:
-        """The writer goes last and alone; only then does SQLite fold its whole log into the file."""
+        """The writer goes last and alone: only then does SQLite fold its log into the file."""
         writer, *readers = self._threads
         for _ in readers:
             self._reads.put(None)
