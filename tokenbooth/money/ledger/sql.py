@@ -44,6 +44,7 @@ _MOVE = (
     .where(SPEND_LIMIT.c.id.in_(_IDS))
     .values(
         held_nano=SPEND_LIMIT.c.held_nano + bindparam("held"),
+        leased_nano=SPEND_LIMIT.c.leased_nano + bindparam("held"),
         spent_nano=SPEND_LIMIT.c.spent_nano + bindparam("spent"),
     )
 )
@@ -288,7 +289,8 @@ def beat(tx: Tx, replica_id: str, now_us: int) -> None:
     """Mark the replica as seen now, whether it was known or not."""
     done = tx.execute(_BEAT, {"replica": replica_id, "seen_us": now_us})
     if done.rowcount == 0:
-        tx.execute(_ADD_REPLICA, {"id": replica_id, "started_us": now_us, "seen_us": now_us})
+        row = {"id": replica_id, "epoch": 1, "round": 0, "journal_id": "", "forfeited_epoch": 0}
+        tx.execute(_ADD_REPLICA, {**row, "started_us": now_us, "seen_us": now_us})
 
 
 def forget_replicas(tx: Tx, own_replica_id: str, seen_after_us: int) -> None:

@@ -39,22 +39,38 @@ PRICE_LINE = Table(
     sqlite_strict=True,
 )
 
-# id: scope and owner joined, so that a whole chain is one IN list · limit_nano: NULL is uncapped
+# id: scope, owner and window joined, so that a whole chain is one IN list · limit_nano: NULL is
+# uncapped · period: a row without window that renews is only the pattern of its windows, and no
+# money moves on it · leased: what replicas may still spend, of which held is in running calls ·
+# recall: counted up when somebody finds too little and asks all replicas for what they do not use
 SPEND_LIMIT = Table(
     "spend_limit",
     METADATA,
     Column("id", Text, primary_key=True),
     Column("scope", Text, nullable=False),
     Column("owner_id", Text, nullable=False),
+    Column("window_id", Text, nullable=False, server_default=""),
+    Column("period", Text, nullable=False, server_default="none"),
     Column("limit_nano", NanoAmount),
     Column("spent_nano", NanoAmount, nullable=False),
+    Column("leased_nano", NanoAmount, nullable=False, server_default="0"),
     Column("held_nano", NanoAmount, nullable=False),
-    CheckConstraint("id = scope || ':' || owner_id", name="id_of_owner"),
-    CheckConstraint("scope IN ('balance', 'organization', 'project', 'key')", name="scope_known"),
+    Column("recall", WholeNumber, nullable=False, server_default="0"),
+    CheckConstraint(
+        "id = scope || ':' || owner_id || CASE WHEN window_id = '' THEN '' ELSE '@' || window_id END",
+        name="id_of_owner",
+    ),
+    CheckConstraint(
+        "scope IN ('balance', 'organization', 'project', 'key', 'end_customer', 'plan')",
+        name="scope_known",
+    ),
+    CheckConstraint("period IN ('none', 'day', 'month')", name="period_known"),
+    CheckConstraint("window_id = '' OR period <> 'none'", name="window_of_period"),
     CheckConstraint("scope <> 'balance' OR limit_nano IS NOT NULL", name="balance_capped"),
     CheckConstraint("spent_nano >= 0", name="spent_not_negative"),
     CheckConstraint("held_nano >= 0", name="held_not_negative"),
-    CheckConstraint("spent_nano + held_nano <= limit_nano", name="never_over"),
+    CheckConstraint("held_nano <= leased_nano", name="held_within_lease"),
+    CheckConstraint("spent_nano + leased_nano <= limit_nano", name="never_over"),
     sqlite_strict=True,
 )
 
@@ -97,17 +113,56 @@ LEDGER_POSTING = Table(
 )
 Index("ix_ledger_posting_account_id", LEDGER_POSTING.c.account_id)
 
+# epoch: counted up at each start, the fencing token · round: the last round of that epoch that was
+# booked · journal_id: whose records may settle the leases · forfeited_epoch: charges of that epoch
+# and before are the operator's loss, because their money went back to the customers
 REPLICA = Table(
     "replica",
     METADATA,
     Column("id", Text, primary_key=True),
+    Column("epoch", WholeNumber, nullable=False),
+    Column("round", WholeNumber, nullable=False),
+    Column("journal_id", Text, nullable=False),
+    Column("forfeited_epoch", WholeNumber, nullable=False),
     Column("started_us", MicroTime, nullable=False),
     Column("seen_us", MicroTime, nullable=False),
     sqlite_strict=True,
 )
 
-# state: open (the hold), then exactly once posted (charged) or void (nothing charged).
-# swept: resolved by the sweeper, because the replica that ran the call was gone.
+# granted: what the replica may still spend of that limit, the holds of its running calls included
+LEASE = Table(
+    "lease",
+    METADATA,
+    Column("replica_id", Text, ForeignKey("replica.id"), primary_key=True),
+    Column("limit_id", Text, ForeignKey("spend_limit.id"), primary_key=True),
+    Column("granted_nano", NanoAmount, nullable=False),
+    Column("held_nano", NanoAmount, nullable=False),
+    Column("recall_seen", WholeNumber, nullable=False),
+    CheckConstraint("held_nano >= 0", name="held_not_negative"),
+    CheckConstraint("held_nano <= granted_nano", name="held_within_lease"),
+    sqlite_strict=True,
+)
+Index("ix_lease_limit_id", LEASE.c.limit_id)
+
+# What others should hear of, written in the transaction that made it true.
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_us", MicroTime, nullable=False),
+    Column("sent_us", MicroTime),
+    UniqueConstraint("key"),
+    sqlite_strict=True,
+)
+Index("ix_outbox_org_id", OUTBOX.c.org_id, OUTBOX.c.id)
+
+# state: open while a call that was announced runs, then exactly once posted (charged) or void
+# (nothing charged). swept: resolved without the replica that ran the call. chain: the ids of the
+# limits that paid, outermost first, with blanks between. txn_id: the charge that this call is in.
 # The columns from outcome to fingerprint make the meter event; they are final with the state.
 CALL_RECORD = Table(
     "call_record",
@@ -120,6 +175,10 @@ CALL_RECORD = Table(
     Column("model", Text, nullable=False),
     Column("stream", Flag, nullable=False),
     Column("replica_id", Text, nullable=False),
+    Column("epoch", WholeNumber, nullable=False, server_default="0"),
+    Column("chain", Text, nullable=False, server_default=""),
+    Column("deployment_id", Text),
+    Column("txn_id", Text, ForeignKey("ledger_txn.id")),
     Column("price_version", Text, ForeignKey("price_version.id"), nullable=False),
     Column("held_nano", NanoAmount, nullable=False),
     Column("held_input_tokens", WholeNumber, nullable=False),
