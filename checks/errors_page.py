@@ -16,6 +16,12 @@ names the field. Codes are never renamed or reused. This page is written by
 
 Where two statuses stand, the first is the answer of a call to a model, in the convention of the
 OpenAI API, the second the answer of the account's own endpoints.
+
+A `payment_required` error also says which limit refuses and what would fit: `limit_source`,
+`reason`, `limit`, `spent`, `held` and `needed` (decimal strings, and integers of nano-units as
+`limit_nano` and so on), `affordable_output_tokens` for each choice, and a `remedy`. Where only
+running calls are in the way, `reason` is `held_by_running_calls` and the answer has `retry-after`
+and `x-should-retry: true`; every other one has `x-should-retry: false`.
 """
 
 

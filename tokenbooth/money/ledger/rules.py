@@ -8,14 +8,9 @@ from tokenbooth.core.receipt import LimitScope, LimitState
 from tokenbooth.money.ledger.values import Chain, Charge, Ending, HoldAsk, Sized
 from tokenbooth.money.prices.rules import affordable_output_tokens, cost_nano, worst_case_nano
 from tokenbooth.money.prices.values import Price
+from tokenbooth.money.refusals import start_refusal
 
 REF_CHARS_MAX = 200
-_NAMES = {
-    LimitScope.BALANCE: "The prepaid balance",
-    LimitScope.ORGANIZATION: "The organization's hard cap",
-    LimitScope.PROJECT: "The project's hard cap",
-    LimitScope.KEY: "The key's hard cap",
-}
 
 
 def chain_of(caller: Caller) -> Chain:
@@ -44,30 +39,11 @@ def check_start(
 ) -> None:
     """Raise BALANCE_EXHAUSTED or CAP_REACHED when the money cannot start a call.
 
-    ``output_tokens`` is the least that makes sense: one for each choice. The level with the least
-    room is named, the outermost of equals.
+    ``output_tokens`` is the least that makes sense: one for each choice.
     """
     needed_nano = worst_case_nano(price, input_tokens, output_tokens)
-    tightest = min(limits, key=room_nano)
-    if needed_nano <= room_nano(tightest):
-        return
-    is_balance = tightest.scope is LimitScope.BALANCE
-    limit_nano = NANO_MAX if tightest.limit_nano is None else tightest.limit_nano
-    only_held = needed_nano <= limit_nano - tightest.spent_nano
-    raise Problem(
-        Code.BALANCE_EXHAUSTED if is_balance else Code.CAP_REACHED,
-        f"{_NAMES[tightest.scope]} has {format_nano(room_nano(tightest))} left"
-        f" ({format_nano(tightest.held_nano)} held by running calls);"
-        f" this call needs at least {format_nano(needed_nano)}.",
-        retry_after_s=1 if only_held else None,
-        facts={
-            "scope": tightest.scope.value,
-            "limit_nano": limit_nano,
-            "spent_nano": tightest.spent_nano,
-            "held_nano": tightest.held_nano,
-            "needed_nano": needed_nano,
-        },
-    )
+    if any(needed_nano > room_nano(state) for state in limits):
+        raise start_refusal(limits, price, input_tokens, output_tokens)
 
 
 def size_hold(ask: HoldAsk, limits: tuple[LimitState, ...]) -> Sized:
