@@ -57,7 +57,8 @@ SPEND_LIMIT = Table(
     Column("held_nano", NanoAmount, nullable=False),
     Column("recall", WholeNumber, nullable=False, server_default="0"),
     CheckConstraint(
-        "id = scope || ':' || owner_id || CASE WHEN window_id = '' THEN '' ELSE '@' || window_id END",
+        "id = scope || ':' || owner_id ||"
+        " CASE WHEN window_id = '' THEN '' ELSE '@' || window_id END",
         name="id_of_owner",
     ),
     CheckConstraint(
