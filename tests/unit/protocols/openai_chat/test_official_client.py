@@ -330,6 +330,7 @@ def test_refusals_are_the_clients_own_errors(
     [
         Code.BALANCE_EXHAUSTED,
         Code.CAP_REACHED,
+        Code.OUTPUT_UNAFFORDABLE,
         Code.STATE_CONFLICT,
         Code.RUN_TIMEOUT,
         Code.UPSTREAM_REJECTED,
@@ -344,6 +345,18 @@ def test_what_cannot_succeed_is_not_tried_again(code: Code) -> None:
     ):
         client.chat.completions.create(model="m", messages=HI)
     assert booth.calls == 1
+
+
+def test_money_that_running_calls_hold_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    booth = Booth(problem=Problem(Code.BALANCE_EXHAUSTED, "Held.", retry_after_s=1))
+    pauses: list[int] = []
+    with client_of(booth, max_retries=2) as client:
+        monkeypatch.setattr(client, "_sleep_for_retry", lambda **_: pauses.append(1))
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.chat.completions.create(model="m", messages=HI)
+    assert (booth.calls, len(pauses)) == (3, 2)
+    assert caught.value.code == "insufficient_quota"
+    assert caught.value.response.headers["retry-after"] == "1"
 
 
 def test_a_late_failure_is_an_error_of_the_stream() -> None:
