@@ -1,6 +1,5 @@
 """Prices of models on offer, with a guard against a misplaced decimal point."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tokenbooth.catalog.models import service as catalog
@@ -62,23 +61,18 @@ def price_steps(current: Price | None, ask: PriceAsk) -> tuple[PriceStep, ...]:
     asked = {Meter.INPUT: ask.input_pico, Meter.OUTPUT: ask.output_pico}
     if ask.cached_input_pico is not None:
         asked[Meter.CACHED_INPUT] = ask.cached_input_pico
-    before, after = _effective(current.lines), _effective(asked)
-    return tuple(
-        PriceStep(meter, before[meter], after[meter])
+    pairs = (
+        (meter, book.effective_pico(current.lines, meter), book.effective_pico(asked, meter))
         for meter in Meter
-        if _is_step(before[meter], after[meter])
+        if meter in current.lines or meter in asked
     )
+    return tuple(PriceStep(*pair) for pair in pairs if _is_step(*pair[1:]))
 
 
 def format_price(price_pico: int) -> str:
     """Pico-units per unit as a decimal per million units: ``150000`` is ``"0.150000"``."""
     whole, fraction = divmod(price_pico, MICRO_PER_UNIT)
     return f"{whole}.{fraction:06d}"
-
-
-def _effective(lines: Mapping[Meter, int]) -> Mapping[Meter, int]:
-    """What each meter really costs: cached input without a line of its own costs as input."""
-    return {Meter.CACHED_INPUT: lines[Meter.INPUT], **lines}
 
 
 def _is_step(before: int, after: int) -> bool:

@@ -20,11 +20,12 @@ class UsageSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call, all choices together.
+    """What one call used, all choices together; every count is >= 0.
 
-    ``input_tokens`` contains ``cached_input_tokens``; ``output_tokens`` contains
-    ``reasoning_tokens``. All counts are >= 0. ``cached_input_tokens`` is ``None`` where the engine
-    does not tell, and is then charged as zero cached tokens.
+    ``input_tokens`` contains ``cached_input_tokens`` (read from a prefix cache) and
+    ``cache_write_tokens`` (written to one); ``output_tokens`` contains ``reasoning_tokens``.
+    ``cached_input_tokens`` is ``None`` where the engine does not tell, and is then charged as zero
+    cached tokens. ``audio_s`` and ``video_s`` are whole seconds; a second that has begun counts.
     """
 
     input_tokens: int
@@ -32,6 +33,26 @@ class Usage:
     cached_input_tokens: int | None = None
     reasoning_tokens: int = 0
     source: UsageSource = UsageSource.ENGINE
+    cache_write_tokens: int = 0
+    images: int = 0
+    audio_s: int = 0
+    video_s: int = 0
+    searches: int = 0
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Every count, an untold one as zero."""
+        return (
+            self.input_tokens,
+            self.output_tokens,
+            self.cached_input_tokens or 0,
+            self.reasoning_tokens,
+            self.cache_write_tokens,
+            self.images,
+            self.audio_s,
+            self.video_s,
+            self.searches,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,25 +6,28 @@ from tokenbooth.core.ports import Ids, Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.prices import sql
 from tokenbooth.money.prices.rules import (
-    REQUIRED_METERS,
     UNBOUNDED_TOKENS,
     affordable_output_tokens,
     cost_nano,
+    effective_pico,
     lines_of,
     worst_case_nano,
 )
-from tokenbooth.money.prices.values import Meter, Price, PriceAsk, PriceVersion
+from tokenbooth.money.prices.values import NO_USES, Meter, Price, PriceAsk, PriceVersion, Uses
 
 __all__ = [
+    "NO_USES",
     "UNBOUNDED_TOKENS",
     "Meter",
     "Price",
     "PriceAsk",
     "PriceVersion",
+    "Uses",
     "affordable_output_tokens",
     "by_version",
     "cost_nano",
     "current",
+    "effective_pico",
     "history",
     "publish",
     "worst_case_nano",
@@ -60,7 +63,7 @@ def history(op: Op, tx: Tx, model: str) -> tuple[PriceVersion, ...]:
 
 
 def _known(price: Price | None, model: str) -> Price:
-    if price is None or not price.lines.keys() >= REQUIRED_METERS:
+    if price is None:
         raise Problem(
             Code.PRICE_UNKNOWN, f"The model {model!r} has no published price.", param="model"
         )

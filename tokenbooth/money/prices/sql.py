@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select
 
 from tokenbooth.core.ports import Tx
-from tokenbooth.money.prices.values import Meter, Price, PriceVersion
+from tokenbooth.money.prices.values import REQUIRED_METERS, Meter, Price, PriceVersion
 from tokenbooth.store.tables.money import PRICE_LINE, PRICE_VERSION
 
 _LAST = select(func.max(PRICE_VERSION.c.sequence)).where(PRICE_VERSION.c.model == bindparam("name"))
@@ -72,12 +72,14 @@ def history(tx: Tx, model: str) -> tuple[PriceVersion, ...]:
 
 
 def _versions(tx: Tx, statement: Any, values: Mapping[str, str]) -> tuple[PriceVersion, ...]:
-    found: dict[str, PriceVersion] = {}
+    """A version that lost a line is none."""
+    heads: dict[str, Any] = {}
     lines: dict[str, dict[Meter, int]] = {}
     for row in tx.execute(statement, values):
-        mine = lines.setdefault(row.id, {})
-        mine[Meter(row.meter)] = row.unit_pico
-        if row.id not in found:
-            price = Price(row.id, row.model, mine)
-            found[row.id] = PriceVersion(price, row.sequence, row.author, row.effective_us)
-    return tuple(found.values())
+        heads.setdefault(row.id, row)
+        lines.setdefault(row.id, {})[Meter(row.meter)] = row.unit_pico
+    return tuple(
+        PriceVersion(Price(row.id, row.model, mine), row.sequence, row.author, row.effective_us)
+        for row, mine in ((heads[name], lines[name]) for name in heads)
+        if mine.keys() >= REQUIRED_METERS
+    )
