@@ -9,7 +9,7 @@ from tokenbooth.control import accounts
 from tokenbooth.core.receipt import LimitScope
 
 HELLO = [{"role": "user", "content": "hello there"}]
-INPUT_TOKENS = 8
+INPUT_TOKENS = 9
 LEAST_NANO = (INPUT_TOKENS * INPUT_PICO + OUTPUT_PICO) // 1000
 
 
@@ -48,7 +48,7 @@ def test_an_empty_balance_is_a_rate_limit_error_that_is_never_retried(running, s
     assert error.body["reason"] == "limit_used_up"
     assert error.body["limit_nano"] == LEAST_NANO - 1
     assert error.body["needed_nano"] == LEAST_NANO
-    assert error.body["needed"] == "0.000012000"
+    assert error.body["needed"] == "0.000013000"
     assert (error.body["spent"], error.body["held"]) == ("0.000000000", "0.000000000")
     assert error.body["affordable_output_tokens"] == 0
     assert error.body["remedy"].startswith("Add at least 0.000000001 of credit")
