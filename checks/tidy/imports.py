@@ -11,7 +11,7 @@ DOMAINS = frozenset(
 )
 DOMAIN_FILES = frozenset({"rules", "values", "sql"})
 PURE_FILES = frozenset({"rules", "values"})
-PURE_ROOMS = ("tokenbooth/core", "tokenbooth/protocols")
+PURE_ROOMS = ("tokenbooth/core", "tokenbooth/protocols", "tokenbooth/signing")
 OPTIONAL_MODULES = frozenset(
     {"asyncpg", "greenlet", "openai", "openvino", "openvino_genai", "tokenizers", "xllamacpp"}
 )
