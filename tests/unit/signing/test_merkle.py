@@ -56,7 +56,7 @@ def test_the_known_answers(size: int) -> None:
 
 
 def test_the_known_paths() -> None:
-    """The example of section 2.1.3: seven leaves, and four paths by the letters that stand there."""
+    """The example of section 2.1.3: seven leaves, and four paths by its letters."""
     leaves = [leaf_hash(bytes.fromhex(text)) for text in KNOWN_LEAVES[:7]]
     a, b, c, d, e, f, j = leaves
     g, h, i = node_hash(a, b), node_hash(c, d), node_hash(e, f)
