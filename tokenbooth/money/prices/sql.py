@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, func, insert, select
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.prices.values import REQUIRED_METERS, Meter, Price, PriceVersion
-from tokenbooth.store.tables.money import PRICE_LINE, PRICE_VERSION
+from tokenbooth.store.tables.prices import PRICE_LINE, PRICE_VERSION
 
 _LAST = select(func.max(PRICE_VERSION.c.sequence)).where(PRICE_VERSION.c.model == bindparam("name"))
 _JOINED = select(

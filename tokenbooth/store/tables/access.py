@@ -43,8 +43,10 @@ PROJECT = Table(
     Column("name", Text, nullable=False),
     Column("created_us", MicroTime, nullable=False),
     Column("created_by", Text, nullable=False),
+    Column("data_terms", Text, nullable=False, server_default="private"),
     UniqueConstraint("org_id", "name"),
     UniqueConstraint("org_id", "id"),
+    CheckConstraint("data_terms IN ('private', 'contributor')", name="data_terms_known"),
     sqlite_strict=True,
 )
 

@@ -1,7 +1,7 @@
-"""Prices, limits, the double-entry ledger, and one row for every call that held money.
+"""Limits, the double-entry ledger, and one row for every call that held money.
 
-Rows of ``price_version``, ``price_line``, ``ledger_txn`` and ``ledger_posting`` are never changed
-or deleted, and a resolved ``call_record`` keeps its price: triggers of the migration refuse it.
+Rows of ``ledger_txn`` and ``ledger_posting`` are never changed or deleted, and a resolved
+``call_record`` keeps its price: triggers of the migrations refuse it.
 """
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint
@@ -11,33 +11,9 @@ from tokenbooth.store.tables.metadata import (
     Flag,
     MicroTime,
     NanoAmount,
-    PicoPrice,
     WholeNumber,
 )
-
-PRICE_VERSION = Table(
-    "price_version",
-    METADATA,
-    Column("id", Text, primary_key=True),
-    Column("model", Text, nullable=False),
-    Column("sequence", WholeNumber, nullable=False),
-    Column("author", Text, nullable=False),
-    Column("effective_us", MicroTime, nullable=False),
-    UniqueConstraint("model", "sequence"),
-    CheckConstraint("sequence > 0", name="sequence_positive"),
-    sqlite_strict=True,
-)
-
-PRICE_LINE = Table(
-    "price_line",
-    METADATA,
-    Column("version_id", Text, ForeignKey("price_version.id"), primary_key=True),
-    Column("meter", Text, primary_key=True),
-    Column("unit_pico", PicoPrice, nullable=False),
-    CheckConstraint("meter IN ('input', 'cached_input', 'output')", name="meter_known"),
-    CheckConstraint("unit_pico >= 0", name="unit_not_negative"),
-    sqlite_strict=True,
-)
+from tokenbooth.store.tables.prices import PRICE_VERSION
 
 # id: scope, owner and window joined, so that a whole chain is one IN list · limit_nano: NULL is
 # uncapped · period: a row without window that renews is only the pattern of its windows, and no
@@ -180,7 +156,9 @@ CALL_RECORD = Table(
     Column("chain", Text, nullable=False, server_default=""),
     Column("deployment_id", Text),
     Column("txn_id", Text, ForeignKey("ledger_txn.id")),
-    Column("price_version", Text, ForeignKey("price_version.id"), nullable=False),
+    Column("price_version", Text, ForeignKey(PRICE_VERSION.c.id), nullable=False),
+    Column("tier", Text, nullable=False, server_default="standard"),
+    Column("data_terms", Text, nullable=False, server_default="private"),
     Column("held_nano", NanoAmount, nullable=False),
     Column("held_input_tokens", WholeNumber, nullable=False),
     Column("held_output_tokens", WholeNumber, nullable=False),
@@ -193,6 +171,11 @@ CALL_RECORD = Table(
     Column("output_tokens", WholeNumber),
     Column("cached_input_tokens", WholeNumber),
     Column("reasoning_tokens", WholeNumber),
+    Column("cache_write_tokens", WholeNumber, nullable=False, server_default="0"),
+    Column("images", WholeNumber, nullable=False, server_default="0"),
+    Column("audio_s", WholeNumber, nullable=False, server_default="0"),
+    Column("video_s", WholeNumber, nullable=False, server_default="0"),
+    Column("searches", WholeNumber, nullable=False, server_default="0"),
     Column("usage_source", Text),
     Column("cost_nano", NanoAmount, nullable=False),
     Column("operator_loss_nano", NanoAmount, nullable=False),
@@ -220,6 +203,11 @@ CALL_RECORD = Table(
         "input_tokens >= 0 AND output_tokens >= 0 AND cached_input_tokens >= 0"
         " AND reasoning_tokens >= 0",
         name="usage_not_negative",
+    ),
+    CheckConstraint(
+        "cache_write_tokens >= 0 AND images >= 0 AND audio_s >= 0 AND video_s >= 0"
+        " AND searches >= 0",
+        name="uses_not_negative",
     ),
     sqlite_strict=True,
 )
