@@ -17,7 +17,7 @@ from tokenbooth.access.keys.rules import (
     secret_of,
     stored_form,
 )
-from tokenbooth.access.keys.values import ALL_SCOPES, ApiKey, KeyAsk, MintedKey
+from tokenbooth.access.keys.values import ALL_SCOPES, ApiKey, Found, KeyAsk, MintedKey
 from tokenbooth.access.rules import may_exist
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
@@ -29,9 +29,12 @@ __all__ = [
     "ALL_SCOPES",
     "OVERLAP_MAX_S",
     "ApiKey",
+    "Found",
     "KeyAsk",
     "MintedKey",
     "authenticate",
+    "caller_of",
+    "find",
     "key_by",
     "keys",
     "mint",
@@ -39,6 +42,7 @@ __all__ = [
     "revoked_among",
     "rotate",
     "secret_from",
+    "secret_hmac",
 ]
 
 _US_PER_S = 1_000_000
@@ -80,8 +84,19 @@ def authenticate(op: Op, tx: Tx, secret: str, pepper: bytes) -> Caller:
 
     Raises Problem INVALID_KEY (a wrong checksum before any lookup), REVOKED_KEY or EXPIRED_KEY.
     """
-    found = sql.select_by_hmac(tx, secret_hmac(checked_secret(secret), pepper))
+    found = find(op, tx, secret_hmac(checked_secret(secret), pepper))
     return caller_of(found, op.now())
+
+
+def find(op: Op, tx: Tx, hmac: bytes) -> Found:
+    """The good key behind a secret's HMAC: ``caller_of`` says later whether it is still good.
+
+    Raises Problem INVALID_KEY, REVOKED_KEY or EXPIRED_KEY.
+    """
+    found = sql.select_by_hmac(tx, hmac)
+    caller_of(found, op.now())
+    assert found is not None, "nobody calls with a key that was not found"
+    return found
 
 
 def keys(
