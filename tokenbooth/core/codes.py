@@ -154,6 +154,12 @@ class Code(Enum):
         "The model has no published price, so no call can be charged.",
         "Ask the operator to run `tokenbooth model price`.",
     )
+    PRICE_NOT_OFFERED = CodeEntry(
+        "price_not_offered",
+        Kind.UNSUPPORTED,
+        "The model has a price, but none for this service tier under the project's data terms.",
+        "Ask for a tier that the message names, or ask the operator about the data terms.",
+    )
     MODEL_NOT_FOUND = CodeEntry(
         "model_not_found",
         Kind.NOT_FOUND,
@@ -255,6 +261,12 @@ class Code(Enum):
         Kind.OVERLOADED,
         "The ledger cannot be reached; unmetered serving is refused.",
         "Retry after the seconds in `retry-after`.",
+    )
+    REPLICA_FENCED = CodeEntry(
+        "replica_fenced",
+        Kind.OVERLOADED,
+        "Another process took over the name of this gateway process, or its leases were forfeited.",
+        "Call another replica; the operator must give each one a name of its own and restart it.",
     )
     ENGINE_FAILED = CodeEntry(
         "engine_failed",

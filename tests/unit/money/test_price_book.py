@@ -6,8 +6,11 @@ from sqlalchemy.exc import DBAPIError
 from tests.support.bank import Bank
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.prices import service as prices
-from tokenbooth.money.prices.service import Meter
+from tokenbooth.money.prices.service import Meter, price_in
+
+PLAIN = (ServiceTier.STANDARD, DataTerms.PRIVATE)
 
 
 def test_the_newest_version_is_current(bank: Bank) -> None:
@@ -30,7 +33,7 @@ def test_history_lists_every_version_newest_first(bank: Bank) -> None:
     first, second = bank.price(10, 20), bank.price(0, 0)
     bank.price(5, 5, model="other")
     history = bank.read(lambda op, tx: prices.history(op, tx, "m"))
-    assert [version.price for version in history] == [second, first]
+    assert [price_in(version, *PLAIN) for version in history] == [second, first]
     assert [version.sequence for version in history] == [2, 1]
     assert {version.author for version in history} == {"tester"}
     assert history[0].effective_us > history[1].effective_us

@@ -12,9 +12,10 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.money.prices.rules import (
     UNBOUNDED_TOKENS,
     affordable_output_tokens,
+    checked_tariffs,
     cost_nano,
     input_worst_pico,
-    lines_of,
+    tariff_of,
     worst_case_nano,
 )
 from tokenbooth.money.prices.values import Meter, Price, PriceAsk
@@ -25,7 +26,7 @@ TOKENS = st.integers(0, 2_000_000) | st.integers(0, 3)
 
 def price_of(input_pico: int, output_pico: int, cached_pico: int | None = None) -> Price:
     ask = PriceAsk("m", input_pico, output_pico, cached_pico)
-    return Price("price_1", "m", lines_of(ask))
+    return Price("price_1", "m", tariff_of(ask).steps[0].lines)
 
 
 PRICES = st.builds(price_of, PICO, PICO, st.none() | PICO)
@@ -96,9 +97,9 @@ def test_the_dearer_of_plain_and_cached_input_is_the_worst() -> None:
     assert worst_case_nano(price_of(1000, 1000, 3000), 2, 1) == 7
 
 
-def test_lines_without_a_cached_price_leave_the_line_out() -> None:
-    assert lines_of(PriceAsk("m", 1, 2)) == {Meter.INPUT: 1, Meter.OUTPUT: 2}
-    assert lines_of(PriceAsk("m", 1, 2, 0)) == {
+def test_a_plain_price_without_a_cached_one_leaves_the_line_out() -> None:
+    assert tariff_of(PriceAsk("m", 1, 2)).steps[0].lines == {Meter.INPUT: 1, Meter.OUTPUT: 2}
+    assert tariff_of(PriceAsk("m", 1, 2, 0)).steps[0].lines == {
         Meter.INPUT: 1,
         Meter.OUTPUT: 2,
         Meter.CACHED_INPUT: 0,
@@ -114,10 +115,11 @@ def test_lines_without_a_cached_price_leave_the_line_out() -> None:
         (PriceAsk("m", True, 2), "input"),
         (PriceAsk("m", 1, 2.5), "output"),  # type: ignore[arg-type]
         (PriceAsk("", 1, 2), "model"),
+        (PriceAsk("a\0b", 1, 2), "model"),
     ],
 )
 def test_a_price_that_cannot_be_booked_is_refused_by_name(ask: PriceAsk, param: str) -> None:
     with pytest.raises(Problem) as refused:
-        lines_of(ask)
+        checked_tariffs(ask.model, [tariff_of(ask)])
     assert refused.value.code is Code.INVALID_VALUE
     assert refused.value.param == param

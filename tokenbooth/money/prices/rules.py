@@ -3,13 +3,28 @@
 Rounding is monotone, so a call that used no more than was held never costs more than was held.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import NANO_MAX, PICO_PER_NANO, pico_to_nano_half_even
 from tokenbooth.core.problem import Problem
-from tokenbooth.money.prices.values import Lines, Meter, Price, PriceAsk, Rates
+from tokenbooth.core.terms import DataTerms, ServiceTier
+from tokenbooth.money.prices.values import (
+    NO_USES,
+    Book,
+    Lines,
+    Meter,
+    Price,
+    PriceAsk,
+    PriceLock,
+    PriceVersion,
+    Rates,
+    Step,
+    Tariff,
+    Uses,
+)
 
 UNBOUNDED_TOKENS = NANO_MAX
 WHOLES = {
@@ -19,21 +34,140 @@ WHOLES = {
 }
 
 
-def lines_of(ask: PriceAsk) -> dict[Meter, int]:
-    """The lines of a new version. Raises Problem INVALID_VALUE naming the price to correct."""
+def tariff_of(ask: PriceAsk) -> Tariff:
+    """The standard tier under private data terms, without context steps."""
     lines = {Meter.INPUT: ask.input_pico, Meter.OUTPUT: ask.output_pico}
     if ask.cached_input_pico is not None:
         lines[Meter.CACHED_INPUT] = ask.cached_input_pico
-    for meter, unit_pico in lines.items():
-        if type(unit_pico) is not int or not 0 <= unit_pico <= NANO_MAX:
-            raise Problem(
-                Code.INVALID_VALUE,
-                f"The {meter.value} price must be between 0 and {NANO_MAX} pico-units per token.",
-                param=meter.value,
+    return Tariff(ServiceTier.STANDARD, DataTerms.PRIVATE, (Step(0, lines),))
+
+
+def with_tariff(tariffs: Iterable[Tariff], new: Tariff) -> tuple[Tariff, ...]:
+    """The new one instead of that for the same tier and data terms, or beside the others."""
+    kept = [each for each in tariffs if terms_of(each) != terms_of(new)]
+    return ordered((*kept, new))
+
+
+def terms_of(tariff: Tariff) -> tuple[ServiceTier, DataTerms]:
+    return tariff.tier, tariff.data_terms
+
+
+def ordered(tariffs: Iterable[Tariff]) -> tuple[Tariff, ...]:
+    """Standard first, private before contributor."""
+    tiers, terms = list(ServiceTier), list(DataTerms)
+    return tuple(sorted(tariffs, key=lambda t: (tiers.index(t.tier), terms.index(t.data_terms))))
+
+
+def checked_tariffs(model: str, tariffs: Iterable[Tariff]) -> tuple[Tariff, ...]:
+    """What a version may say, in order. Raises INVALID_VALUE naming what to correct."""
+    made = ordered(tariffs)
+    if not model or not model.isprintable():
+        raise _bad("A price needs the name of a model.", "model")
+    if not made:
+        raise _bad(f"The price of {model!r} has no line at all.", "model")
+    for before, after in pairwise(made):
+        if terms_of(before) == terms_of(after):
+            raise _bad(f"The price of {model!r} has {named(after)} twice.", "tier")
+    for tariff in made:
+        _check_steps(model, tariff)
+    return made
+
+
+def _check_steps(model: str, tariff: Tariff) -> None:
+    of = f"The price of {model!r} for {named(tariff)}"
+    leasts = [step.context_min_tokens for step in tariff.steps]
+    if any(type(n) is not int or not 0 <= n <= NANO_MAX for n in leasts):
+        raise _bad(f"{of} has a context step that is no count of tokens.", "context_min_tokens")
+    if leasts[:1] != [0] or any(before >= after for before, after in pairwise(leasts)):
+        raise _bad(
+            f"{of} needs context steps that begin at 0 and rise, each once.", "context_min_tokens"
+        )
+    meters = tariff.steps[0].lines.keys()
+    for step in tariff.steps:
+        for required in (Meter.INPUT, Meter.OUTPUT):
+            if required not in step.lines:
+                raise _bad(f"{of} has no {required.value} price.", required.value)
+        other = next((m for m in Meter if (m in meters) != (m in step.lines)), None)
+        if other is not None:
+            raise _bad(
+                f"{of} has a price of {other.value} in one context step and none in another.",
+                other.value,
             )
-    if not ask.model:
-        raise Problem(Code.INVALID_VALUE, "A price needs the name of a model.", param="model")
-    return lines
+        for meter, unit_pico in step.lines.items():
+            if type(unit_pico) is not int or not 0 <= unit_pico <= NANO_MAX:
+                raise _bad(
+                    f"{of}: {meter.value} must be between 0 and {NANO_MAX} pico-units each.",
+                    meter.value,
+                )
+
+
+def _bad(public: str, param: str) -> Problem:
+    return Problem(Code.INVALID_VALUE, public, param=param)
+
+
+def named(tariff: Tariff) -> str:
+    """How a refusal speaks of it: ``flex under contributor terms``."""
+    return f"{tariff.tier.value} under {tariff.data_terms.value} terms"
+
+
+def price_in(
+    version: PriceVersion, tier: ServiceTier, data_terms: DataTerms, uses: Uses = NO_USES
+) -> Price:
+    """The price of one call on these terms.
+
+    Raises PRICE_NOT_OFFERED naming the terms that have a price: nothing stands in for others.
+    """
+    for tariff in version.tariffs:
+        if terms_of(tariff) == (tier, data_terms):
+            base, *above = tariff.steps
+            return Price(
+                version_id=version.id,
+                model=version.model,
+                lines=base.lines,
+                steps=tuple(above),
+                currency=version.currency,
+                tier=tier,
+                data_terms=data_terms,
+                uses=uses,
+            )
+    tiers = [each for each in version.tariffs if each.data_terms is data_terms]
+    offered = ", ".join(named(each) for each in version.tariffs)
+    raise Problem(
+        Code.PRICE_NOT_OFFERED,
+        f"The model {version.model!r} has no price for {tier.value} under {data_terms.value}"
+        f" terms; it has one for: {offered}.",
+        param="service_tier" if tiers else None,
+        facts={"model": version.model, "tier": tier.value, "data_terms": data_terms.value},
+    )
+
+
+def check_lock(lock: PriceLock, version: PriceVersion, book: Book, now_us: int) -> None:
+    """Whether an organization of this book can be locked like this. Raises INVALID_VALUE, or
+    STATE_CONFLICT when the version is of another book."""
+    if lock.until_us is not None and lock.until_us <= max(lock.from_us, now_us):
+        raise _bad("A lock must end after it begins, and after now.", "until")
+    if version.book_id != book.id:
+        raise Problem(
+            Code.STATE_CONFLICT,
+            f"The version {version.id} is not in the price book {book.name!r}, from which this"
+            " organization buys.",
+            param="version",
+        )
+
+
+def overlapping(new: PriceLock, others: Iterable[PriceLock]) -> PriceLock | None:
+    """A lock on the same model that holds at a moment at which ``new`` would hold."""
+    for other in others:
+        begins_before = other.until_us is None or new.from_us < other.until_us
+        ends_after = new.until_us is None or other.from_us < new.until_us
+        if other.model == new.model and _holds(other) and begins_before and ends_after:
+            return other
+    return None
+
+
+def _holds(lock: PriceLock) -> bool:
+    """Not ended before it began."""
+    return lock.until_us is None or lock.from_us < lock.until_us
 
 
 def effective_pico(lines: Lines, meter: Meter) -> int:

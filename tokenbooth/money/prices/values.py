@@ -130,13 +130,68 @@ class PriceAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class PriceVersion:
-    """A version as the history lists it; it holds from ``effective_us`` until the next one."""
+class Book:
+    """A list of prices in one currency, for ever. The default book has no row and no author."""
 
-    price: Price
+    id: str
+    name: str
+    currency: str
+
+
+DEFAULT = Book(DEFAULT_BOOK, DEFAULT_BOOK, DEFAULT_CURRENCY)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionAsk:
+    """Everything that a new version of a model's price in this book shall say."""
+
+    book: Book
+    model: str
+    tariffs: tuple[Tariff, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceVersion:
+    """What one model costs in one book, from ``effective_us`` until the next version there.
+
+    ``sequence`` counts the versions of the model in all books.
+    """
+
+    id: str
+    model: str
+    book_id: str
+    currency: str
     sequence: int
     author: str
     effective_us: int
+    tariffs: tuple[Tariff, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceQuestion:
+    """Who wants to know what a call of this model costs, on which terms, with how many uses."""
+
+    model: str
+    org_id: str
+    tier: ServiceTier = ServiceTier.STANDARD
+    data_terms: DataTerms = DataTerms.PRIVATE
+    uses: Uses = NO_USES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceLock:
+    """An organization pays this version of a model's price, whatever is published.
+
+    ``from_us`` is inside the span, ``until_us`` is not; ``None`` is without end. ``sequence``
+    counts the organization's locks on the model.
+    """
+
+    org_id: str
+    model: str
+    sequence: int
+    version_id: str
+    from_us: int
+    until_us: int | None
 
 
 def _rates(step: Step, context_max_tokens: int) -> Rates:
