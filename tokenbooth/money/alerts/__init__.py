@@ -1,0 +1,1 @@
+"""Warnings on the way to a limit: one event for each threshold that spending crosses."""
