@@ -21,6 +21,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.gateway.options import GatewayOptions
+from tokenbooth.money.alerts.options import AlertOptions
 from tokenbooth.store.options import StoreOptions
 from tokenbooth.workers.options import WorkerOptions
 
@@ -66,6 +67,7 @@ class Settings:
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
     log: LogOptions = field(default_factory=LogOptions)
     safety: SafetyOptions = field(default_factory=SafetyOptions)
+    alerts: AlertOptions = field(default_factory=AlertOptions)
 
     def listening(self, host: str | None, port: int | None) -> "Settings":
         """The same settings with another address, where one is given."""
@@ -106,6 +108,8 @@ RULES: Mapping[str, Rule] = {
     "gateway.heartbeat_s": Rule("Seconds of silence before a stream says it lives.", 1, 600),
     "gateway.engine_open_wait_max_s": Rule("Seconds that an engine gets to start.", 1, 3600),
     "gateway.settle_wait_max_s": Rule("Seconds that an answer's end waits to be booked.", 1, 600),
+    "gateway.directory_fresh_ms": Rule("How old a key, model or price may be.", 0, 1000),
+    "gateway.directory_stale_max_s": Rule("The same while the database is away.", 0, 3600),
     "workers.revocation_every_ms": Rule("Period of the look for revoked keys.", 50, 900),
     "workers.catalog_every_ms": Rule("Period of the look for changed models.", 50, 60_000),
     "workers.beat_every_ms": Rule("Period of this process's sign of life.", 100, 60_000),
@@ -116,6 +120,7 @@ RULES: Mapping[str, Rule] = {
     "log.format": Rule("json or text."),
     "log.level": Rule("debug, info, warning or error."),
     "safety.blocked_phrases": Rule("A turn that contains one of these phrases is refused."),
+    "alerts.percents": Rule("Parts of a limit, in percent, whose spending makes an event."),
 }
 
 

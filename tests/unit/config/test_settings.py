@@ -139,6 +139,16 @@ def test_lists_and_booleans_come_from_the_environment_too(tmp_path: Path) -> Non
     assert loaded.settings.metrics.loopback_only is False
 
 
+def test_thresholds_of_alerts_are_rising_percentages(tmp_path: Path) -> None:
+    write_file(tmp_path, "[alerts]\npercents = [25, 75]")
+    assert load_settings(tmp_path, {}).settings.alerts.percents == (25, 75)
+    off = load_settings(tmp_path, {"TOKENBOOTH_ALERTS__PERCENTS": "[]"})
+    assert off.settings.alerts.percents == ()
+    write_file(tmp_path, "[alerts]\npercents = [75, 25]")
+    problem = refusal(tmp_path)
+    assert (problem.code, problem.param) == (Code.INVALID_VALUE, "alerts.percents")
+
+
 def test_a_broken_list_in_the_environment_is_refused(tmp_path: Path) -> None:
     problem = refusal(tmp_path, TOKENBOOTH_SAFETY__BLOCKED_PHRASES="[oops")
     assert problem.param == "TOKENBOOTH_SAFETY__BLOCKED_PHRASES"
