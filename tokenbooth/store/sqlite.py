@@ -10,6 +10,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.store.faults import is_outage, unavailable
+from tokenbooth.store.moment import SQLITE_FUNCTION
 from tokenbooth.store.options import StoreBounds, StoreOptions
 
 T = TypeVar("T")
@@ -52,10 +54,15 @@ def connect_file(path: Path, *, wait_ms: int, create: bool = False) -> sqlite3.C
     try:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function(SQLITE_FUNCTION, 0, _now_us)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
 def sqlite_engine(

@@ -1,9 +1,22 @@
 """Frozen nouns of leased money."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
+from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
-from tokenbooth.core.receipt import Outcome
+from tokenbooth.core.money import NANO_MAX
+from tokenbooth.core.receipt import LimitScope, LimitState, Outcome
+from tokenbooth.money.prices.values import Price
+
+
+class Period(StrEnum):
+    """How often a cap begins anew; days and months are those of UTC."""
+
+    NONE = "none"
+    DAY = "day"
+    MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +82,198 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class SettledCall:
-    """A call on its way to the ledger; ``epoch`` is that of the process that ran it."""
+    """A call on its way to the ledger; ``epoch`` is that of the process that ran it.
+
+    ``forfeited``: its lease was given back to the customer before it could be charged.
+    """
 
     facts: CallFacts
     settlement: Settlement
     epoch: int
+    forfeited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LevelKey:
+    """A limit as a call names it; ``window_id`` of ``None`` asks for the window of the moment."""
+
+    scope: LimitScope
+    owner_id: str
+    window_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """Money that a replica asks for at one level.
+
+    ``needed_nano`` is what waiting calls lack; ``block_nano`` what it would like in advance, taken
+    only where plenty is left. ``recall`` asks the other replicas for what they do not use, should
+    the need not be met.
+    """
+
+    level: LevelKey
+    needed_nano: int
+    block_nano: int
+    recall: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Giving:
+    """``returned_nano`` goes back; ``held_nano`` is in running calls after it."""
+
+    returned_nano: int
+    held_nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundAsk:
+    """Everything that one replica tells and asks the ledger in one transaction.
+
+    ``number`` rises by one; the same number again is the same round and changes nothing twice.
+    ``givings`` are by limit id, ``seen`` the recalls that they answer.
+    """
+
+    replica_id: str
+    epoch: int
+    number: int
+    settled: tuple[SettledCall, ...] = ()
+    announced: tuple[CallFacts, ...] = ()
+    wants: tuple[Want, ...] = ()
+    givings: Mapping[str, Giving] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.settled or self.announced or self.wants or self.givings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRow:
+    """One limit as the ledger keeps it; ``limit_nano`` of ``None`` is uncapped."""
+
+    id: str
+    scope: LimitScope
+    owner_id: str
+    window_id: str
+    period: Period
+    limit_nano: int | None
+    spent_nano: int
+    leased_nano: int
+    held_nano: int
+    recall: int
+
+    @property
+    def room_nano(self) -> int:
+        """What may still be leased; without a cap, what 64 bits can still count."""
+        limit_nano = NANO_MAX if self.limit_nano is None else self.limit_nano
+        return limit_nano - self.spent_nano - self.leased_nano
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRow:
+    """What one replica may spend of one limit."""
+
+    limit_id: str
+    granted_nano: int
+    held_nano: int
+    recall_seen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseLine:
+    """A limit after a round, with the replica's own lease in it.
+
+    ``behind``: another living replica has not answered the newest recall yet. ``left_us`` is the
+    time until the window ends, ``None`` for one that never does.
+    """
+
+    row: LimitRow
+    granted_nano: int
+    behind: bool
+    left_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDone:
+    """The touched limits after the round, by id, and the ids that its wants stand for."""
+
+    number: int
+    lines: Mapping[str, LeaseLine]
+    wanted: Mapping[LevelKey, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaLine:
+    """One gateway process and the money that it has leased."""
+
+    id: str
+    epoch: int
+    round: int
+    journal_id: str
+    forfeited_epoch: int
+    started_us: int
+    seen_us: int
+    granted_nano: int
+    held_nano: int
+    leases: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """``block_nano_max`` bounds what is leased in advance, and so what an operator can lose with
+    the disk of one replica; free money unused for ``idle_us`` goes back."""
+
+    block_nano_max: int = 20 * 10**9
+    idle_us: int = 2_000_000
+    announce_after_us: int = 1_000_000
+    round_calls_max: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldAsk:
+    """``output_tokens_max`` is of one choice, ``input_tokens`` an upper bound of what is billed.
+
+    ``stated``: the caller named the output limit, so it is held whole; otherwise ``step_tokens``
+    of each choice are held first. ``strict``: refuse instead of lowering a stated limit.
+    """
+
+    request_id: str
+    caller: Caller
+    model: str
+    deployment_id: str | None
+    price: Price
+    input_tokens: int
+    output_tokens_max: int
+    choices: int
+    stream: bool
+    stated: bool
+    strict: bool
+    step_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """``held_output_tokens`` of all choices are paid for; ``output_tokens_max`` is the limit of
+    one choice that the engine is given, ``lowered`` when the money lowered it."""
+
+    amount_nano: int
+    held_output_tokens: int
+    output_tokens_max: int
+    lowered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Money set aside at every level; ``limits`` are the states with this hold in them.
+
+    ``clamped_by`` is the level whose money lowered the output limit.
+    """
+
+    request_id: str
+    amount_nano: int
+    input_tokens: int
+    output_tokens_max: int
+    held_output_tokens: int
+    clamped_by: LimitScope | None
+    limits: tuple[LimitState, ...]
+    price: Price

@@ -1,6 +1,7 @@
 """Verbs of the ledger. Each is one step of one transaction and knows nothing of retries."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tokenbooth.core.codes import Code
@@ -43,6 +44,7 @@ __all__ = [
     "Verification",
     "beat",
     "chain_of",
+    "charge",
     "check_start",
     "credit",
     "hold",
@@ -122,6 +124,26 @@ def credit(op: Op, tx: Tx, org_id: str, amount_nano: int, ref: str) -> LimitStat
     after = replace(balance, limit_nano=(balance.limit_nano or 0) + amount_nano)
     sql.set_limit(tx, balance, after.limit_nano)
     return after
+
+
+def charge(op: Op, tx: Tx, amounts_nano: Mapping[str, int], ref: str) -> dict[str, str]:
+    """Post one charge for each organization; the ids of the transactions by organization.
+
+    ``ref`` is unique for each organization; amounts are more than zero.
+    """
+    txns = {}
+    for org_id, amount_nano in sorted(amounts_nano.items()):
+        head = {
+            "kind": TxnKind.CHARGE,
+            "org_id": org_id,
+            "ref": ref,
+            "actor": op.actor,
+            "created_us": op.now(),
+        }
+        lines = ((AccountKind.PREPAID, -amount_nano), (AccountKind.REVENUE, amount_nano))
+        sql.post(tx, head, lines)
+        txns[org_id] = sql.txn_id(TxnKind.CHARGE, org_id, ref)
+    return txns
 
 
 def hold(op: Op, tx: Tx, ask: HoldAsk) -> Hold:

@@ -1,0 +1,144 @@
+"""One limit as one gateway process sees it: what it may spend there, and what it knows of it."""
+
+from tokenbooth.core.receipt import LimitState
+from tokenbooth.money.leases.values import LeaseLine, LevelKey, PoolOptions
+
+US_PER_S = 1_000_000
+LOW_S = 2
+
+
+class Level:
+    """``granted_nano`` is leased, ``held_nano`` of it in running calls, ``free_nano`` is the rest.
+
+    ``unbooked_nano`` was spent here and is not in the ledger yet. ``rate_nano`` is what calls took
+    in the last whole second that was looked at.
+    """
+
+    __slots__ = (
+        "behind",
+        "ends_us",
+        "free_nano",
+        "granted_nano",
+        "held_nano",
+        "key",
+        "limit_id",
+        "limit_nano",
+        "others_held_nano",
+        "others_leased_nano",
+        "rate_nano",
+        "rated_us",
+        "room_nano",
+        "spent_nano",
+        "taken_nano",
+        "told_held_nano",
+        "unbooked_nano",
+        "used_us",
+    )
+
+    def __init__(self, limit_id: str, key: LevelKey) -> None:
+        self.limit_id = limit_id
+        self.key = key
+        self.granted_nano = 0
+        self.held_nano = 0
+        self.free_nano = 0
+        self.unbooked_nano = 0
+        self.told_held_nano = 0
+        self.taken_nano = 0
+        self.rate_nano = 0
+        self.rated_us = 0
+        self.used_us = 0
+        self.ends_us: int | None = None
+        self.limit_nano: int | None = None
+        self.spent_nano = 0
+        self.others_held_nano = 0
+        self.others_leased_nano = 0
+        self.room_nano = 0
+        self.behind = False
+
+    @property
+    def named_key(self) -> LevelKey:
+        """The key that asks for this very window."""
+        window_id = self.limit_id.partition("@")[2]
+        return LevelKey(self.key.scope, self.key.owner_id, window_id)
+
+    def take(self, amount_nano: int, now_us: int) -> None:
+        """Move free money into a hold."""
+        self.free_nano -= amount_nano
+        self.held_nano += amount_nano
+        self.taken_nano += amount_nano
+        self.used_us = now_us
+
+    def settle(self, held_nano: int, cost_nano: int, now_us: int) -> None:
+        """Spend ``cost_nano`` of a hold and free the rest."""
+        self.held_nano -= held_nano
+        self.free_nano += held_nano - cost_nano
+        self.granted_nano -= cost_nano
+        self.unbooked_nano += cost_nano
+        self.used_us = now_us
+
+    def give_back(self) -> int:
+        """Take all free money out of memory, so that it can be returned."""
+        returned_nano = self.free_nano
+        self.free_nano = 0
+        self.granted_nano -= returned_nano
+        return returned_nano
+
+    def idle(self, now_us: int, options: PoolOptions) -> bool:
+        """Whether free money lies here unused, or its window is over."""
+        if self.free_nano == 0:
+            return False
+        over = self.ends_us is not None and self.ends_us <= now_us
+        return over or now_us - self.used_us >= options.idle_us
+
+    def running_low(self, now_us: int) -> bool:
+        """Whether the free money would last for less than two more seconds like the last one."""
+        over = self.ends_us is not None and self.ends_us <= now_us
+        return not over and self.free_nano < LOW_S * self.rate_nano
+
+    def unused(self) -> bool:
+        """Whether nothing is leased, held, or still to be told here."""
+        nothing = self.granted_nano == 0 and self.unbooked_nano == 0 and self.told_held_nano == 0
+        return nothing and self.held_nano == 0
+
+    def renew(
+        self, line: LeaseLine, booked_nano: int, told_held_nano: int | None, now_us: int
+    ) -> None:
+        """Take in what the ledger says after a round that booked ``booked_nano`` here."""
+        self.unbooked_nano -= booked_nano
+        self.granted_nano = line.granted_nano - self.unbooked_nano
+        self.free_nano = self.granted_nano - self.held_nano
+        assert self.free_nano >= 0, f"{self.limit_id}: more is held than was leased"
+        if told_held_nano is not None:
+            self.told_held_nano = told_held_nano
+        row = line.row
+        self.limit_nano = row.limit_nano
+        self.spent_nano = row.spent_nano
+        self.others_held_nano = max(0, row.held_nano - self.told_held_nano)
+        self.others_leased_nano = max(0, row.leased_nano - line.granted_nano)
+        self.room_nano = row.room_nano
+        self.behind = line.behind
+        if now_us - self.rated_us >= US_PER_S:
+            self.rate_nano = self.taken_nano * US_PER_S // (now_us - self.rated_us)
+            self.taken_nano, self.rated_us = 0, now_us
+        if line.left_us is not None:
+            self.ends_us = now_us + line.left_us
+
+    def state(self) -> LimitState:
+        """The limit with everything in it that happened here."""
+        return LimitState(
+            self.key.scope,
+            self.key.owner_id,
+            self.limit_nano,
+            self.spent_nano + self.unbooked_nano,
+            self.others_held_nano + self.held_nano,
+        )
+
+    def refusing_state(self) -> LimitState:
+        """The limit when it refuses: what other replicas still keep counts as held."""
+        return LimitState(
+            self.key.scope,
+            self.key.owner_id,
+            self.limit_nano,
+            self.spent_nano + self.unbooked_nano,
+            self.others_leased_nano + self.held_nano,
+        )

@@ -1,0 +1,240 @@
+"""The leased money of one gateway process, in memory: spent without a wait, told in rounds.
+
+Everything runs on one thread. ``granted - held`` of a level is free; a hold takes from every level
+of its chain or from none. What memory says never exceeds what the ledger granted: a return leaves
+memory before the ledger hears of it, and a grant enters it after.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from tokenbooth.core.money import NANO_MAX
+from tokenbooth.core.receipt import LimitState
+from tokenbooth.money.leases import rules
+from tokenbooth.money.leases.level import Level
+from tokenbooth.money.leases.values import (
+    CallFacts,
+    Giving,
+    LevelKey,
+    PoolOptions,
+    RoundAsk,
+    RoundDone,
+    SettledCall,
+    Want,
+)
+
+Levels = tuple[Level, ...]
+
+
+class HeldMoney:
+    """What one running call holds at each of its levels."""
+
+    __slots__ = ("announced", "facts", "held_nano", "levels", "since_us")
+
+    def __init__(self, facts: CallFacts, levels: Levels, since_us: int) -> None:
+        self.facts = facts
+        self.levels = levels
+        self.held_nano = facts.held_nano
+        self.since_us = since_us
+        self.announced = False
+
+
+class Pool:
+    """Levels, holds, and what has to be told in the next round.
+
+    ``now_us`` everywhere is the monotonic clock of the process. One round at a time: after
+    ``next_round`` the same ask is booked until ``apply`` hears of it.
+    """
+
+    def __init__(self, replica_id: str, epoch: int, options: PoolOptions) -> None:
+        self._replica_id = replica_id
+        self._epoch = epoch
+        self._options = options
+        self._round = 0
+        self._asked: RoundAsk | None = None
+        self._levels: dict[str, Level] = {}
+        self._current: dict[LevelKey, Level] = {}
+        self._calls: dict[str, HeldMoney] = {}
+        self._settled: deque[SettledCall] = deque()
+        self._recalled: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @property
+    def waiting(self) -> int:
+        """Settled calls that the ledger has not heard of yet."""
+        flying = 0 if self._asked is None else len(self._asked.settled)
+        return len(self._settled) + flying
+
+    @property
+    def granted_nano(self) -> int:
+        """What is leased at the balances."""
+        return sum(v.granted_nano for v in self._levels.values() if v.key.scope.value == "balance")
+
+    def levels(self, chain: Sequence[LevelKey], now_us: int) -> tuple[Level | None, ...]:
+        """The levels of a chain as known now; ``None`` for one never leased, or whose window is
+        over though the window of the moment was asked for."""
+        return tuple(self._level(key, now_us) for key in chain)
+
+    def _level(self, key: LevelKey, now_us: int) -> Level | None:
+        if key.window_id is not None:
+            return self._levels.get(rules.limit_id(key.scope, key.owner_id, key.window_id))
+        level = self._current.get(key)
+        if level is None or level.ends_us is None or now_us < level.ends_us:
+            return level
+        return None
+
+    def fits(self, levels: Sequence[Level | None], amount_nano: int) -> bool:
+        return all(level is not None and level.free_nano >= amount_nano for level in levels)
+
+    def hold(self, facts: CallFacts, levels: Levels, now_us: int) -> HeldMoney:
+        """Take ``facts.held_nano`` at each level; ask ``fits`` first."""
+        amount_nano = facts.held_nano
+        for level in levels:
+            level.take(amount_nano, now_us)
+        held = self._calls[facts.request_id] = HeldMoney(facts, levels, now_us)
+        return held
+
+    def extend(self, held: HeldMoney, amount_nano: int, now_us: int) -> bool:
+        """Hold more for a running call, or nothing when it does not fit."""
+        if not self.fits(held.levels, amount_nano):
+            return False
+        for level in held.levels:
+            level.take(amount_nano, now_us)
+        held.held_nano += amount_nano
+        return True
+
+    def release(self, held: HeldMoney, cost_nano: int, now_us: int) -> None:
+        """End a hold: the cost is spent, the rest is free again. Exactly once for each call."""
+        assert 0 <= cost_nano <= held.held_nano, "a charge is never above its hold"
+        del self._calls[held.facts.request_id]
+        for level in held.levels:
+            level.settle(held.held_nano, cost_nano, now_us)
+
+    def tell(self, call: SettledCall) -> None:
+        """Queue a settled call for the ledger; its hold was released before."""
+        self._settled.append(call)
+
+    def is_running(self, request_id: str) -> bool:
+        return request_id in self._calls
+
+    def recalled(self, asked: Mapping[str, int]) -> bool:
+        """Answer recalls in the next round; True when there is anything to give back."""
+        self._recalled.update({n: r for n, r in asked.items() if n in self._levels})
+        return bool(self._recalled)
+
+    def limits(self, levels: Sequence[Level]) -> tuple[LimitState, ...]:
+        """The limits as the newest round and what happened since make them."""
+        return tuple(level.state() for level in levels)
+
+    def next_round(self, wants: Iterable[Want], now_us: int, *, close: bool = False) -> RoundAsk:
+        """Everything there is to tell; an unanswered round is asked again, word for word.
+
+        ``close`` gives back all that no running call holds.
+        """
+        if self._asked is not None:
+            return self._asked
+        wants = tuple(wants)
+        settled = tuple(self._take_settled())
+        announced = tuple(self._take_announced(now_us))
+        wanted = {want.level for want in wants}
+        givings, seen = self._givings(wanted, settled, now_us, close=close)
+        self._asked = RoundAsk(
+            replica_id=self._replica_id,
+            epoch=self._epoch,
+            number=self._round + 1,
+            settled=settled,
+            announced=announced,
+            wants=wants,
+            givings=givings,
+            seen=seen,
+        )
+        return self._asked
+
+    def _take_settled(self) -> Iterator[SettledCall]:
+        for _ in range(min(len(self._settled), self._options.round_calls_max)):
+            yield self._settled.popleft()
+
+    def _take_announced(self, now_us: int) -> Iterator[CallFacts]:
+        old_us = now_us - self._options.announce_after_us
+        count = 0
+        for held in self._calls.values():  # in the order of their holds
+            if held.since_us > old_us or count == self._options.round_calls_max:
+                return
+            if not held.announced:
+                held.announced = True
+                count += 1
+                yield held.facts
+
+    def _givings(
+        self, wanted: set[LevelKey], settled: tuple[SettledCall, ...], now_us: int, *, close: bool
+    ) -> tuple[dict[str, Giving], dict[str, int]]:
+        """Idle, recalled and outlived remainders, and what is held, wherever something changed."""
+        charged = {name for call in settled for name in call.facts.chain}
+        givings: dict[str, Giving] = {}
+        seen = {}
+        for name, level in self._levels.items():
+            recall = self._recalled.pop(name, None)
+            if recall is not None:
+                seen[name] = recall
+            wants = level.key in wanted or level.named_key in wanted
+            returned_nano = 0
+            if close or (not wants and (recall is not None or level.idle(now_us, self._options))):
+                returned_nano = level.give_back()
+            changed = returned_nano or level.held_nano != level.told_held_nano
+            if changed or recall is not None or wants or name in charged:
+                givings[name] = Giving(returned_nano, level.held_nano)
+        self._recalled.clear()
+        return givings, seen
+
+    def apply(self, done: RoundDone, now_us: int) -> None:
+        """Take in what a round brought; levels that are empty and unused are forgotten."""
+        asked = self._asked
+        assert asked is not None
+        assert done.number == asked.number
+        self._asked = None
+        self._round = done.number
+        for key, name in done.wanted.items():
+            if name not in self._levels:
+                self._levels[name] = Level(name, key)
+            if key.window_id is None:
+                self._current[key] = self._levels[name]
+        costs = rules.spent_by_limit(asked.settled)
+        for name, line in done.lines.items():
+            level = self._levels.get(name)
+            if level is not None:
+                told_held_nano = asked.givings[name].held_nano if name in asked.givings else None
+                level.renew(line, costs[name], told_held_nano, now_us)
+        for name in [n for n, level in self._levels.items() if level.unused()]:
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        level = self._levels.pop(name)
+        for key in [k for k, found in self._current.items() if found is level]:
+            del self._current[key]
+
+    @property
+    def leased(self) -> bool:
+        """Whether any money is leased that no call holds."""
+        return any(level.free_nano for level in self._levels.values())
+
+    def running_low(self, now_us: int) -> tuple[Level, ...]:
+        """Levels of the moment that will need more soon."""
+        return tuple(v for v in self._current.values() if v.running_low(now_us))
+
+    def idle_left(self, now_us: int) -> bool:
+        """Whether the next round would give something back by itself, or announce a call."""
+        if any(level.idle(now_us, self._options) for level in self._levels.values()):
+            return True
+        old_us = now_us - self._options.announce_after_us
+        return any(not h.announced and h.since_us <= old_us for h in self._calls.values())
+
+
+def tightest_nano(levels: Sequence[Level | None]) -> int:
+    """What the tightest level could still hold now; 0 where one is not leased."""
+    return min((0 if v is None else v.free_nano for v in levels), default=NANO_MAX)

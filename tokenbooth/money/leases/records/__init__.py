@@ -1,0 +1,1 @@
+"""The record of every call, as it goes to the ledger."""

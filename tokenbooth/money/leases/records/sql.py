@@ -1,0 +1,94 @@
+"""Statements that write call records; a record leaves the open state exactly once."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import BindParameter, bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tokenbooth.core.ports import Tx
+from tokenbooth.money.leases.values import CallFacts, SettledCall, Settlement
+from tokenbooth.store.tables.money import CALL_RECORD
+
+_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
+_STATES = select(CALL_RECORD.c.request_id, CALL_RECORD.c.state).where(
+    CALL_RECORD.c.request_id.in_(_IDS)
+)
+_ANNOUNCE = insert(CALL_RECORD).on_conflict_do_nothing()
+_ADD = insert(CALL_RECORD)
+_CLOSE = update(CALL_RECORD).where(
+    CALL_RECORD.c.request_id == bindparam("request"), CALL_RECORD.c.state == "open"
+)
+
+
+def states(tx: Tx, request_ids: Collection[str]) -> dict[str, str]:
+    """``open``, ``posted`` or ``void`` of those that have a record."""
+    rows = tx.execute(_STATES, {"ids": list(request_ids)})
+    return {row.request_id: row.state for row in rows}
+
+
+def announce(tx: Tx, calls: Iterable[CallFacts], replica_id: str, epoch: int) -> None:
+    """Show calls that run for a while already; one that ended meanwhile is left as it is."""
+    nothing = {"state": "open", "swept": False, "cost_nano": 0, "operator_loss_nano": 0}
+    rows = [{**_facts(call, replica_id, epoch), **nothing} for call in calls]
+    if rows:
+        tx.execute(_ANNOUNCE, rows)
+
+
+def add(tx: Tx, calls: Iterable[SettledCall], replica_id: str, txns: dict[str, str]) -> None:
+    """Add records of calls that nobody announced; ``txns`` are the charges by organization."""
+    rows = [{**_facts(call.facts, replica_id, call.epoch), **_ending(call, txns)} for call in calls]
+    if rows:
+        tx.execute(_ADD, rows)
+
+
+def close(tx: Tx, calls: Iterable[SettledCall], txns: dict[str, str]) -> None:
+    """Close the records of announced calls."""
+    rows = [{"request": call.facts.request_id, **_ending(call, txns)} for call in calls]
+    if rows:
+        tx.execute(_CLOSE, rows)
+
+
+def _facts(facts: CallFacts, replica_id: str, epoch: int) -> dict[str, Any]:
+    return {
+        "request_id": facts.request_id,
+        "org_id": facts.org_id,
+        "project_id": facts.project_id,
+        "key_id": facts.key_id,
+        "end_customer": facts.end_customer,
+        "model": facts.model,
+        "stream": facts.stream,
+        "replica_id": replica_id,
+        "epoch": epoch,
+        "chain": " ".join(facts.chain),
+        "deployment_id": facts.deployment_id,
+        "price_version": facts.price_version,
+        "held_nano": facts.held_nano,
+        "held_input_tokens": facts.input_tokens,
+        "held_output_tokens": facts.output_tokens,
+        "created_us": facts.created_us,
+    }
+
+
+def _ending(call: SettledCall, txns: dict[str, str]) -> dict[str, Any]:
+    end: Settlement = call.settlement
+    usage = end.usage
+    return {
+        "state": "posted" if end.charged else "void",
+        "swept": call.forfeited,
+        "txn_id": txns[call.facts.org_id] if end.cost_nano else None,
+        "held_nano": end.held_nano,
+        "outcome": end.outcome.value,
+        "reason": end.reason,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "usage_source": usage.source.value,
+        "cost_nano": end.cost_nano,
+        "operator_loss_nano": end.loss_nano,
+        "started_us": end.started_us,
+        "first_output_us": end.first_output_us,
+        "ended_us": end.ended_us,
+        "fingerprint": end.fingerprint,
+    }

@@ -1,0 +1,186 @@
+"""One round: everything that a replica tells and asks the ledger, in one transaction.
+
+Order matters on PostgreSQL: the rows of limits, for which every replica of an organization waits,
+are locked last.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Tx
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitScope
+from tokenbooth.money.leases import rules, sql
+from tokenbooth.money.leases.records import sql as records
+from tokenbooth.money.leases.values import (
+    LeaseLine,
+    LeaseRow,
+    LevelKey,
+    LimitRow,
+    Period,
+    RoundAsk,
+    RoundDone,
+    SettledCall,
+)
+from tokenbooth.money.ledger import service as ledger
+
+SILENT_US = 10_000_000
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The locked limits and the replica's own leases, by limit id."""
+
+    limits: dict[str, LimitRow]
+    leases: dict[str, LeaseRow]
+    wanted: Mapping[LevelKey, str]
+    now_us: int
+
+    def lease(self, name: str) -> LeaseRow:
+        found = self.leases.get(name)
+        return found or LeaseRow(limit_id=name, granted_nano=0, held_nano=0, recall_seen=0)
+
+    def move(
+        self, name: str, by: Callable[[LimitRow, LeaseRow], tuple[LimitRow, LeaseRow]]
+    ) -> None:
+        self.limits[name], self.leases[name] = by(self.limits[name], self.lease(name))
+
+
+def book(op: Op, tx: Tx, ask: RoundAsk) -> RoundDone:
+    """Book the round once; the same number again returns the limits as they are now.
+
+    Raises REPLICA_FENCED when the replica's epoch is over.
+    """
+    forfeited_epoch = sql.next_round(tx, ask.replica_id, ask.epoch, ask.number)
+    if forfeited_epoch is None:
+        _check_repeated(tx, ask)
+        rows = _rows(tx, ask, ())
+        return _done(tx, ask, rows, frozenset())
+    calls = _fresh(op, tx, ask, forfeited_epoch)
+    rows = _rows(tx, ask, calls)
+    for name, cost_nano in rules.spent_by_limit(calls).items():
+        rows.move(name, partial(rules.spend, cost_nano=cost_nano))
+    for name, giving in ask.givings.items():
+        rows.move(name, partial(rules.give, giving=giving))
+    for name, recall in ask.seen.items():
+        seen = max(recall, rows.lease(name).recall_seen)
+        rows.leases[name] = replace(rows.lease(name), recall_seen=seen)
+    unmet = _grant(tx, ask, rows)
+    sql.move_limits(tx, rows.limits.values())
+    sql.put_leases(tx, ask.replica_id, rows.leases.values())
+    return _done(tx, ask, rows, unmet)
+
+
+def _check_repeated(tx: Tx, ask: RoundAsk) -> None:
+    known = sql.replica(tx, ask.replica_id)
+    if known is None or known.epoch != ask.epoch:
+        raise Problem(
+            Code.REPLICA_FENCED, f"The epoch {ask.epoch} of replica {ask.replica_id!r} is over."
+        )
+    assert known.round == ask.number, f"round {ask.number} after round {known.round}"
+
+
+def _fresh(op: Op, tx: Tx, ask: RoundAsk, forfeited_epoch: int) -> tuple[SettledCall, ...]:
+    """Write the records of calls that are not booked yet, with one charge per organization."""
+    if not ask.settled and not ask.announced:
+        return ()
+    known = records.states(tx, [call.facts.request_id for call in ask.settled])
+    calls = tuple(
+        rules.booked(call, forfeited_epoch)
+        for call in ask.settled
+        if known.get(call.facts.request_id, "open") == "open"
+    )
+    ref = f"{ask.replica_id}/{ask.epoch}/{ask.number}"
+    txns = ledger.charge(op, tx, rules.spent_by_org(calls), ref)
+    records.add(tx, (c for c in calls if c.facts.request_id not in known), ask.replica_id, txns)
+    records.close(tx, (c for c in calls if c.facts.request_id in known), txns)
+    records.announce(tx, ask.announced, ask.replica_id, ask.epoch)
+    return calls
+
+
+def _rows(tx: Tx, ask: RoundAsk, calls: tuple[SettledCall, ...]) -> _Rows:
+    """Lock what the round touches; levels and windows that nobody opened are opened."""
+    ids = {name for call in calls for name in call.facts.chain} | ask.givings.keys()
+    ids |= {_name(want.level) for want in ask.wants}
+    found = sql.limits(tx, ids, locked=True)
+    missing = [
+        _empty(want.level.scope, want.level.owner_id)
+        for want in ask.wants
+        if _name(want.level) not in found
+    ]
+    if missing:
+        sql.open_limits(tx, missing)
+        found |= sql.limits(tx, [row.id for row in missing], locked=True)
+    now_us = sql.now_us(tx) if any(row.period is not Period.NONE for row in found.values()) else 0
+    wanted, windows = {}, {}
+    for want in ask.wants:
+        row = found[_name(want.level)]
+        if want.level.window_id is None and row.period is not Period.NONE:
+            window = rules.window_row(row, now_us)
+            windows[window.id] = window
+            row = window
+        wanted[want.level] = row.id
+    new = {name: window for name, window in windows.items() if name not in found}
+    if new:
+        sql.open_limits(tx, new.values())
+        found |= sql.limits(tx, new, locked=True)
+    patterns = [name for name, row in found.items() if rules.is_pattern(row)]
+    for name in patterns:
+        del found[name]
+    return _Rows(found, sql.leases(tx, ask.replica_id, found), wanted, now_us)
+
+
+def _name(level: LevelKey) -> str:
+    return rules.limit_id(level.scope, level.owner_id, level.window_id or "")
+
+
+def _empty(scope: LimitScope, owner_id: str) -> LimitRow:
+    """A level nobody opened: no money on a balance, no cap elsewhere."""
+    return LimitRow(
+        id=rules.limit_id(scope, owner_id),
+        scope=scope,
+        owner_id=owner_id,
+        window_id="",
+        period=Period.NONE,
+        limit_nano=0 if scope is LimitScope.BALANCE else None,
+        spent_nano=0,
+        leased_nano=0,
+        held_nano=0,
+        recall=0,
+    )
+
+
+def _grant(tx: Tx, ask: RoundAsk, rows: _Rows) -> frozenset[str]:
+    """Grant what there is; the limits where less was left than is needed."""
+    unmet: set[str] = set()
+    for want in ask.wants:
+        name = rows.wanted[want.level]
+        amount_nano = rules.grant_nano(rows.limits[name], want)
+        if amount_nano:
+            rows.move(name, partial(rules.grant, amount_nano=amount_nano))
+        if amount_nano < want.needed_nano:
+            unmet.add(name)
+    recalled = {rows.wanted[w.level] for w in ask.wants if w.recall} & unmet
+    if recalled:
+        for name in sql.others(tx, ask.replica_id, recalled):
+            row = replace(rows.limits[name], recall=rows.limits[name].recall + 1)
+            rows.limits[name] = row
+            rows.leases[name] = replace(rows.lease(name), recall_seen=row.recall)
+    return frozenset(unmet)
+
+
+def _done(tx: Tx, ask: RoundAsk, rows: _Rows, unmet: frozenset[str]) -> RoundDone:
+    behind = sql.behind(tx, ask.replica_id, unmet, SILENT_US) if unmet else frozenset()
+    lines = {
+        name: LeaseLine(
+            row=row,
+            granted_nano=rows.lease(name).granted_nano,
+            behind=name in behind,
+            left_us=rules.window_left_us(row.period, row.window_id, rows.now_us),
+        )
+        for name, row in rows.limits.items()
+    }
+    return RoundDone(ask.number, lines, rows.wanted)

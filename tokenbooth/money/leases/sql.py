@@ -1,0 +1,289 @@
+"""Statements of replicas, leases and the limits that they draw on."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import BindParameter, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tokenbooth.core.ports import Tx
+from tokenbooth.core.receipt import LimitScope
+from tokenbooth.money.leases.values import LeaseRow, LimitRow, Period, ReplicaLine
+from tokenbooth.store.moment import NowUs
+from tokenbooth.store.tables.money import LEASE, REPLICA, SPEND_LIMIT
+
+_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
+_NOW = select(NowUs())
+_LIMITS = select(SPEND_LIMIT).where(SPEND_LIMIT.c.id.in_(_IDS)).order_by(SPEND_LIMIT.c.id)
+_LIMITS_LOCKED = _LIMITS.with_for_update()
+_OPEN_LIMIT = insert(SPEND_LIMIT).on_conflict_do_nothing()
+_MOVE_LIMIT = (
+    update(SPEND_LIMIT)
+    .where(SPEND_LIMIT.c.id == bindparam("limit"))
+    .values(
+        spent_nano=bindparam("spent"),
+        leased_nano=bindparam("leased"),
+        held_nano=bindparam("held"),
+        recall=bindparam("recalls"),
+    )
+)
+_LEASES = select(LEASE).where(
+    LEASE.c.replica_id == bindparam("replica"), LEASE.c.limit_id.in_(_IDS)
+)
+_ALL_LEASES = select(LEASE).where(LEASE.c.replica_id == bindparam("replica"))
+_PUT_LEASE = insert(LEASE)
+_PUT_LEASE = _PUT_LEASE.on_conflict_do_update(
+    index_elements=["replica_id", "limit_id"],
+    set_={
+        "granted_nano": _PUT_LEASE.excluded.granted_nano,
+        "held_nano": _PUT_LEASE.excluded.held_nano,
+        "recall_seen": _PUT_LEASE.excluded.recall_seen,
+    },
+)
+_DROP_LEASES = delete(LEASE).where(LEASE.c.replica_id == bindparam("replica"))
+_BEHIND = (
+    select(LEASE.c.limit_id)
+    .distinct()
+    .select_from(LEASE.join(SPEND_LIMIT).join(REPLICA))
+    .where(
+        LEASE.c.limit_id.in_(_IDS),
+        LEASE.c.replica_id != bindparam("replica"),
+        LEASE.c.recall_seen < SPEND_LIMIT.c.recall,
+        LEASE.c.granted_nano > 0,
+        REPLICA.c.seen_us > NowUs() - bindparam("silent_us"),
+    )
+)
+_OTHERS = (
+    select(LEASE.c.limit_id)
+    .distinct()
+    .where(
+        LEASE.c.limit_id.in_(_IDS),
+        LEASE.c.replica_id != bindparam("replica"),
+        LEASE.c.granted_nano > 0,
+    )
+)
+_RECALLED = (
+    select(LEASE.c.limit_id, SPEND_LIMIT.c.recall)
+    .select_from(LEASE.join(SPEND_LIMIT))
+    .where(LEASE.c.replica_id == bindparam("replica"), SPEND_LIMIT.c.recall > LEASE.c.recall_seen)
+)
+_NEXT_ROUND = (
+    update(REPLICA)
+    .where(
+        REPLICA.c.id == bindparam("replica"),
+        REPLICA.c.epoch == bindparam("at_epoch"),
+        REPLICA.c.round == bindparam("number") - 1,
+    )
+    .values(round=bindparam("number"), seen_us=NowUs())
+    .returning(REPLICA.c.forfeited_epoch)
+)
+_REPLICA = select(REPLICA).where(REPLICA.c.id == bindparam("replica"))
+_REPLICA_LOCKED = _REPLICA.with_for_update()
+_ADD_REPLICA = insert(REPLICA).values(started_us=NowUs(), seen_us=NowUs()).on_conflict_do_nothing()
+_ENROLL = (
+    update(REPLICA)
+    .where(REPLICA.c.id == bindparam("replica"))
+    .values(
+        epoch=REPLICA.c.epoch + 1,
+        round=0,
+        journal_id=bindparam("journal"),
+        started_us=NowUs(),
+        seen_us=NowUs(),
+    )
+)
+_FORFEIT = (
+    update(REPLICA)
+    .where(REPLICA.c.id == bindparam("replica"))
+    .values(epoch=REPLICA.c.epoch + 1, forfeited_epoch=REPLICA.c.epoch)
+)
+_BEAT = (
+    update(REPLICA)
+    .where(REPLICA.c.id == bindparam("replica"), REPLICA.c.epoch == bindparam("at_epoch"))
+    .values(seen_us=NowUs())
+)
+_REPLICAS = (
+    select(
+        REPLICA,
+        func.coalesce(func.sum(LEASE.c.granted_nano), 0).label("granted_nano"),
+        func.coalesce(func.sum(LEASE.c.held_nano), 0).label("held_nano"),
+        func.count(LEASE.c.limit_id).label("leases"),
+    )
+    .outerjoin_from(REPLICA, LEASE)
+    .group_by(REPLICA.c.id)
+    .order_by(REPLICA.c.id)
+)
+
+
+def now_us(tx: Tx) -> int:
+    """The database's clock."""
+    return int(tx.execute(_NOW).scalar_one())
+
+
+def limits(tx: Tx, ids: Collection[str], *, locked: bool) -> dict[str, LimitRow]:
+    """The rows that exist, in the order of their ids; ``locked`` until the transaction ends."""
+    statement = _LIMITS_LOCKED if locked else _LIMITS
+    return {row.id: _limit(row) for row in tx.execute(statement, {"ids": list(ids)})}
+
+
+def _limit(row: Any) -> LimitRow:
+    return LimitRow(
+        id=row.id,
+        scope=LimitScope(row.scope),
+        owner_id=row.owner_id,
+        window_id=row.window_id,
+        period=Period(row.period),
+        limit_nano=row.limit_nano,
+        spent_nano=row.spent_nano,
+        leased_nano=row.leased_nano,
+        held_nano=row.held_nano,
+        recall=row.recall,
+    )
+
+
+def open_limits(tx: Tx, rows: Iterable[LimitRow]) -> None:
+    """Add rows that do not exist yet; those that do are left as they are."""
+    values = [
+        {
+            "id": row.id,
+            "scope": row.scope.value,
+            "owner_id": row.owner_id,
+            "window_id": row.window_id,
+            "period": row.period.value,
+            "limit_nano": row.limit_nano,
+            "spent_nano": row.spent_nano,
+            "leased_nano": row.leased_nano,
+            "held_nano": row.held_nano,
+            "recall": row.recall,
+        }
+        for row in rows
+    ]
+    if values:
+        tx.execute(_OPEN_LIMIT, values)
+
+
+def move_limits(tx: Tx, rows: Iterable[LimitRow]) -> None:
+    """Write what moved on locked rows; the table refuses overshoot."""
+    values = [
+        {
+            "limit": row.id,
+            "spent": row.spent_nano,
+            "leased": row.leased_nano,
+            "held": row.held_nano,
+            "recalls": row.recall,
+        }
+        for row in rows
+    ]
+    if values:
+        tx.execute(_MOVE_LIMIT, values)
+
+
+def leases(tx: Tx, replica_id: str, ids: Collection[str] | None = None) -> dict[str, LeaseRow]:
+    """The replica's leases, by limit id; all of them without ``ids``."""
+    if ids is None:
+        rows = tx.execute(_ALL_LEASES, {"replica": replica_id})
+    else:
+        rows = tx.execute(_LEASES, {"replica": replica_id, "ids": list(ids)})
+    return {
+        row.limit_id: LeaseRow(
+            limit_id=row.limit_id,
+            granted_nano=row.granted_nano,
+            held_nano=row.held_nano,
+            recall_seen=row.recall_seen,
+        )
+        for row in rows
+    }
+
+
+def put_leases(tx: Tx, replica_id: str, rows: Iterable[LeaseRow]) -> None:
+    values = [
+        {
+            "replica_id": replica_id,
+            "limit_id": row.limit_id,
+            "granted_nano": row.granted_nano,
+            "held_nano": row.held_nano,
+            "recall_seen": row.recall_seen,
+        }
+        for row in rows
+    ]
+    if values:
+        tx.execute(_PUT_LEASE, values)
+
+
+def drop_leases(tx: Tx, replica_id: str) -> None:
+    """Forget the leases of a replica, whose money was given back before."""
+    tx.execute(_DROP_LEASES, {"replica": replica_id})
+
+
+def others(tx: Tx, replica_id: str, ids: Collection[str]) -> frozenset[str]:
+    """Which of these limits another replica has leased money of."""
+    rows = tx.execute(_OTHERS, {"replica": replica_id, "ids": list(ids)})
+    return frozenset(row.limit_id for row in rows)
+
+
+def behind(tx: Tx, replica_id: str, ids: Collection[str], silent_us: int) -> frozenset[str]:
+    """Which of these limits have a lease of another living replica that has not answered the
+    newest recall."""
+    values = {"replica": replica_id, "ids": list(ids), "silent_us": silent_us}
+    return frozenset(row.limit_id for row in tx.execute(_BEHIND, values))
+
+
+def recalled(tx: Tx, replica_id: str) -> dict[str, int]:
+    """The recalls that this replica has not answered yet, by limit id."""
+    return {r.limit_id: r.recall for r in tx.execute(_RECALLED, {"replica": replica_id})}
+
+
+def next_round(tx: Tx, replica_id: str, epoch: int, number: int) -> int | None:
+    """Take the next number; the forfeited epoch, or ``None`` when it is not this number's turn."""
+    values = {"replica": replica_id, "at_epoch": epoch, "number": number}
+    forfeited_epoch: int | None = tx.execute(_NEXT_ROUND, values).scalar()
+    return forfeited_epoch
+
+
+def replica(tx: Tx, replica_id: str, *, locked: bool = False) -> ReplicaLine | None:
+    """The replica without its sums, which are 0 here."""
+    statement = _REPLICA_LOCKED if locked else _REPLICA
+    row = tx.execute(statement, {"replica": replica_id}).one_or_none()
+    return None if row is None else _replica(row, 0, 0, 0)
+
+
+def replicas(tx: Tx) -> tuple[ReplicaLine, ...]:
+    """Every replica that ever was, with what it has leased."""
+    return tuple(
+        _replica(row, int(row.granted_nano), int(row.held_nano), row.leases)
+        for row in tx.execute(_REPLICAS)
+    )
+
+
+def _replica(row: Any, granted_nano: int, held_nano: int, count: int) -> ReplicaLine:
+    return ReplicaLine(
+        id=row.id,
+        epoch=row.epoch,
+        round=row.round,
+        journal_id=row.journal_id,
+        forfeited_epoch=row.forfeited_epoch,
+        started_us=row.started_us,
+        seen_us=row.seen_us,
+        granted_nano=granted_nano,
+        held_nano=held_nano,
+        leases=count,
+    )
+
+
+def add_replica(tx: Tx, replica_id: str, journal_id: str) -> None:
+    row = {"id": replica_id, "epoch": 0, "round": 0, "journal_id": journal_id}
+    tx.execute(_ADD_REPLICA, {**row, "forfeited_epoch": 0})
+
+
+def enroll(tx: Tx, replica_id: str, journal_id: str) -> None:
+    """Begin a new epoch: what an older process of that name still sends is refused."""
+    tx.execute(_ENROLL, {"replica": replica_id, "journal": journal_id})
+
+
+def forfeit(tx: Tx, replica_id: str) -> None:
+    """Begin a new epoch, and mark all before it as forfeited."""
+    tx.execute(_FORFEIT, {"replica": replica_id})
+
+
+def beat(tx: Tx, replica_id: str, epoch: int) -> bool:
+    """Say that the replica lives; False when its epoch is over."""
+    return bool(tx.execute(_BEAT, {"replica": replica_id, "at_epoch": epoch}).rowcount == 1)
