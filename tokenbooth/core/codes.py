@@ -172,6 +172,12 @@ class Code(Enum):
         "No call with that id belongs to this organization.",
         "Check the id against the `x-request-id` header of the call.",
     )
+    RECEIPT_NOT_READY = CodeEntry(
+        "receipt_not_ready",
+        Kind.CONFLICT,
+        "The call still runs, so there is no receipt of it yet.",
+        "Ask again after the seconds in `retry-after`.",
+    )
     PATH_NOT_FOUND = CodeEntry(
         "path_not_found",
         Kind.NOT_FOUND,
