@@ -69,8 +69,8 @@ def _one(org: str, span: Mapping[str, str], as_json: bool, data_dir: Path | None
             documents.iso_day(line.day_us),
             line.model,
             line.calls,
-            line.input_tokens,
-            line.output_tokens,
+            line.usage.input_tokens,
+            line.usage.output_tokens,
             format_nano(line.cost_nano),
         )
         for line in report.lines

@@ -22,7 +22,14 @@ from tokenbooth.money.ledger.service import Verification
 from tokenbooth.money.meter import service as meter
 from tokenbooth.money.meter.service import CallRecord, OrgTotal, PageAsk, UsageLine
 from tokenbooth.money.prices.service import Price
-from tokenbooth.protocols.receipts import CURRENCY, amount_json, cost_json, limits_json, tokens_json
+from tokenbooth.protocols.receipts import (
+    CURRENCY,
+    amount_json,
+    cost_json,
+    limits_json,
+    tokens_json,
+    uses_json,
+)
 
 RUNNING = "running"
 US_PER_S = 1_000_000
@@ -151,6 +158,8 @@ def call_json(record: CallRecord) -> Json:
         "status": RUNNING if record.outcome is None else record.outcome.value,
         "reason": record.reason or None,
         "model": record.model,
+        "service_tier": record.tier.value,
+        "data_terms": record.data_terms.value,
         "stream": record.stream,
         "project_id": record.project_id,
         "key_id": record.key_id,
@@ -198,10 +207,12 @@ def usage_json(line: UsageLine) -> Json:
         "day": iso_day(line.day_us),
         "model": line.model,
         "calls": line.calls,
-        "prompt_tokens": line.input_tokens,
-        "cached_tokens": line.cached_input_tokens,
-        "completion_tokens": line.output_tokens,
-        "reasoning_tokens": line.reasoning_tokens,
+        "prompt_tokens": line.usage.input_tokens,
+        "cached_tokens": line.usage.cached_input_tokens,
+        "cache_write_tokens": line.usage.cache_write_tokens,
+        "completion_tokens": line.usage.output_tokens,
+        "reasoning_tokens": line.usage.reasoning_tokens,
+        "uses": uses_json(line.usage),
         "cost": {**amount_json(line.cost_nano), "currency": CURRENCY},
     }
 

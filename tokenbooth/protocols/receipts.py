@@ -28,18 +28,38 @@ def cost_json(cost_nano: int, price_version: str | None) -> Json:
 def tokens_json(usage: Usage) -> Json:
     """Token counts under the names of the chat dialect.
 
-    ``cached_tokens`` is absent where the engine does not tell.
+    ``cached_tokens`` is absent where the engine does not tell, ``cache_write_tokens`` and ``uses``
+    where there are none.
     """
     made: Json = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
+    details: Json = {}
     if usage.cached_input_tokens is not None:
-        made["prompt_tokens_details"] = {"cached_tokens": usage.cached_input_tokens}
+        details["cached_tokens"] = usage.cached_input_tokens
+    if usage.cache_write_tokens:
+        details["cache_write_tokens"] = usage.cache_write_tokens
+    if details:
+        made["prompt_tokens_details"] = details
     made["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    uses = uses_json(usage)
+    if uses:
+        made["uses"] = uses
     made["source"] = usage.source.value
     return made
+
+
+def uses_json(usage: Usage) -> Json:
+    """What was used and is no token, by its meter; what was not used is absent."""
+    counts = {
+        "image": usage.images,
+        "audio_s": usage.audio_s,
+        "video_s": usage.video_s,
+        "search": usage.searches,
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def limit_json(state: LimitState) -> Json:

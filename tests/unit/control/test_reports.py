@@ -19,6 +19,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
+from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.ledger.service import Verification
 from tokenbooth.money.meter.service import CallRecord, PageAsk
@@ -263,6 +264,8 @@ def test_a_record_without_a_fingerprint_is_complete(op: Op) -> None:
         cost_nano=0,
         held_nano=7,
         price_version="price_1",
+        tier=ServiceTier.FLEX,
+        data_terms=DataTerms.CONTRIBUTOR,
         operator_loss_nano=3,
         created_us=0,
         started_us=None,

@@ -102,7 +102,7 @@ def test_an_engine_that_fails_in_a_stream_ends_it_with_one_error_event(tmp_path:
             (line,) = await booth.store.read(
                 lambda tx: meter.usage(booth.op, tx, booth.org_id, 0, 2 * booth.clock.us)
             )
-            assert (line.calls, line.input_tokens, line.output_tokens) == (1, 0, 0)
+            assert (line.calls, line.usage.input_tokens, line.usage.output_tokens) == (1, 0, 0)
 
     in_loop(scenario)
 

@@ -126,10 +126,10 @@ def test_usage_adds_up_by_day_and_model(used: Bank) -> None:
         (day_us, "m", 5),
         (day_us + DAY_US, "m", 1),
     ]
-    assert lines[1].input_tokens == 500
-    assert lines[1].cached_input_tokens == 50
-    assert lines[1].output_tokens == 15
-    assert lines[1].reasoning_tokens == 5
+    assert lines[1].usage.input_tokens == 500
+    assert lines[1].usage.cached_input_tokens == 50
+    assert lines[1].usage.output_tokens == 15
+    assert lines[1].usage.reasoning_tokens == 5
     assert lines[1].cost_nano == 530
     assert lines[2].cost_nano == 0
 

@@ -86,7 +86,7 @@ def test_usage_of_neighbouring_spans_adds_up(
         assert all(line.day_us % DAY_US == 0 for line in lines)
         return (
             sum(line.calls for line in lines),
-            sum(line.input_tokens for line in lines),
+            sum(line.usage.input_tokens for line in lines),
             sum(line.cost_nano for line in lines),
         )
 
@@ -100,7 +100,7 @@ def test_days_totals_and_calls_tell_one_story(bank: Bank) -> None:
     assert len(lines) >= CALLS // 7
     assert total.calls == CALLS
     assert total.calls - total.running == sum(line.calls for line in lines)
-    assert total.output_tokens == sum(line.output_tokens for line in lines)
+    assert total.output_tokens == sum(line.usage.output_tokens for line in lines)
     assert total.cost_nano == sum(line.cost_nano for line in lines)
     assert total.cost_nano == bank.limits()["balance"].spent_nano
     assert total.held_nano == bank.limits()["balance"].held_nano

@@ -5,12 +5,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
-from tokenbooth.core.delta import Usage, UsageSource
+from tokenbooth.core.delta import Usage
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import Outcome
+from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.meter.rules import DAY_US
 from tokenbooth.money.meter.values import CallRecord, OrgTotal, PageAsk, UsageLine
 from tokenbooth.store.tables.money import CALL_RECORD
+from tokenbooth.store.usage_columns import COUNT_COLUMNS, usage_from
 
 _C = CALL_RECORD.c
 _IS_OPEN = _C.state == "open"
@@ -34,10 +36,7 @@ _USAGE = (
         _DAY,
         _C.model,
         func.count().label("calls"),
-        _billed(_C.input_tokens).label("input_tokens"),
-        _billed(_C.cached_input_tokens).label("cached_input_tokens"),
-        _billed(_C.output_tokens).label("output_tokens"),
-        _billed(_C.reasoning_tokens).label("reasoning_tokens"),
+        *(_billed(_C[name]).label(name) for name in COUNT_COLUMNS),
         _sum(_C.cost_nano).label("cost_nano"),
     )
     .where(
@@ -92,10 +91,7 @@ def usage(tx: Tx, org_id: str, since_us: int, until_us: int) -> tuple[UsageLine,
             day_us=row.day_us,
             model=row.model,
             calls=row.calls,
-            input_tokens=int(row.input_tokens),
-            cached_input_tokens=int(row.cached_input_tokens),
-            output_tokens=int(row.output_tokens),
-            reasoning_tokens=int(row.reasoning_tokens),
+            usage=Usage(**{name: int(getattr(row, name)) for name in COUNT_COLUMNS}),
             cost_nano=int(row.cost_nano),
         )
         for row in tx.execute(_USAGE, values)
@@ -129,24 +125,16 @@ def _record(row: Any) -> CallRecord:
         stream=row.stream,
         outcome=None if row.outcome is None else Outcome(row.outcome),
         reason=row.reason or "",
-        usage=None if row.outcome is None else _usage(row),
+        usage=None if row.outcome is None else usage_from(row),
         cost_nano=row.cost_nano,
         held_nano=row.held_nano,
         price_version=row.price_version,
+        tier=ServiceTier(row.tier),
+        data_terms=DataTerms(row.data_terms),
         operator_loss_nano=row.operator_loss_nano,
         created_us=row.created_us,
         started_us=row.started_us,
         first_output_us=row.first_output_us,
         ended_us=row.ended_us,
         fingerprint=row.fingerprint,
-    )
-
-
-def _usage(row: Any) -> Usage:
-    return Usage(
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        cached_input_tokens=row.cached_input_tokens,
-        reasoning_tokens=row.reasoning_tokens,
-        source=UsageSource(row.usage_source),
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.receipt import Outcome
+from tokenbooth.core.terms import DataTerms, ServiceTier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class CallRecord:
     cost_nano: int
     held_nano: int
     price_version: str
+    tier: ServiceTier
+    data_terms: DataTerms
     operator_loss_nano: int
     created_us: int
     started_us: int | None
@@ -59,15 +62,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageLine:
-    """Ended calls of one model on one UTC day, by when they began; ``day_us`` is its midnight."""
+    """Ended calls of one model on one UTC day, by when they began; ``day_us`` is its midnight.
+
+    ``usage`` adds up the charged ones.
+    """
 
     day_us: int
     model: str
     calls: int
-    input_tokens: int
-    cached_input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
+    usage: Usage
     cost_nano: int
 
 

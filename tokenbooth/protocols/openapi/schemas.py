@@ -7,6 +7,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import FinishReason, UsageSource
 from tokenbooth.core.features import Feature
 from tokenbooth.core.receipt import LimitScope, Outcome
+from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.protocols.openai_chat.parameters import BODY
 from tokenbooth.protocols.problems import OPENAI, OWN
 from tokenbooth.protocols.receipts import CURRENCY
@@ -43,6 +44,9 @@ def record(required: Mapping[str, Json], optional: Mapping[str, Json] | None = N
     }
 
 
+USES = record({}, {"image": COUNT, "audio_s": COUNT, "video_s": COUNT, "search": COUNT})
+
+
 def _error() -> Json:
     types = sorted({wire.type for table in (OPENAI, OWN) for wire in table.values()})
     return record(
@@ -70,7 +74,10 @@ def _usage() -> Json:
             "source": {"enum": [source.value for source in UsageSource]},
         },
         {
-            "prompt_tokens_details": record({"cached_tokens": COUNT}),
+            "prompt_tokens_details": record(
+                {}, {"cached_tokens": COUNT, "cache_write_tokens": COUNT}
+            ),
+            "uses": USES,
             "cost": ref("Cost"),
             "limits": array(ref("Limit")),
         },
@@ -121,6 +128,8 @@ def _call() -> Json:
             "object": {"const": "request"},
             "id": TEXT,
             "model": TEXT,
+            "service_tier": {"enum": [tier.value for tier in ServiceTier]},
+            "data_terms": {"enum": [terms.value for terms in DataTerms]},
             "status": {"enum": ["running", *outcomes]},
             "reason": TEXT_OR_NULL,
             "stream": {"type": "boolean"},
@@ -177,8 +186,10 @@ def _usage_report() -> Json:
             "calls": COUNT,
             "prompt_tokens": COUNT,
             "cached_tokens": COUNT,
+            "cache_write_tokens": COUNT,
             "completion_tokens": COUNT,
             "reasoning_tokens": COUNT,
+            "uses": USES,
             "cost": _sum(),
         }
     )

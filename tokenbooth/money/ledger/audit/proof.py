@@ -137,21 +137,22 @@ def _compare_charges(tx: Tx, findings: _Findings) -> None:
 
 def _compare_costs(op: Op, tx: Tx, findings: _Findings) -> None:
     """Each charge is recomputed from its usage and its price version."""
-    known: dict[tuple[str, str], prices.Price | None] = {}
+    known: dict[tuple[str, ...], prices.Price | None] = {}
     for call in sql.resolved_calls(tx):
-        version = (call.price_version, call.model)
-        if version not in known:
-            known[version] = _price(op, tx, version, findings)
-        price = known[version]
+        terms = (call.price_version, call.model, call.tier, call.data_terms)
+        if terms not in known:
+            known[terms] = _price(op, tx, call, findings)
+        price = known[terms]
         expected_nano = 0
         if price is not None and call.posted:
             expected_nano = min(prices.cost_nano(price, call.usage), call.held_nano)
         findings.compare(f"cost of call {call.request_id}", call.cost_nano, expected_nano)
 
 
-def _price(op: Op, tx: Tx, version: tuple[str, str], findings: _Findings) -> prices.Price | None:
+def _price(op: Op, tx: Tx, call: sql.ResolvedCall, findings: _Findings) -> prices.Price | None:
     try:
-        return prices.by_version(op, tx, *version)
+        version = prices.version(op, tx, call.price_version, call.model)
+        return prices.price_in(version, call.tier, call.data_terms)
     except Problem:
-        findings.say(f"price version {version[0]} of {version[1]} is gone or cut")
+        findings.say(f"price version {call.price_version} of {call.model} is gone or cut")
         return None

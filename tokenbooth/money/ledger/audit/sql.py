@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, func, literal, or_, select
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import LimitScope, LimitState
+from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.ledger.values import AccountKind, CallState, TxnKind
 from tokenbooth.store.tables.money import (
     CALL_RECORD,
@@ -17,6 +18,7 @@ from tokenbooth.store.tables.money import (
     LEDGER_TXN,
     SPEND_LIMIT,
 )
+from tokenbooth.store.usage_columns import USAGE_COLUMNS, usage_from
 
 PAGE_ROWS = 1000
 # The second line of a charge; by it and the transaction's id the primary key finds the row.
@@ -84,12 +86,12 @@ _RESOLVED = (
         CALL_RECORD.c.request_id,
         CALL_RECORD.c.model,
         CALL_RECORD.c.price_version,
+        CALL_RECORD.c.tier,
+        CALL_RECORD.c.data_terms,
         CALL_RECORD.c.held_nano,
         CALL_RECORD.c.state,
         CALL_RECORD.c.cost_nano,
-        CALL_RECORD.c.input_tokens,
-        CALL_RECORD.c.output_tokens,
-        CALL_RECORD.c.cached_input_tokens,
+        *(CALL_RECORD.c[name] for name in USAGE_COLUMNS),
     )
     .where(~_IS_OPEN, CALL_RECORD.c.request_id > bindparam("after"))
     .order_by(CALL_RECORD.c.request_id)
@@ -106,6 +108,8 @@ class ResolvedCall:
     request_id: str
     model: str
     price_version: str
+    tier: ServiceTier
+    data_terms: DataTerms
     held_nano: int
     posted: bool
     cost_nano: int
@@ -156,10 +160,12 @@ def _resolved(row: Any) -> ResolvedCall:
         request_id=row.request_id,
         model=row.model,
         price_version=row.price_version,
+        tier=ServiceTier(row.tier),
+        data_terms=DataTerms(row.data_terms),
         held_nano=row.held_nano,
         posted=row.state == CallState.POSTED.value,
         cost_nano=row.cost_nano,
-        usage=Usage(row.input_tokens, row.output_tokens, row.cached_input_tokens),
+        usage=usage_from(row),
     )
 
 

@@ -1,0 +1,30 @@
+"""The counts of a call as columns of its record, one for each field of ``Usage``."""
+
+from typing import Any
+
+from tokenbooth.core.delta import Usage, UsageSource
+
+COUNT_COLUMNS = (
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "reasoning_tokens",
+    "cache_write_tokens",
+    "images",
+    "audio_s",
+    "video_s",
+    "searches",
+)
+USAGE_COLUMNS = (*COUNT_COLUMNS, "usage_source")
+
+
+def usage_from(row: Any) -> Usage:
+    """The usage of a record that ended; ``row`` has every column of ``USAGE_COLUMNS``."""
+    counts = {name: getattr(row, name) for name in COUNT_COLUMNS}
+    return Usage(**counts, source=UsageSource(row.usage_source))
+
+
+def usage_values(usage: Usage) -> dict[str, int | str | None]:
+    """The same as values by column."""
+    values: dict[str, int | str | None] = {name: getattr(usage, name) for name in COUNT_COLUMNS}
+    return {**values, "usage_source": usage.source.value}
