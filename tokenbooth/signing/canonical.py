@@ -22,6 +22,14 @@ def canonical(value: object) -> bytes:
     Raises NotCanonical for anything else.
     """
     _check(value)
+    return encoded(value)
+
+
+def encoded(value: object) -> bytes:
+    """The same bytes without the check, for what this program made of checked parts itself.
+
+    A lone surrogate still raises NotCanonical.
+    """
     try:
         return _ENCODER.encode(value)
     except UnicodeEncodeError as error:

@@ -1,0 +1,145 @@
+"""How a receipt and its proof read, on values alone.
+
+A receipt is one JSON object. Its leaf is the canonical form of everything in it but ``proof``; the
+proof leads from the hash of the leaf to the root of its batch, and the signature covers that root
+together with the number of leaves. Times are Unix microseconds, prices pico-units for one unit,
+amounts nano-units; a number that JSON readers may bend is written as a string.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.money import format_nano
+from tokenbooth.core.problem import Problem
+from tokenbooth.money.prices.service import Price, Step
+from tokenbooth.money.receipts.values import Batch, BookedCall, Json, KeyLine
+from tokenbooth.signing.canonical import canonical, encoded, whole
+from tokenbooth.signing.keys import SigningKey
+from tokenbooth.signing.merkle import MerkleTree, leaf_hash
+
+FORMAT = 1
+BATCH_CALLS_MAX = 256
+BATCH_ID_CHARS = 32
+PROOF = "proof"
+
+
+def check_span(since_us: int, until_us: int) -> None:
+    """Raise INVALID_VALUE for a period that ends before it starts."""
+    if since_us > until_us:
+        raise Problem(Code.INVALID_VALUE, "The period ends before it starts.", param="until")
+
+
+def price_json(price: Price) -> Json:
+    """Every line that can price a call on these terms; ``unit_pico`` by meter."""
+    steps = (Step(0, price.lines), *price.steps)
+    return {
+        "version": price.version_id,
+        "tier": price.tier.value,
+        "data_terms": price.data_terms.value,
+        "currency": price.currency,
+        "steps": [
+            {
+                "context_min_tokens": whole(step.context_min_tokens),
+                "unit_pico": {meter.value: whole(pico) for meter, pico in step.lines.items()},
+            }
+            for step in steps
+        ],
+    }
+
+
+def receipt_json(call: BookedCall, price: Mapping[str, object]) -> Json:
+    """The receipt of a settled call without its proof; ``price`` is what ``price_json`` made."""
+    return {
+        "object": "receipt",
+        "format": FORMAT,
+        "request_id": call.request_id,
+        "organization_id": call.org_id,
+        "project_id": call.project_id,
+        "key_id": call.key_id,
+        "end_customer": call.end_customer,
+        "model": call.model,
+        "stream": bool(call.stream),
+        "system_fingerprint": call.fingerprint,
+        "outcome": call.outcome,
+        "reason": call.reason,
+        "charged": call.charged,
+        "usage": {
+            "input_tokens": whole(call.input_tokens),
+            "cached_input_tokens": (
+                None if call.cached_input_tokens is None else whole(call.cached_input_tokens)
+            ),
+            "cache_write_tokens": whole(call.cache_write_tokens),
+            "output_tokens": whole(call.output_tokens),
+            "reasoning_tokens": whole(call.reasoning_tokens),
+            "images": whole(call.images),
+            "audio_s": whole(call.audio_s),
+            "video_s": whole(call.video_s),
+            "searches": whole(call.searches),
+            "source": call.usage_source,
+        },
+        "price": price,
+        "held_nano": whole(call.held_nano),
+        "amount": format_nano(call.cost_nano),
+        "amount_nano": whole(call.cost_nano),
+        "transaction_id": call.txn_id,
+        "created_us": call.created_us,
+        "ended_us": call.ended_us,
+        "booked_us": call.booked_us,
+    }
+
+
+def leaf_of(receipt: Json) -> bytes:
+    """The leaf hash of a receipt that was made here."""
+    return leaf_hash(encoded(receipt))
+
+
+def head_json(format_number: int, size: int, root: bytes, signed_us: int) -> Json:
+    """What the signature of a batch covers."""
+    return {
+        "object": "receipt_batch",
+        "format": format_number,
+        "tree_size": size,
+        "root": root.hex(),
+        "signed_us": signed_us,
+    }
+
+
+def signed_batch(leaves: Iterable[bytes], key: SigningKey, signed_us: int) -> Batch:
+    """One signature over these leaf hashes, in their order."""
+    kept = tuple(leaves)
+    root = MerkleTree(kept).root
+    head = head_json(FORMAT, len(kept), root, signed_us)
+    return Batch(
+        id=root.hex()[:BATCH_ID_CHARS],
+        format=FORMAT,
+        size=len(kept),
+        root=root,
+        leaves=kept,
+        key_id=key.key_id,
+        public=key.public,
+        signature=key.sign(canonical(head)),
+        signed_us=signed_us,
+    )
+
+
+def proof_json(batch: Batch, tree: MerkleTree, leaf_index: int) -> Json:
+    """The way from one leaf to the signature."""
+    return {
+        "leaf_index": leaf_index,
+        "tree_size": batch.size,
+        "path": [each.hex() for each in tree.path(leaf_index)],
+        "root": batch.root.hex(),
+        "signed_us": batch.signed_us,
+        "key_id": batch.key_id,
+        "public_key": batch.public.hex(),
+        "signature": batch.signature.hex(),
+    }
+
+
+def key_json(line: KeyLine) -> Json:
+    return {
+        "id": line.id,
+        "algorithm": "ed25519",
+        "public_key": line.public.hex(),
+        "first_used_us": line.created_us,
+    }

@@ -1,0 +1,109 @@
+"""Frozen nouns of receipts. Tuples, not dataclasses, where one is made for every settled call."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+Json: TypeAlias = dict[str, object]
+
+
+class BookedCall(NamedTuple):
+    """One settled call as its receipt tells it, in the order of the columns that are read.
+
+    ``charged`` is False where it costs nothing whatever was used; ``txn_id`` and ``booked_us`` are
+    those of the ledger's charge, ``None`` where the call cost nothing. ``batch_id`` and
+    ``leaf_index`` are ``None`` until it is signed.
+    """
+
+    request_id: str
+    org_id: str
+    project_id: str
+    key_id: str
+    end_customer: str | None
+    model: str
+    stream: int
+    fingerprint: str | None
+    outcome: str
+    reason: str
+    state: str
+    input_tokens: int
+    cached_input_tokens: int | None
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    images: int
+    audio_s: int
+    video_s: int
+    searches: int
+    usage_source: str
+    price_version: str
+    tier: str
+    data_terms: str
+    held_nano: int
+    cost_nano: int
+    created_us: int
+    ended_us: int
+    txn_id: str | None
+    booked_us: int | None
+    batch_id: str | None
+    leaf_index: int | None
+
+    @property
+    def charged(self) -> bool:
+        return self.state == "posted"
+
+    @property
+    def place(self) -> "Place":
+        """Where it stands in a statement: only charged calls with a cost do."""
+        assert self.booked_us is not None, "a free call stands in no statement"
+        assert self.txn_id is not None, "a free call stands in no statement"
+        return Place(self.booked_us, self.txn_id, self.request_id)
+
+
+class Place(NamedTuple):
+    """The order of a statement: when a charge was booked, which one, and the calls in it."""
+
+    booked_us: int
+    txn_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some receipts under one signature; ``leaves`` are their hashes in order, 32 bytes each."""
+
+    id: str
+    format: int
+    size: int
+    root: bytes
+    leaves: tuple[bytes, ...]
+    key_id: str
+    public: bytes
+    signature: bytes
+    signed_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """A public key that receipts are signed with; ``created_us`` is when it signed first."""
+
+    id: str
+    public: bytes
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open time span of one organization's charges, in Unix microseconds."""
+
+    org_id: str
+    since_us: int
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a verification, and what it found."""
+
+    name: str
+    ok: bool
+    told: str
