@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 
+from tokenbooth.proving.drills.mixed.checks import MixedSaw, OutageSeen, Seen
+from tokenbooth.proving.drills.mixed.schedule import PRICE, schedule_of
 from tokenbooth.proving.malformed import MALFORMED
 from tokenbooth.proving.observations import (
     AccountSeen,
@@ -12,19 +14,16 @@ from tokenbooth.proving.observations import (
     Evidence,
     LedgerSeen,
     LevelSeen,
-    OutageSeen,
-    PriceSeen,
     RecordSeen,
 )
-from tokenbooth.proving.schedule import CallKind, CallPlan, schedule_of
+from tokenbooth.proving.plans import CallKind, CallPlan
 
 MODEL = "drill-model"
-PRICE = PriceSeen(input_pico=1_234_567, cached_pico=123_457, output_pico=4_999_999)
 BALANCE_NANO = 10**12
 STEP_US = 1000
 
 
-def clean_evidence() -> Evidence:
+def clean_evidence() -> Seen:
     """Sixty calls, each with the answer and the record that it should have."""
     schedule = schedule_of(1, 60)
     outages = tuple(OutageSeen(kill * STEP_US + 1, kill * STEP_US + 500) for kill in schedule.kills)
@@ -39,15 +38,13 @@ def clean_evidence() -> Evidence:
         *(LevelSeen("key", key, None, nano, 0) for key, nano in billed.items()),
     )
     return Evidence(
-        calls=calls,
+        saw=MixedSaw(calls=calls, outages=outages, kills_planned=2),
         accounts=(AccountSeen("main", BALANCE_NANO, BALANCE_NANO - spent_nano, records),),
         levels=levels,
-        outages=outages,
-        kills_planned=2,
         ledger=LedgerSeen(0, 0, ()),
         prices={MODEL: PRICE},
         quiet=True,
-        exit_status=0,
+        exit_statuses=(0,),
     )
 
 
@@ -56,16 +53,21 @@ def cost_nano(input_tokens: int, output_tokens: int) -> int:
     return round(Fraction(pico, 1000))
 
 
-def swap_call(seen: Evidence, number: int, **changed: object) -> Evidence:
+def swap_saw(seen: Seen, **changed: object) -> Seen:
+    """The same evidence with another part of what the attack saw."""
+    return replace(seen, saw=replace(seen.saw, **changed))  # type: ignore[arg-type]
+
+
+def swap_call(seen: Seen, number: int, **changed: object) -> Seen:
     """The same evidence with one call changed."""
     calls = tuple(
         replace(call, **changed) if call.plan.number == number else call  # type: ignore[arg-type]
         for call in seen.calls
     )
-    return replace(seen, calls=calls)
+    return swap_saw(seen, calls=calls)
 
 
-def swap_record(seen: Evidence, number: int, **changed: object) -> Evidence:
+def swap_record(seen: Seen, number: int, **changed: object) -> Seen:
     """The same evidence with the record of one call changed; balances stay as they were."""
     (account,) = seen.accounts
     mark = seen.calls[number].plan.mark
@@ -76,13 +78,13 @@ def swap_record(seen: Evidence, number: int, **changed: object) -> Evidence:
     return replace(seen, accounts=(replace(account, records=records),))
 
 
-def record_of(seen: Evidence, number: int) -> RecordSeen:
+def record_of(seen: Seen, number: int) -> RecordSeen:
     mark = seen.calls[number].plan.mark
     (found,) = (record for record in seen.records if record.end_customer == mark)
     return found
 
 
-def without_record(seen: Evidence, number: int) -> Evidence:
+def without_record(seen: Seen, number: int) -> Seen:
     """The record is lost, and its money stays in the balance and off the key."""
     (account,) = seen.accounts
     lost = record_of(seen, number)
@@ -97,7 +99,7 @@ def without_record(seen: Evidence, number: int) -> Evidence:
     return replace(seen, accounts=(account,), levels=levels)
 
 
-def first(seen: Evidence, kind: CallKind) -> int:
+def first(seen: Seen, kind: CallKind) -> int:
     """The number of the first call of this kind, streamed if there is one."""
     return next(call.plan.number for call in seen.calls if call.plan.kind is kind)
 

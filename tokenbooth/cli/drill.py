@@ -1,48 +1,66 @@
 """``tokenbooth drill``: a private instance under fire, and the proof that the books are right."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tokenbooth.cli.options import AsJson, DataDir, group
 
+if TYPE_CHECKING:
+    from tokenbooth.proving.drills.play import Drill
+
 app = group("drill", "Drills: a private instance, real faults, exact books.")
+
+Seed = Annotated[int, typer.Option(help="What is drawn: which calls, and where it hurts.")]
+Store = Annotated[
+    str | None, typer.Option(help="PostgreSQL URL. [default: a SQLite file of its own]")
+]
+Replicas = Annotated[int, typer.Option(min=1, help="Server processes that share the store.")]
 
 
 @app.callback()
 def drill() -> None:
-    """Drills: a private instance, real faults, exact books."""
+    """Drills: a private instance, real faults, exact books.
+
+    Each plays in a temporary directory of its own; nothing in --data-dir is touched.
+    Exit status 1 when one check fails.
+    """
 
 
 @app.command("mixed")
-def mixed(
+def mixed(  # noqa: PLR0913 - one parameter for each option of the command line
     calls: Annotated[int, typer.Option(min=1, help="Calls to make.")] = 500,
-    seed: Annotated[int, typer.Option(help="Which calls, and where they are cut.")] = 1,
     parallel: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 16,
-    store: Annotated[
-        str | None, typer.Option(help="PostgreSQL URL. [default: a SQLite file of its own]")
-    ] = None,
+    seed: Seed = 1,
+    replicas: Replicas = 1,
+    store: Store = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Mixed calls, some cut, malformed or over cap, the engine killed twice; then the proof.
+    """Mixed calls, some cut, malformed or over cap, the engine killed twice; then the proof."""
+    from tokenbooth.proving.drills.mixed.drill import MixedDrill
 
-    It plays in a temporary directory of its own: nothing in --data-dir is touched.
-    Exit status 1 when one check fails.
-    """
+    _run(lambda: MixedDrill(calls=calls, parallel=parallel), (seed, replicas, store), as_json)
+
+
+def _run(
+    made: "Callable[[], Drill[Any]]", chosen: tuple[int, int, str | None], as_json: bool
+) -> None:
+    """Play what ``made`` returns with ``chosen``: seed, replicas and store."""
     from tokenbooth.cli.output import EXIT_REFUSED, emit, lines, step_progress
     from tokenbooth.core.codes import Code
     from tokenbooth.core.problem import Problem
-    from tokenbooth.proving.drill_mixed import DrillOptions, run_drill
-    from tokenbooth.proving.instance import InstanceFault
+    from tokenbooth.proving.drills import play
 
+    seed, replicas, store = chosen
     try:
-        options = DrillOptions(calls=calls, seed=seed, parallel=parallel, store_url=store)
+        options = play.DrillOptions(seed=seed, replicas=replicas, store_url=store)
         with step_progress() as progress:
-            report = run_drill(options, progress)
+            report = play.run_drill(made(), options, progress)
     except ValueError as error:
         raise Problem(Code.INVALID_VALUE, f"{error}.") from error
-    except (InstanceFault, TimeoutError) as error:
+    except (play.InstanceFault, TimeoutError) as error:
         raise Problem(Code.STATE_CONFLICT, f"The drill could not be played: {error}") from error
     document = report.document()
     shown = [f"{n:28} {_plain(value)}" for n, value in document.items() if n != "violations"]
@@ -57,5 +75,5 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {count}" for name, count in value.items())
+        return ", ".join(f"{name} {_plain(count)}" for name, count in value.items())
     return str(value)

@@ -3,19 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tokenbooth.proving.caller import level_of
-from tokenbooth.proving.client import Address, Ask, bearer, call
+from tokenbooth.proving.client import Address, Ask, WholeAnswer, bearer, call
 from tokenbooth.proving.observations import LevelSeen, RecordSeen
 from tokenbooth.proving.wire import BrokenWire
 
+BALANCE = "/v1/balance"
 PAGE_ROWS = 100
 PAGES_MAX = 100_000
 
 
 async def levels(address: Address, secret: str) -> tuple[LevelSeen, ...]:
     """``GET /v1/balance``: the limits that bind this key. Raises BrokenWire."""
-    document = await _get(address, "/v1/balance", secret)
+    document = await _get(address, BALANCE, secret)
     return tuple(map(level_of, document["limits"]))
+
+
+async def levels_if_valid(address: Address, secret: str) -> tuple[LevelSeen, ...]:
+    """The same, and nothing for a key that was revoked."""
+    answer = await call(address, Ask("GET", BALANCE, bearer(secret)))
+    if answer.status == 401:
+        return ()
+    return tuple(map(level_of, _document(BALANCE, answer)["limits"]))
 
 
 async def balance_nano(address: Address, secret: str) -> int:
@@ -37,6 +45,18 @@ async def records(address: Address, secret: str) -> tuple[RecordSeen, ...]:
     raise BrokenWire("the pages of /v1/requests have no end")
 
 
+def level_of(row: Mapping[str, Any]) -> LevelSeen:
+    """Read one entry of ``limits``."""
+    limit = row["limit"]
+    return LevelSeen(
+        scope=row["scope"],
+        owner_id=row["owner_id"],
+        limit_nano=None if limit is None else limit["amount_nano"],
+        spent_nano=row["spent"]["amount_nano"],
+        held_nano=row["held"]["amount_nano"],
+    )
+
+
 def record_of(row: Mapping[str, Any]) -> RecordSeen:
     """Read one call record."""
     usage = row["usage"] or {}
@@ -56,7 +76,10 @@ def record_of(row: Mapping[str, Any]) -> RecordSeen:
 
 
 async def _get(address: Address, path: str, secret: str) -> Mapping[str, Any]:
-    answer = await call(address, Ask("GET", path, bearer(secret)))
+    return _document(path, await call(address, Ask("GET", path, bearer(secret))))
+
+
+def _document(path: str, answer: WholeAnswer) -> Mapping[str, Any]:
     if answer.status != 200:
         raise BrokenWire(f"GET {path} answered {answer.status}: {answer.body[:200]!r}")
     return answer.document()

@@ -2,7 +2,7 @@
 
 from tokenbooth.proving.client import Ask, bearer, json_ask
 from tokenbooth.proving.malformed import MALFORMED
-from tokenbooth.proving.schedule import CallKind, CallPlan
+from tokenbooth.proving.plans import CallKind, CallPlan
 from tokenbooth.proving.stage import Stage
 
 CHAT = "/v1/chat/completions"
@@ -10,12 +10,13 @@ JSON_TYPE = ("content-type", "application/json")
 # Well-formed and with a right checksum, yet given to nobody.
 STRANGER = "tb_live_" + "0" * 40 + "1iSwxZ"
 MISTYPED = STRANGER[:-1] + "Y"
+WRONG_KEY_WAYS = 5
 
 
 def ask_of(plan: CallPlan, stage: Stage) -> Ask:
     """What to send for ``plan``."""
     secret = stage.keys[plan.key].secret
-    model = stage.slow_model if plan.kind is CallKind.KEY_REVOKE else stage.model
+    model = stage.model(plan.model).name
     if plan.kind is CallKind.MALFORMED:
         bad = MALFORMED[plan.way]
         headers = (JSON_TYPE, *bearer(secret))

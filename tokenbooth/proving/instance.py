@@ -2,32 +2,26 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 
 from tokenbooth.config import Settings, load_settings
-from tokenbooth.control.serving import serving_now
-from tokenbooth.proving.child import Child, clean_environment, own_command
+from tokenbooth.proving.child import clean_environment, own_command
 from tokenbooth.proving.client import Address
+from tokenbooth.proving.replica import READY_WAIT_S, InstanceFault, Replica, is_ready
 
-READY_WAIT_S = 60
+__all__ = ["InstanceFault", "PrivateInstance", "is_ready"]
+
 COMMAND_WAIT_S = 120
-POLL_S = 0.05
-ANSWER_WAIT_S = 5
-
-
-class InstanceFault(Exception):
-    """The instance did not do what was asked; the text holds the end of its log."""
 
 
 class PrivateInstance:
     """``with PrivateInstance(directory) as instance``: made on entering, ended on every way out.
 
-    ``settings`` are by their names, such as ``edge.drain_max_s``. Started and killed as often as
-    wanted; the port is another after each start.
+    ``settings`` are by their names, such as ``edge.drain_max_s``. ``replicas`` server processes
+    share the directory and the store; what is said of the instance itself is said of all of them,
+    or of the first where there can be only one.
     """
 
     def __init__(
@@ -36,6 +30,7 @@ class PrivateInstance:
         *,
         store_url: str | None = None,
         settings: Mapping[str, str] | None = None,
+        replicas: int = 1,
     ) -> None:
         self.data_dir = data_dir
         chosen = {"edge.host": "127.0.0.1", "edge.port": "0", **(settings or {})}
@@ -46,8 +41,8 @@ class PrivateInstance:
         }
         self._environ = clean_environment(self.variables)
         data_dir.mkdir(parents=True, exist_ok=True)
-        command = own_command("serve", "--data-dir", str(data_dir))
-        self._child = Child(command, data_dir / "serve.log", self._environ)
+        names = [None] if replicas == 1 else [f"r{number}" for number in range(1, replicas + 1)]
+        self.replicas = tuple(Replica(data_dir, self._environ, name) for name in names)
 
     def __enter__(self) -> "PrivateInstance":
         self.command("init")
@@ -59,43 +54,43 @@ class PrivateInstance:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._child.kill()
+        self.kill()
 
     @property
     def pid(self) -> int | None:
-        return self._child.pid
+        return self.replicas[0].pid
 
     @property
     def running(self) -> bool:
-        return self._child.running
+        """Whether one of its processes runs."""
+        return any(replica.running for replica in self.replicas)
 
     @property
     def log_path(self) -> Path:
-        return self.data_dir / "serve.log"
+        return self.replicas[0].log_path
 
     def start(self, within_s: int = READY_WAIT_S) -> Address:
-        """Serve, and wait for ``/readyz``. Raises InstanceFault."""
-        self._child.start()
-        until = time.monotonic() + within_s
-        while time.monotonic() < until:
-            if not self._child.running:
-                raise InstanceFault(f"The server ended at its start.\n{self.log_tail()}")
-            address = self._address()
-            if address is not None and is_ready(address):
-                return address
-            time.sleep(POLL_S)
-        raise InstanceFault(f"The server was not ready within {within_s} s.\n{self.log_tail()}")
+        """Serve, and wait until every process is ready; the first one's address.
+
+        Raises InstanceFault.
+        """
+        for replica in self.replicas:
+            replica.launch()
+        addresses = [replica.wait_ready(within_s) for replica in self.replicas]
+        return addresses[0]
 
     def stop(self, within_s: int = 40) -> int | None:
-        """Send SIGTERM; the exit status, 0 when it drained in time."""
-        return self._child.stop(within_s)
+        """Send SIGTERM to each in turn; the first exit status that is not 0, else 0."""
+        statuses = [replica.stop(within_s) for replica in self.replicas]
+        return next((status for status in statuses if status != 0), 0)
 
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
-        self._child.kill()
+        for replica in self.replicas:
+            replica.kill()
 
     def log_tail(self) -> str:
-        return self._child.log_tail()
+        return "\n".join(replica.log_tail() for replica in self.replicas)
 
     def settings(self) -> Settings:
         """Its settings, read the way it reads them itself, for work on it from this process."""
@@ -133,21 +128,3 @@ class PrivateInstance:
         except ValueError:
             found = {}
         return done.returncode, found if isinstance(found, dict) else {"data": found}, said
-
-    def _address(self) -> Address | None:
-        serving = serving_now(self.data_dir)
-        if serving is None or serving.pid != self._child.pid:
-            return None
-        return Address(serving.host, serving.port)
-
-
-def is_ready(address: Address) -> bool:
-    """Whether ``/readyz`` answers 200."""
-    connection = HTTPConnection(address.host, address.port, timeout=ANSWER_WAIT_S)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()

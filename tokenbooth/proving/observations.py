@@ -1,9 +1,11 @@
 """What was seen from outside: the answers, the account reports, the ledger. Nothing is judged."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Generic, TypeVar
 
-from tokenbooth.proving.schedule import CallPlan
+from tokenbooth.proving.plans import CallPlan
 
 RUNNING = "running"
 
@@ -36,12 +38,42 @@ class LevelSeen:
         return max(0, self.spent_nano + self.held_nano - self.limit_nano)
 
 
+@dataclass(frozen=True, slots=True)
+class RefusalSeen:
+    """What a refusal for lack of money says: the level that is in the way, and what would fit.
+
+    ``needed_nano`` is the least that the call could have started with.
+    """
+
+    scope: str
+    limit_nano: int
+    spent_nano: int
+    held_nano: int
+    needed_nano: int
+
+    @property
+    def level(self) -> LevelSeen:
+        """The level that is in the way; a refusal does not say whose it is."""
+        return LevelSeen(self.scope, "", self.limit_nano, self.spent_nano, self.held_nano)
+
+    @property
+    def false(self) -> bool:
+        """Whether the call would have fitted by the refusal's own numbers."""
+        return self.needed_nano <= self.limit_nano - self.spent_nano - self.held_nano
+
+    @property
+    def final(self) -> bool:
+        """Whether it would not fit even without the calls that run now."""
+        return self.needed_nano > self.limit_nano - self.spent_nano
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSeen:
     """One call as its client saw it; what was never seen is ``None``.
 
-    ``texts`` counts the events with output. ``broken`` says what was wrong with the answer itself.
-    ``told_nano`` is the cost that the answer named, ``levels`` the limits that it named.
+    ``events`` counts all events of a stream, ``texts`` those with output. ``broken`` says what was
+    wrong with the answer itself. ``told_nano`` is the cost that the answer named, ``levels`` the
+    limits that it named. ``replica`` is the number of the server process that was asked.
     """
 
     plan: CallPlan
@@ -49,12 +81,17 @@ class CallSeen:
     status: int | None = None
     request_id: str | None = None
     error_code: str | None = None
+    error_type: str | None = None
+    retry_after_s: int | None = None
+    refusal: RefusalSeen | None = None
+    events: int = 0
     texts: int = 0
     told_nano: int | None = None
     levels: tuple[LevelSeen, ...] = ()
     broken: str = ""
     began_us: int = 0
     ended_us: int = 0
+    replica: int = 0
 
     @property
     def complete(self) -> bool:
@@ -99,14 +136,6 @@ class AccountSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class OutageSeen:
-    """A kill of the engine; ``up_us`` is when it answered again, ``None`` when it never did."""
-
-    killed_us: int
-    up_us: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerSeen:
     """What ``ledger verify`` said."""
 
@@ -125,18 +154,34 @@ class PriceSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """Everything the checks may look at. ``levels`` is the final state of every key's chain."""
+class Saw:
+    """What an attack saw while the instance served; drills add their own to it."""
 
     calls: tuple[CallSeen, ...]
+
+
+S_co = TypeVar("S_co", bound=Saw, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence(Generic[S_co]):
+    """Everything the checks may look at: what the attack saw, and the books after it.
+
+    ``levels`` is the final state of every key's chain, ``quiet`` whether nothing was held any more
+    before the wait was over, ``exit_statuses`` those of the servers after SIGTERM.
+    """
+
+    saw: S_co
     accounts: tuple[AccountSeen, ...]
     levels: tuple[LevelSeen, ...]
-    outages: tuple[OutageSeen, ...]
-    kills_planned: int
     ledger: LedgerSeen
-    prices: dict[str, PriceSeen]
+    prices: Mapping[str, PriceSeen]
     quiet: bool
-    exit_status: int | None
+    exit_statuses: tuple[int | None, ...]
+
+    @property
+    def calls(self) -> tuple[CallSeen, ...]:
+        return self.saw.calls
 
     @property
     def records(self) -> tuple[RecordSeen, ...]:

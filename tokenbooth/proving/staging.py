@@ -1,4 +1,4 @@
-"""Sets the stage of the mixed drill: organizations, keys, models and prices, before the server."""
+"""Sets the stage of a drill: organizations, keys, models and prices, before the server starts."""
 
 import asyncio
 
@@ -6,30 +6,23 @@ from tokenbooth.boot import Booth, open_booth
 from tokenbooth.catalog.models.service import DeploymentAsk, EngineKind, ModelAsk
 from tokenbooth.config import Settings
 from tokenbooth.control import accounts, keys, models, prices
+from tokenbooth.core.caller import CallLimits
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.prices.service import PriceAsk
-from tokenbooth.proving.schedule import (
-    CREDIT_NANO,
-    KEYS,
-    OUTPUT_TOKENS_MAX,
-    PROJECT_CAP_NANO,
-    KeyPlan,
-)
-from tokenbooth.proving.stage import PRICE, Stage, StageKey
+from tokenbooth.proving.stage import KeyPlan, ModelPlan, Stage, StageKey, StageModel, StagePlan
 
-CONTEXT_TOKENS = 8192
-# Long enough that a revocation arrives while the answer is still running.
-SLOW_SCRIPT = {"chunks": "200", "chunk_delay_ms": "100"}
+# A drill is about money: no limit on the pace of calls may come in between.
+BOUNDLESS = CallLimits(1_000_000_000, 1_000_000_000_000, 1_000_000)
 
 
-def set_stage(settings: Settings, suffix: str, engine_url: str, parallel: int) -> Stage:
+def set_stage(settings: Settings, plan: StagePlan, suffix: str) -> Stage:
     """Make everything; ``suffix`` makes its names unique in a store that others use too."""
 
     async def work() -> Stage:
         async with open_booth(settings) as booth:
             return await booth.store.write(
-                lambda tx: _set(booth, booth.op("drill"), tx, (suffix, engine_url, parallel))
+                lambda tx: _Setting(booth, booth.op("drill"), tx, suffix).make(plan)
             )
 
     return asyncio.run(work())
@@ -46,50 +39,63 @@ def clear_stage(settings: Settings, stage: Stage) -> None:
 
 
 def _remove(op: Op, tx: Tx, stage: Stage) -> None:
-    for name in (stage.model, stage.slow_model):
-        models.remove_model(op, tx, name)
+    for model in stage.models.values():
+        models.remove_model(op, tx, model.name)
 
 
-def _set(booth: Booth, op: Op, tx: Tx, asked: tuple[str, str, int]) -> Stage:
-    suffix, engine_url, parallel = asked
-    orgs = {name: f"drill-{name}-{suffix}" for name in CREDIT_NANO}
-    for name, amount_nano in CREDIT_NANO.items():
-        ask = accounts.OrganizationAsk(orgs[name])
-        accounts.create_organization(op, tx, ask, booth.ids)
-        accounts.add_credit(op, tx, orgs[name], amount_nano, f"drill {orgs[name]}")
-    accounts.create_project(
-        op, tx, orgs["main"], "capped", cap_nano=PROJECT_CAP_NANO, ids=booth.ids
-    )
-    upstream = DeploymentAsk(
-        engine=EngineKind.UPSTREAM,
-        upstream_url=engine_url,
-        upstream_model="mock",
-        concurrency_max=2 * parallel,
-        queue_max=4 * parallel,
-    )
-    slow = DeploymentAsk(engine=EngineKind.SCRIPTED, options=SLOW_SCRIPT, concurrency_max=8)
-    stage = Stage(f"drill-{suffix}", f"drill-slow-{suffix}", orgs, {})
-    for name, deployment in ((stage.model, upstream), (stage.slow_model, slow)):
-        _offer(booth, op, tx, name, deployment)
-    stage.keys.update({plan.name: _make_key(booth, op, tx, plan, orgs) for plan in KEYS})
-    return stage
+class _Setting:
+    """One transaction that makes a stage."""
 
+    def __init__(self, booth: Booth, op: Op, tx: Tx, suffix: str) -> None:
+        self._booth = booth
+        self._op = op
+        self._tx = tx
+        self._suffix = suffix
 
-def _offer(booth: Booth, op: Op, tx: Tx, name: str, deployment: DeploymentAsk) -> None:
-    ask = ModelAsk(
-        name=name,
-        deployments=(deployment,),
-        context_tokens=CONTEXT_TOKENS,
-        output_tokens_max=OUTPUT_TOKENS_MAX,
-    )
-    models.add_model(op, tx, ask, booth.ids)
-    price = PriceAsk(name, PRICE.input_pico, PRICE.output_pico, PRICE.cached_pico)
-    prices.price_model(op, tx, price, booth.ids, confirmed=True)
+    def make(self, plan: StagePlan) -> Stage:
+        op, tx, ids = self._op, self._tx, self._booth.ids
+        orgs = {org.name: f"drill-{org.name}-{self._suffix}" for org in plan.orgs}
+        for org in plan.orgs:
+            name = orgs[org.name]
+            ask = accounts.OrganizationAsk(name, BOUNDLESS, org.cap_nano)
+            accounts.create_organization(op, tx, ask, ids)
+            accounts.add_credit(op, tx, name, org.credit_nano, f"drill {name}")
+        for project in plan.projects:
+            accounts.create_project(
+                op, tx, orgs[project.org], project.name, cap_nano=project.cap_nano, ids=ids
+            )
+        made = {key.name: self._key(key, orgs) for key in plan.keys}
+        readers = {org: self._key(KeyPlan(f"reader-{org}", org), orgs).secret for org in orgs}
+        offered = {model.name: self._offer(model) for model in plan.models}
+        return Stage(orgs, offered, made, readers)
 
+    def _offer(self, plan: ModelPlan) -> StageModel:
+        name = f"drill-{plan.name}-{self._suffix}"
+        upstream = plan.upstream_url is not None
+        deployment = DeploymentAsk(
+            engine=EngineKind.UPSTREAM if upstream else EngineKind.SCRIPTED,
+            options=plan.script,
+            upstream_url=plan.upstream_url,
+            upstream_model="mock" if upstream else None,
+            concurrency_max=plan.concurrency_max,
+            queue_max=plan.queue_max,
+        )
+        ask = ModelAsk(
+            name=name,
+            deployments=(deployment,),
+            context_tokens=plan.context_tokens,
+            output_tokens_max=plan.output_tokens_max,
+        )
+        models.add_model(self._op, self._tx, ask, self._booth.ids)
+        cells = (plan.price.input_pico, plan.price.output_pico, plan.price.cached_pico)
+        prices.price_model(
+            self._op, self._tx, PriceAsk(name, *cells), self._booth.ids, confirmed=True
+        )
+        return StageModel(name, plan.price)
 
-def _make_key(booth: Booth, op: Op, tx: Tx, plan: KeyPlan, orgs: dict[str, str]) -> StageKey:
-    ask = keys.NewKey(
-        org=orgs[plan.org], project=plan.project, name=plan.name, cap_nano=plan.cap_nano
-    )
-    minted = keys.create_key(op, tx, ask, booth.mint)
-    return StageKey(minted.key.id, minted.secret, plan.org)
+    def _key(self, plan: KeyPlan, orgs: dict[str, str]) -> StageKey:
+        ask = keys.NewKey(
+            org=orgs[plan.org], project=plan.project, name=plan.name, cap_nano=plan.cap_nano
+        )
+        minted = keys.create_key(self._op, self._tx, ask, self._booth.mint)
+        return StageKey(minted.key.id, minted.secret, plan.org)

@@ -24,8 +24,9 @@ from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.control.up_key import read_up_key
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.proving import drill_mixed, mock_upstream
-from tokenbooth.proving.checks import Violation
+from tokenbooth.proving import mock_upstream
+from tokenbooth.proving.drills import play
+from tokenbooth.proving.drills.laws import Violation
 from tokenbooth.proving.instance import InstanceFault
 
 Ready = Callable[[Serving], Awaitable[None]]
@@ -281,22 +282,23 @@ def test_a_drill_that_passes_is_exit_code_zero(
 ) -> None:
     played: list[Any] = []
 
-    def run_drill(options: Any, progress: Callable[[str, int, int], None]) -> Report:
+    def run_drill(drill: Any, options: Any, progress: Callable[[str, int, int], None]) -> Report:
         progress("calls", 1, 2)
-        played.append(options)
+        played.extend((drill, options))
         return Report()
 
-    monkeypatch.setattr(drill_mixed, "run_drill", run_drill)
-    said = command("drill", "mixed", "--calls", "70", "--seed", "9", "--json")
+    monkeypatch.setattr(play, "run_drill", run_drill)
+    said = command("drill", "mixed", "--calls", "70", "--seed", "9", "--replicas", "2", "--json")
     assert said.document == {"passed": True, "violations": []}
-    assert (played[0].calls, played[0].seed, played[0].store_url) == (70, 9, None)
+    assert (played[0].name, played[0]._calls) == ("mixed", 70)
+    assert played[1] == play.DrillOptions(seed=9, replicas=2, store_url=None)
 
 
 def test_a_drill_that_fails_is_exit_code_one(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = Report(Violation("books", "one nano is missing"))
-    monkeypatch.setattr(drill_mixed, "run_drill", lambda options, progress: report)
+    monkeypatch.setattr(play, "run_drill", lambda drill, options, progress: report)
     said = command("drill", "mixed")
     assert said.code == 1
     assert "violated: books: one nano is missing" in said.out
@@ -305,10 +307,10 @@ def test_a_drill_that_fails_is_exit_code_one(
 def test_a_drill_that_cannot_be_played_says_why(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run_drill(options: Any, progress: Any) -> None:
+    def run_drill(drill: Any, options: Any, progress: Any) -> None:
         raise InstanceFault("no port")
 
-    monkeypatch.setattr(drill_mixed, "run_drill", run_drill)
+    monkeypatch.setattr(play, "run_drill", run_drill)
     assert "no port" in command("drill", "mixed").err
     assert command("drill", "mixed", "--calls", "1").code == 1
 

@@ -119,3 +119,24 @@ def test_the_balance_is_what_is_left_and_not_held() -> None:
         {"/v1/balance": document}, lambda address: accounts.balance_nano(address, "secret")
     )
     assert left == 65
+
+
+@pytest.mark.parametrize(("status", "found"), [(401, 0), (200, 1)])
+def test_a_key_that_is_refused_has_no_levels(status: int, found: int) -> None:
+    limit = {"scope": "key", "owner_id": "k", "limit": None}
+    amounts = {"spent": {"amount_nano": 1}, "held": {"amount_nano": 2}}
+    body = json.dumps({"limits": [limit | amounts]}).encode()
+
+    async def play(_asked: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(body_answer(body, status))
+
+    async def scene() -> int:
+        async with wire_server(play) as address:
+            return len(await accounts.levels_if_valid(address, "secret"))
+
+    assert asyncio.run(scene()) == found
+
+
+def test_an_account_that_cannot_be_read_is_no_revoked_key() -> None:
+    with pytest.raises(BrokenWire, match="404"):
+        served({}, lambda address: accounts.levels_if_valid(address, "secret"))

@@ -7,24 +7,19 @@ from tokenbooth.access.keys import service as keys
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
-from tokenbooth.proving.asking import ask_of
+from tokenbooth.proving.asking import WRONG_KEY_WAYS, ask_of
 from tokenbooth.proving.client import Ask
+from tokenbooth.proving.drills.mixed.schedule import KEYS, PRICE, SLOW, schedule_of
 from tokenbooth.proving.malformed import MALFORMED
-from tokenbooth.proving.schedule import (
-    KEYS,
-    WRONG_KEY_WAYS,
-    CallKind,
-    CallPlan,
-    schedule_of,
-)
-from tokenbooth.proving.stage import Stage, StageKey
+from tokenbooth.proving.plans import CallKind, CallPlan
+from tokenbooth.proving.stage import Stage, StageKey, StageModel
 
 GOOD = "tb_live_" + "1" * 40 + "3NLxTi"
 STAGE = Stage(
-    model="drill",
-    slow_model="drill-slow",
     orgs={"main": "drill-main"},
+    models={"mock": StageModel("drill", PRICE), SLOW: StageModel("drill-slow", PRICE)},
     keys={plan.name: StageKey(f"key_{plan.name}", f"secret-{plan.name}", "main") for plan in KEYS},
+    readers={},
 )
 PLAN = CallPlan(number=7, kind=CallKind.STREAMED, key="free-0", prompt="w1 w2")
 
@@ -60,14 +55,14 @@ def test_every_call_that_is_no_client_fault_is_well_formed(seed: int) -> None:
             assert parsed.stream == plan.stream
 
 
-def test_the_call_whose_key_is_revoked_runs_on_the_slow_model() -> None:
-    plan = replace(PLAN, kind=CallKind.KEY_REVOKE)
+def test_a_call_may_name_its_model_of_the_stage() -> None:
+    plan = replace(PLAN, model=SLOW)
     assert json.loads(ask_of(plan, STAGE).body)["model"] == "drill-slow"
 
 
 def test_an_unknown_model_is_none_of_the_stage() -> None:
     plan = replace(PLAN, kind=CallKind.UNKNOWN_MODEL)
-    assert json.loads(ask_of(plan, STAGE).body)["model"] not in (STAGE.model, STAGE.slow_model)
+    assert json.loads(ask_of(plan, STAGE).body)["model"] not in STAGE.prices
 
 
 @pytest.mark.parametrize("way", range(len(MALFORMED)))

@@ -12,9 +12,11 @@ import pytest
 
 from tests.support.wire_server import Play, answers, body_answer, wire_server
 from tokenbooth.proving import instance as module
+from tokenbooth.proving import replica as replica_module
 from tokenbooth.proving.client import Address
+from tokenbooth.proving.drills.engine import free_port
 from tokenbooth.proving.instance import InstanceFault, PrivateInstance, is_ready
-from tokenbooth.proving.outage import free_port
+from tokenbooth.proving.replica import Replica
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return [sys.executable, "-c", PLAYED[arguments[0]]]
 
     monkeypatch.setattr(module, "own_command", own_command)
+    monkeypatch.setattr(replica_module, "own_command", own_command)
     return run
 
 
@@ -159,3 +162,37 @@ def test_what_is_no_server_is_not_ready() -> None:
     with served(answers(b"hello\r\n\r\n")) as address:
         assert not is_ready(address)
     assert not is_ready(Address("127.0.0.1", free_port()))
+
+
+def test_several_replicas_have_names_and_logs_of_their_own(
+    tmp_path: Path, commands: list[list[str]]
+) -> None:
+    made = PrivateInstance(tmp_path, replicas=3)
+    assert [replica.name for replica in made.replicas] == ["r1", "r2", "r3"]
+    assert [command[-2:] for command in commands] == [["--replica", f"r{n}"] for n in (1, 2, 3)]
+    assert len({replica.log_path for replica in made.replicas}) == 3
+
+
+def test_one_replica_that_cannot_serve_is_told(tmp_path: Path, commands: list[list[str]]) -> None:
+    made = PrivateInstance(tmp_path, replicas=2)
+    with pytest.raises(InstanceFault, match="cannot serve"):
+        made.start()
+    made.kill()
+    assert len(commands) == 2
+
+
+def test_a_server_that_never_ran_has_no_address_and_nothing_to_stop(tmp_path: Path) -> None:
+    replica = Replica(tmp_path, {})
+    assert (replica.pid, replica.running, replica.stop()) == (None, False, None)
+    with pytest.raises(InstanceFault, match="never started"):
+        assert replica.address
+
+
+def test_an_instance_ends_with_the_first_status_that_is_not_zero(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = PrivateInstance(tmp_path, replicas=3)
+    for statuses, whole in (((0, 0, 0), 0), ((0, -9, 1), -9), ((0, None, 0), None)):
+        left = iter(statuses)
+        monkeypatch.setattr(Replica, "stop", lambda _self, _within_s, left=left: next(left))
+        assert made.stop() == whole

@@ -1,4 +1,4 @@
-"""The stage of the drill, set in a real instance without its server."""
+"""The stage of a drill, set in a real instance without its server."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,18 +21,27 @@ from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.prices import service as prices
 from tokenbooth.money.prices.service import Meter
-from tokenbooth.proving.schedule import (
-    CREDIT_NANO,
-    KEYS,
-    OUTPUT_TOKENS_MAX,
-    PROJECT_CAP_NANO,
-    SCRIPT_CHUNKS,
-)
-from tokenbooth.proving.stage import PRICE, Stage
-from tokenbooth.proving.staging import SLOW_SCRIPT, clear_stage, set_stage
+from tokenbooth.proving.observations import PriceSeen
+from tokenbooth.proving.stage import KeyPlan, ModelPlan, OrgPlan, ProjectPlan, StagePlan
+from tokenbooth.proving.staging import clear_stage, set_stage
 
 T = TypeVar("T")
 URL = "http://127.0.0.1:9/v1"
+PRICE = PriceSeen(input_pico=1_234_567, cached_pico=123_457, output_pico=4_999_999)
+SCRIPT = {"chunks": "3"}
+PLAN = StagePlan(
+    orgs=(OrgPlan("rich", 10**12), OrgPlan("poor", 10**6, cap_nano=10**5)),
+    projects=(ProjectPlan("capped", "rich", 777),),
+    keys=(
+        KeyPlan("plain", "rich"),
+        KeyPlan("tight", "rich", "capped", cap_nano=5),
+        KeyPlan("penny", "poor"),
+    ),
+    models=(
+        ModelPlan(name="far", price=PRICE, output_tokens_max=99, upstream_url=URL),
+        ModelPlan(name="near", price=PRICE, output_tokens_max=7, script=SCRIPT, queue_max=5),
+    ),
+)
 
 
 @pytest.fixture
@@ -50,30 +59,51 @@ def look(settings: Settings, verb: Callable[[Booth, Op, Tx], T]) -> T:
     return asyncio.run(scene())
 
 
-def test_every_planned_key_works_and_carries_its_cap(settings: Settings) -> None:
-    stage = set_stage(settings, "x", URL, 8)
-    assert set(stage.keys) == {plan.name for plan in KEYS}
+def limits_of(settings: Settings, secret: str) -> dict[LimitScope, int | None]:
+    """Of a key that works and may do everything."""
 
-    def verb(booth: Booth, op: Op, tx: Tx) -> None:
-        for plan in KEYS:
-            made = stage.keys[plan.name]
-            caller = keys.authenticate(op, tx, made.secret, booth.secrets.pepper)
-            assert (caller.key_id, caller.scopes) == (made.id, frozenset(Scope))
-            limits = {
-                state.scope: state for state in ledger.limits(op, tx, ledger.chain_of(caller))
-            }
-            assert limits[LimitScope.KEY].limit_nano == plan.cap_nano
-            assert limits[LimitScope.BALANCE].limit_nano == CREDIT_NANO[plan.org]
-            project_cap = PROJECT_CAP_NANO if plan.project == "capped" else None
-            assert limits[LimitScope.PROJECT].limit_nano == project_cap
+    def verb(booth: Booth, op: Op, tx: Tx) -> dict[LimitScope, int | None]:
+        caller = keys.authenticate(op, tx, secret, booth.secrets.pepper)
+        assert caller.scopes == frozenset(Scope)
+        states = ledger.limits(op, tx, ledger.chain_of(caller))
+        return {state.scope: state.limit_nano for state in states}
 
-    look(settings, verb)
+    return look(settings, verb)
 
 
-def test_both_models_are_offered_at_the_price_that_the_checks_compute_with(
-    settings: Settings,
-) -> None:
-    stage = set_stage(settings, "x", URL, 8)
+def test_every_planned_key_works_under_its_caps(settings: Settings) -> None:
+    stage = set_stage(settings, PLAN, "x")
+    assert set(stage.keys) == {plan.name for plan in PLAN.keys}
+    found = {
+        name: tuple(limits_of(settings, key.secret).values()) for name, key in stage.keys.items()
+    }
+    assert found == {
+        "plain": (10**12, None, None, None),
+        "tight": (10**12, None, 777, 5),
+        "penny": (10**6, 10**5, None, None),
+    }
+
+
+def test_each_organization_has_a_reader_without_a_cap(settings: Settings) -> None:
+    stage = set_stage(settings, PLAN, "x")
+    caps = {name: limits_of(settings, secret) for name, secret in stage.readers.items()}
+    assert {name: caps[name][LimitScope.BALANCE] for name in caps} == {
+        "rich": 10**12,
+        "poor": 10**6,
+    }
+    assert all(cap[LimitScope.KEY] is None for cap in caps.values())
+
+
+def test_no_pace_comes_between_a_drill_and_the_money(settings: Settings) -> None:
+    set_stage(settings, PLAN, "x")
+    for line in look(settings, lambda _booth, op, tx: accounts.organizations(op, tx)):
+        limits = line.org.limits
+        paces = (limits.requests_per_minute, limits.tokens_per_minute, limits.parallel_calls)
+        assert all(pace is not None and pace >= 10**6 for pace in paces)
+
+
+def test_models_are_offered_at_the_price_that_the_laws_compute_with(settings: Settings) -> None:
+    stage = set_stage(settings, PLAN, "x")
 
     def verb(_booth: Booth, op: Op, tx: Tx) -> None:
         assert {model.name for model in catalog.models(op, tx)} == set(stage.prices)
@@ -82,61 +112,45 @@ def test_both_models_are_offered_at_the_price_that_the_checks_compute_with(
             assert lines[Meter.INPUT] == price.input_pico
             assert lines[Meter.CACHED_INPUT] == price.cached_pico
             assert lines[Meter.OUTPUT] == price.output_pico
-            model = catalog.model_by(op, tx, name)
-            assert model.output_tokens_max == OUTPUT_TOKENS_MAX
 
     look(settings, verb)
+    assert set(stage.prices.values()) == {PRICE}
 
 
-def test_one_model_is_upstream_and_the_other_outlasts_a_revocation(settings: Settings) -> None:
-    stage = set_stage(settings, "x", URL, 8)
+def test_a_model_is_upstream_or_scripted(settings: Settings) -> None:
+    stage = set_stage(settings, PLAN, "x")
 
     def verb(_booth: Booth, op: Op, tx: Tx) -> None:
-        (upstream,) = catalog.model_by(op, tx, stage.model).deployments
-        (slow,) = catalog.model_by(op, tx, stage.slow_model).deployments
+        far, near = (catalog.model_by(op, tx, stage.model(name).name) for name in ("far", "near"))
+        (upstream,), (scripted,) = far.deployments, near.deployments
         assert (upstream.engine, upstream.upstream_url) == (catalog.EngineKind.UPSTREAM, URL)
-        assert upstream.concurrency_max >= 8
-        assert (slow.engine, slow.options) == (catalog.EngineKind.SCRIPTED, SLOW_SCRIPT)
+        assert (scripted.engine, scripted.options) == (catalog.EngineKind.SCRIPTED, SCRIPT)
+        assert (far.output_tokens_max, near.output_tokens_max) == (99, 7)
+        assert scripted.queue_max == 5
 
     look(settings, verb)
-    assert int(SLOW_SCRIPT["chunks"]) * int(SLOW_SCRIPT["chunk_delay_ms"]) >= 10_000
+    assert stage.model(None) == stage.model("far")
 
 
 def test_two_stages_stand_beside_each_other(settings: Settings) -> None:
-    first, second = (set_stage(settings, suffix, URL, 8) for suffix in ("a", "b"))
+    first, second = (set_stage(settings, PLAN, suffix) for suffix in ("a", "b"))
     found = look(settings, lambda _booth, op, tx: accounts.organizations(op, tx))
     assert {line.org.name for line in found} == {*first.orgs.values(), *second.orgs.values()}
     assert not set(first.prices) & set(second.prices)
 
 
 def test_the_same_stage_twice_is_refused(settings: Settings) -> None:
-    set_stage(settings, "a", URL, 8)
+    set_stage(settings, PLAN, "a")
     with pytest.raises(Problem):
-        set_stage(settings, "a", URL, 8)
+        set_stage(settings, PLAN, "a")
 
 
 def test_clearing_takes_the_models_and_leaves_the_books(settings: Settings) -> None:
-    stage = set_stage(settings, "a", URL, 8)
-    clear_stage(settings, stage)
+    clear_stage(settings, set_stage(settings, PLAN, "a"))
 
     def verb(_booth: Booth, op: Op, tx: Tx) -> tuple[int, int, bool]:
         found = ledger.verify(op, tx)
         sound = found.difference_nano == 0 and not found.problems
         return len(catalog.models(op, tx)), len(accounts.organizations(op, tx)), sound
 
-    assert look(settings, verb) == (0, len(CREDIT_NANO), True)
-
-
-def test_caps_lie_where_calls_cross_them() -> None:
-    """A cap between one and a few answers makes the edge; the smallest buys nothing at all."""
-    answer_nano = SCRIPT_CHUNKS * PRICE.output_pico // 1000
-    caps = [plan.cap_nano for plan in KEYS if plan.cap_nano is not None]
-    assert min(caps) < PRICE.output_pico // 1000
-    for cap in [*sorted(caps)[1:], PROJECT_CAP_NANO, CREDIT_NANO["poor"]]:
-        assert answer_nano < cap < 10 * answer_nano
-    assert CREDIT_NANO["main"] > 10_000 * answer_nano
-
-
-def test_a_stage_prices_all_its_models() -> None:
-    stage = Stage("m", "s", {}, {})
-    assert stage.prices == {"m": PRICE, "s": PRICE}
+    assert look(settings, verb) == (0, len(PLAN.orgs), True)

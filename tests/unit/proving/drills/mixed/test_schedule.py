@@ -2,19 +2,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenbooth.proving.malformed import MALFORMED
-from tokenbooth.proving.schedule import (
+from tokenbooth.proving.asking import WRONG_KEY_WAYS
+from tokenbooth.proving.drills.mixed.schedule import (
     CALLS_MAX,
     CALLS_MIN,
     CAPPED_KEYS,
-    CLIENT_FAULTS,
-    CUTS,
+    CREDIT_NANO,
     KEYS,
+    PRICE,
+    PROJECT_CAP_NANO,
     SCRIPT_CHUNKS,
-    WRONG_KEY_WAYS,
-    CallKind,
+    SLOW,
+    SLOW_SCRIPT,
     schedule_of,
+    stage_plan,
 )
+from tokenbooth.proving.malformed import MALFORMED
+from tokenbooth.proving.plans import CLIENT_FAULTS, CUTS, CallKind
 
 some_schedules = st.builds(schedule_of, st.integers(0, 10**9), st.integers(CALLS_MIN, 400))
 
@@ -113,3 +117,29 @@ def test_every_call_uses_a_key_that_is_made() -> None:
 def test_too_few_or_too_many_calls_are_refused(calls: int) -> None:
     with pytest.raises(ValueError, match="calls must be from"):
         schedule_of(1, calls)
+
+
+def test_the_victim_of_the_revocation_runs_on_the_slow_model_and_nothing_else_does() -> None:
+    calls = schedule_of(9, 300).calls
+    assert [plan.kind for plan in calls if plan.model == SLOW] == [CallKind.KEY_REVOKE]
+    assert int(SLOW_SCRIPT["chunks"]) * int(SLOW_SCRIPT["chunk_delay_ms"]) >= 10_000
+
+
+def test_the_first_model_is_the_engine_that_dies_with_room_for_all_calls() -> None:
+    plan = stage_plan("http://127.0.0.1:9/v1", 8)
+    mock, slow = plan.models
+    assert mock.upstream_url == "http://127.0.0.1:9/v1"
+    assert mock.concurrency_max >= 8
+    assert (slow.name, slow.upstream_url, slow.script) == (SLOW, None, SLOW_SCRIPT)
+    assert plan.keys == KEYS
+    assert {org.name for org in plan.orgs} == {key.org for key in KEYS}
+
+
+def test_caps_lie_where_calls_cross_them() -> None:
+    """A cap between one and a few answers makes the edge; the smallest buys nothing at all."""
+    answer_nano = SCRIPT_CHUNKS * PRICE.output_pico // 1000
+    caps = [plan.cap_nano for plan in KEYS if plan.cap_nano is not None]
+    assert min(caps) < PRICE.output_pico // 1000
+    for cap in [*sorted(caps)[1:], PROJECT_CAP_NANO, CREDIT_NANO["poor"]]:
+        assert answer_nano < cap < 10 * answer_nano
+    assert CREDIT_NANO["main"] > 10_000 * answer_nano

@@ -7,15 +7,22 @@ from typing import Any, cast
 import pytest
 
 from tests.support.wire_server import body_answer, wire_server
-from tokenbooth.proving.child import Child
-from tokenbooth.proving.load import LoadPorts, MixedLoad, last_of_outage
+from tokenbooth.proving.client import Address
+from tokenbooth.proving.drills.engine import MockEngine
+from tokenbooth.proving.drills.mixed.load import LoadPorts, MixedLoad, last_of_outage
+from tokenbooth.proving.drills.mixed.outage import Outage
+from tokenbooth.proving.drills.mixed.schedule import KEYS, PRICE, SLOW, Schedule, schedule_of
 from tokenbooth.proving.observations import CallSeen
-from tokenbooth.proving.outage import Outage
-from tokenbooth.proving.schedule import KEYS, CallKind, Schedule, schedule_of
-from tokenbooth.proving.stage import Stage, StageKey
+from tokenbooth.proving.plans import CallKind
+from tokenbooth.proving.stage import Stage, StageKey, StageModel
 
 SCHEDULE = schedule_of(4, 80)
-STAGE = Stage("m", "slow", {}, {plan.name: StageKey(plan.name, "s", "main") for plan in KEYS})
+STAGE = Stage(
+    {},
+    {name: StageModel(name, PRICE) for name in ("m", SLOW)},
+    {plan.name: StageKey(plan.name, "s", "main") for plan in KEYS},
+    {},
+)
 
 
 class Diary:
@@ -37,6 +44,9 @@ class Diary:
 
     def start(self) -> None:
         self.down = False
+
+    async def up(self) -> None:
+        assert not self.down
 
     async def revoke(self) -> None:
         await asyncio.sleep(0)
@@ -62,19 +72,19 @@ def play(parallel: int, diary: Diary, revoke: Callable[[], Any] | None = None) -
         async with wire_server(diary.play) as address:
             outages = [
                 Outage(
-                    cast("Child", diary),
-                    address,
-                    range(kill + 1, last_of_outage(kill) + 1),
+                    cast("MockEngine", diary),
+                    range(kill + 1, last_of_outage(kill, SCHEDULE) + 1),
                     lambda: next(clock),
                 )
                 for kill in SCHEDULE.kills
             ]
             ports = LoadPorts(
+                address=lambda _number: address,
                 now_us=lambda: next(clock),
                 revoke=revoke or diary.revoke,
                 progress=diary.progress.append,
             )
-            load = MixedLoad(SCHEDULE, STAGE, address, outages, ports)
+            load = MixedLoad(SCHEDULE, STAGE, outages, ports)
             return list(await load.run(parallel))
 
     return asyncio.run(scene())
@@ -94,10 +104,10 @@ def test_an_outage_takes_only_the_calls_that_it_should() -> None:
     diary = Diary()
     play(8, diary)
     for number in diary.heard_while_down:
-        assert any(number <= last_of_outage(kill) for kill in SCHEDULE.kills)
+        assert any(number <= last_of_outage(kill, SCHEDULE) for kill in SCHEDULE.kills)
         # Calls before the kill may still be on their way; after it only the six.
-    late = [n for n in diary.heard_while_down if n > last_of_outage(SCHEDULE.kills[0])]
-    assert all(n <= last_of_outage(SCHEDULE.kills[1]) for n in late)
+    late = [n for n in diary.heard_while_down if n > last_of_outage(SCHEDULE.kills[0], SCHEDULE)]
+    assert all(n <= last_of_outage(SCHEDULE.kills[1], SCHEDULE) for n in late)
     assert not diary.down
 
 
@@ -118,7 +128,12 @@ def test_a_revocation_that_fails_is_not_hidden() -> None:
 
 
 def test_each_kill_needs_its_outage() -> None:
-    ports = LoadPorts(now_us=lambda: 0, revoke=Diary().revoke, progress=lambda _done: None)
+    ports = LoadPorts(
+        address=lambda number: Address("127.0.0.1", number),
+        now_us=lambda: 0,
+        revoke=Diary().revoke,
+        progress=lambda _done: None,
+    )
     some = Schedule(1, SCHEDULE.calls, SCHEDULE.kills, SCHEDULE.revoke)
     with pytest.raises(ValueError, match="zip"):
-        MixedLoad(some, STAGE, cast("Any", None), (), ports)
+        MixedLoad(some, STAGE, (), ports)

@@ -5,18 +5,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tokenbooth.proving.asking import ask_of
-from tokenbooth.proving.caller import PlannedCall
+from tokenbooth.proving.caller import Moments, PlannedCall
 from tokenbooth.proving.client import Address
+from tokenbooth.proving.drills.mixed.outage import Outage
+from tokenbooth.proving.drills.mixed.schedule import DOWN_CALLS, Schedule
 from tokenbooth.proving.observations import CallSeen
-from tokenbooth.proving.outage import Outage
-from tokenbooth.proving.schedule import DOWN_CALLS, CallKind, CallPlan, Schedule
+from tokenbooth.proving.plans import CallKind, CallPlan
 from tokenbooth.proving.stage import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPorts:
-    """What the load needs from outside. ``revoke`` revokes the key of the schedule's victim."""
+    """What the load needs from outside: where each call goes, by its number, and the rest.
 
+    ``revoke`` revokes the key of the schedule's victim.
+    """
+
+    address: Callable[[int], Address]
     now_us: Callable[[], int]
     revoke: Callable[[], Awaitable[None]]
     progress: Callable[[int], None]
@@ -29,13 +34,11 @@ class MixedLoad:
         self,
         schedule: Schedule,
         stage: Stage,
-        address: Address,
         outages: Sequence[Outage],
         ports: LoadPorts,
     ) -> None:
         self._schedule = schedule
         self._stage = stage
-        self._address = address
         self._outages = dict(zip(schedule.kills, outages, strict=True))
         self._ports = ports
         self._plans = iter(schedule.calls)
@@ -59,8 +62,9 @@ class MixedLoad:
     async def _work(self) -> None:
         for plan in self._plans:
             await self._wait_turn(plan)
-            call = PlannedCall(plan, self._ports.now_us, self._trigger(plan))
-            self._seen.append(await call.make(self._address, ask_of(plan, self._stage)))
+            call = PlannedCall(plan, self._ports.now_us, Moments(midway=self._trigger(plan)))
+            address = self._ports.address(plan.number)
+            self._seen.append(await call.make(address, ask_of(plan, self._stage)))
             for outage in self._outages.values():
                 outage.ended(plan.number)
             self._ports.progress(len(self._seen))
@@ -68,7 +72,7 @@ class MixedLoad:
     async def _wait_turn(self, plan: CallPlan) -> None:
         """Calls after an outage wait for its end, so that it takes no more than it should."""
         for kill, outage in self._outages.items():
-            if plan.number > last_of_outage(kill):
+            if plan.number > last_of_outage(kill, self._schedule):
                 await outage.over.wait()
         if plan.kind is CallKind.REVOKED_KEY:
             await self._revoked.wait()
@@ -90,6 +94,6 @@ class MixedLoad:
             self._revoked.set()
 
 
-def last_of_outage(kill: int) -> int:
+def last_of_outage(kill: int, schedule: Schedule) -> int:
     """The number of the last call that starts before the engine is back."""
-    return kill + DOWN_CALLS
+    return min(kill + DOWN_CALLS, len(schedule.calls) - 1)

@@ -1,10 +1,13 @@
 """What the mixed drill does, call by call: a pure function of the seed and the number of calls."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from tokenbooth.proving.asking import WRONG_KEY_WAYS
 from tokenbooth.proving.draw import Draw
 from tokenbooth.proving.malformed import MALFORMED
+from tokenbooth.proving.observations import PriceSeen
+from tokenbooth.proving.plans import CUTS, CallKind, CallPlan
+from tokenbooth.proving.stage import KeyPlan, ModelPlan, OrgPlan, ProjectPlan, StagePlan
 
 CALLS_MIN = 60
 CALLS_MAX = 100_000
@@ -13,29 +16,6 @@ ABRUPT_PERCENT = 50
 SCRIPT_CHUNKS = 40
 OUTPUT_TOKENS_MAX = 256
 PROMPT_WORDS_MAX = 30
-WRONG_KEY_WAYS = 5
-
-
-class CallKind(StrEnum):
-    """What one call of the drill is about."""
-
-    WHOLE = "whole"
-    STREAMED = "streamed"
-    STREAM_CUT = "stream_cut"
-    WHOLE_CUT = "whole_cut"
-    OVER_CAP = "over_cap"
-    MALFORMED = "malformed"
-    UNKNOWN_MODEL = "unknown_model"
-    WRONG_KEY = "wrong_key"
-    ENGINE_KILL = "engine_kill"
-    KEY_REVOKE = "key_revoke"
-    REVOKED_KEY = "revoked_key"
-
-
-CUTS = frozenset({CallKind.STREAM_CUT, CallKind.WHOLE_CUT})
-CLIENT_FAULTS = frozenset(
-    {CallKind.MALFORMED, CallKind.UNKNOWN_MODEL, CallKind.WRONG_KEY, CallKind.REVOKED_KEY}
-)
 ALWAYS_STREAMED = frozenset({CallKind.STREAMED, CallKind.STREAM_CUT, CallKind.ENGINE_KILL})
 SHARES = {
     CallKind.STREAMED: 26,
@@ -47,19 +27,6 @@ SHARES = {
     CallKind.UNKNOWN_MODEL: 3,
     CallKind.WRONG_KEY: 5,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPlan:
-    """A key to make; ``cap_nano`` is its own hard cap. Organizations and projects go by name."""
-
-    name: str
-    org: str = "main"
-    project: str = "default"
-    cap_nano: int | None = None
-
-
-READERS = (KeyPlan("reader-main"), KeyPlan("reader-poor", org="poor"))
 FREE_KEYS = (KeyPlan("free-0"), KeyPlan("free-1"), KeyPlan("free-2"))
 REVOKED = KeyPlan("revoked")
 CAPPED_KEYS = (
@@ -69,37 +36,14 @@ CAPPED_KEYS = (
     KeyPlan("in-capped-project", project="capped"),
     KeyPlan("of-poor-org", org="poor"),
 )
-KEYS = (*READERS, *FREE_KEYS, REVOKED, *CAPPED_KEYS)
+KEYS = (*FREE_KEYS, REVOKED, *CAPPED_KEYS)
 PROJECT_CAP_NANO = 1_200_000
 CREDIT_NANO = {"main": 1_000_000_000_000, "poor": 1_000_000}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallPlan:
-    """One call. ``statuses`` are those that a client fault may get; empty for paying calls.
-
-    A cut call hangs up after ``cut_after_events`` events with text; at 0, ``pause_ms`` after it was
-    sent, with nothing read. ``abrupt`` resets the connection instead of closing it. ``way`` selects
-    the variant of a fault.
-    """
-
-    number: int
-    kind: CallKind
-    key: str
-    prompt: str
-    stream: bool = False
-    include_usage: bool = False
-    output_tokens_max: int | None = None
-    cut_after_events: int = 0
-    pause_ms: int = 0
-    abrupt: bool = False
-    way: int = 0
-    statuses: frozenset[int] = frozenset()
-
-    @property
-    def mark(self) -> str:
-        """The end customer that the call names, so that its record is found without its id."""
-        return f"call-{self.number:06d}"
+# Odd on purpose: nearly every cost has to be rounded.
+PRICE = PriceSeen(input_pico=1_234_567, cached_pico=123_457, output_pico=4_999_999)
+# Long enough that a revocation arrives while the answer is still running.
+SLOW_SCRIPT = {"chunks": "200", "chunk_delay_ms": "100"}
+SLOW = "slow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +54,27 @@ class Schedule:
     calls: tuple[CallPlan, ...]
     kills: tuple[int, ...]
     revoke: int
+
+
+def stage_plan(engine_url: str, parallel: int) -> StagePlan:
+    """The stage of the drill; the engine behind ``engine_url`` is the one that dies."""
+    mock = ModelPlan(
+        name="mock",
+        price=PRICE,
+        output_tokens_max=OUTPUT_TOKENS_MAX,
+        upstream_url=engine_url,
+        concurrency_max=2 * parallel,
+        queue_max=4 * parallel,
+    )
+    slow = ModelPlan(
+        name=SLOW, price=PRICE, output_tokens_max=OUTPUT_TOKENS_MAX, script=SLOW_SCRIPT
+    )
+    return StagePlan(
+        orgs=tuple(OrgPlan(name, nano) for name, nano in CREDIT_NANO.items()),
+        projects=(ProjectPlan("capped", "main", PROJECT_CAP_NANO),),
+        models=(mock, slow),
+        keys=KEYS,
+    )
 
 
 def check_calls(calls: int) -> None:
@@ -169,6 +134,7 @@ def _call(draw: Draw, number: int, kind: CallKind, ways: _Ways) -> CallPlan:
         kind=kind,
         key=_key(draw, kind, way),
         prompt=_prompt(draw),
+        model=SLOW if kind is CallKind.KEY_REVOKE else None,
         stream=stream,
         include_usage=stream and draw.chance(70),
         output_tokens_max=limit,

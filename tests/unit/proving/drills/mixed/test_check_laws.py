@@ -16,9 +16,10 @@ from tests.support.drill_evidence import (
 from tokenbooth.core.delta import Usage
 from tokenbooth.money.prices import service as prices
 from tokenbooth.money.prices.service import Meter, Price
-from tokenbooth.proving.checks import overshoot_nano, violations
-from tokenbooth.proving.observations import Evidence, LevelSeen
-from tokenbooth.proving.schedule import CLIENT_FAULTS
+from tokenbooth.proving.drills.laws import overshoot_nano, violations
+from tokenbooth.proving.drills.mixed.checks import CHECKS, Seen
+from tokenbooth.proving.observations import LevelSeen
+from tokenbooth.proving.plans import CLIENT_FAULTS
 
 CLEAN = clean_evidence()
 RECORDED = [
@@ -33,8 +34,8 @@ FAULTS = [call.plan.number for call in CLEAN.calls if call.plan.kind in CLIENT_F
 nonzero = st.integers(-(10**12), 10**12).filter(bool)
 
 
-def violated(seen: Evidence) -> set[str]:
-    return {violation.check for violation in violations(seen)}
+def violated(seen: Seen) -> set[str]:
+    return {violation.check for violation in violations(seen, CHECKS)}
 
 
 @given(st.sampled_from(CHARGED), nonzero)
@@ -58,7 +59,7 @@ def test_any_lost_record_of_an_answer_is_seen_though_the_money_agrees(number: in
 
 @given(st.sampled_from(RECORDED), st.text(max_size=8))
 def test_any_record_of_a_stranger_is_seen(number: int, mark: str) -> None:
-    assert "records_match_calls" in violated(swap_record(CLEAN, number, end_customer=mark))
+    assert "one_record_each" in violated(swap_record(CLEAN, number, end_customer=mark))
 
 
 @given(st.sampled_from(FAULTS), st.integers(500, 599))
@@ -87,7 +88,8 @@ def test_a_level_is_over_exactly_when_its_limit_is_passed(
 def test_the_order_of_the_records_is_nobodys_business(order: list[int]) -> None:
     (account,) = CLEAN.accounts
     records = tuple(record_of(CLEAN, number) for number in order)
-    assert violations(replace(CLEAN, accounts=(replace(account, records=records),))) == ()
+    seen = replace(CLEAN, accounts=(replace(account, records=records),))
+    assert violations(seen, CHECKS) == ()
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))

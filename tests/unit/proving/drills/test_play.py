@@ -1,0 +1,168 @@
+"""The parts of a play that need no running instance."""
+
+import asyncio
+import json
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from tests.support.wire_server import body_answer, wire_server
+from tokenbooth.proving.client import Address
+from tokenbooth.proving.drills import play
+from tokenbooth.proving.drills.play import REPLICAS_MAX, DrillOptions, Scene
+from tokenbooth.proving.instance import PrivateInstance
+from tokenbooth.proving.observations import LedgerSeen, LevelSeen
+from tokenbooth.proving.stage import Stage, StageKey
+
+
+def row(scope: str, owner: str, limit: int | None, held: int = 2) -> dict[str, Any]:
+    return {
+        "scope": scope,
+        "owner_id": owner,
+        "limit": None if limit is None else {"amount_nano": limit},
+        "spent": {"amount_nano": 1},
+        "held": {"amount_nano": held},
+    }
+
+
+class FakeReplica:
+    def __init__(self, port: int) -> None:
+        self.address = Address("127.0.0.1", port)
+
+
+class FakeInstance:
+    """Answers commands from a table."""
+
+    def __init__(self, documents: Mapping[str, Any] | None = None, status: int = 0) -> None:
+        self.documents = documents or {}
+        self.status = status
+        self.replicas = tuple(map(FakeReplica, (81, 82, 83)))
+
+    def command(self, *arguments: str) -> Any:
+        return self.documents[" ".join(arguments)]
+
+    def command_status(self, *arguments: str) -> tuple[int, Any, str]:
+        return self.status, self.documents.get(" ".join(arguments), {}), "what went wrong"
+
+    @property
+    def real(self) -> PrivateInstance:
+        return cast("PrivateInstance", self)
+
+
+@pytest.mark.parametrize("replicas", [0, -1, REPLICAS_MAX + 1])
+def test_impossible_options_are_refused(replicas: int) -> None:
+    with pytest.raises(ValueError, match="replicas must be from 1"):
+        DrillOptions(replicas=replicas)
+
+
+def test_calls_go_to_the_replicas_in_turn() -> None:
+    scene = Scene(
+        options=DrillOptions(),
+        stage=Stage({}, {}, {}, {}),
+        instance=FakeInstance().real,
+        progress=lambda _stage, _done, _total: None,
+    )
+    assert [scene.address(number).port for number in range(5)] == [81, 82, 83, 81, 82]
+    assert scene.now_us() <= scene.now_us()
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_verdict_of_the_ledger_is_read_whatever_it_is(status: int) -> None:
+    document = {"difference": {"amount_nano": 3}, "open_holds": 2, "problems": ["odd"]}
+    fake = FakeInstance({"ledger verify": document}, status)
+    assert play.ledger_seen(fake.real) == LedgerSeen(3, 2, ("odd",))
+
+
+@pytest.mark.parametrize("document", [{}, {"error": {"code": "x"}}])
+def test_a_ledger_that_cannot_be_read_is_a_problem_and_not_a_pass(document: Any) -> None:
+    found = play.ledger_seen(FakeInstance({"ledger verify": document}, 1).real)
+    assert len(found.problems) == 1
+    assert "what went wrong" in found.problems[0]
+
+
+def test_the_levels_of_the_stages_own_keys_are_read_and_no_others() -> None:
+    listed = {
+        "data": [
+            {"id": "k1", "limits": [row("key", "k1", 5)]},
+            {"id": "stranger", "limits": [row("key", "stranger", 5)]},
+            {"id": "k2", "limits": [row("key", "k2", None)]},
+        ]
+    }
+    keys = {name: StageKey(name, "s", "main") for name in ("k1", "k2")}
+    found = play.key_levels_seen(
+        FakeInstance({"key list": listed}).real, Stage({"main": "a"}, {}, keys, {})
+    )
+    assert found == (LevelSeen("key", "k1", 5, 1, 2), LevelSeen("key", "k2", None, 1, 2))
+
+
+def test_the_levels_above_the_keys_are_read_once_and_a_revoked_key_is_no_obstacle() -> None:
+    async def serve(asked: bytes, writer: asyncio.StreamWriter) -> None:
+        if b"Bearer revoked" in asked:
+            writer.write(body_answer(b'{"error": {}}', 401))
+            return
+        limits = [row("project", "p", 9), row("balance", "o", 7), row("key", "k", 5)]
+        writer.write(body_answer(json.dumps({"limits": limits}).encode()))
+
+    async def scene() -> tuple[LevelSeen, ...]:
+        keys = {name: StageKey(name, name, "main") for name in ("k1", "revoked")}
+        async with wire_server(serve) as address:
+            return await play._levels(address, Stage({}, {}, keys, {"main": "reader"}))
+
+    assert asyncio.run(scene()) == (
+        LevelSeen("balance", "o", 7, 1, 2),
+        LevelSeen("project", "p", 9, 1, 2),
+    )
+
+
+def test_sigterm_ends_a_drill_as_ctrl_c_does_and_is_itself_again_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), play.ended_by_signal():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_drill_in_another_thread_leaves_signals_alone() -> None:
+    seen: list[object] = []
+
+    def work() -> None:
+        with play.ended_by_signal():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def quiet(held: list[int], monkeypatch: pytest.MonkeyPatch, wait_s: int = 60) -> bool:
+    """Whether it becomes quiet when the balances show ``held``, one after the other."""
+    monkeypatch.setattr(play, "POLL_S", 0)
+    monkeypatch.setattr(play, "QUIET_WAIT_S", wait_s)
+    left = iter(held)
+
+    async def serve(_asked: bytes, writer: asyncio.StreamWriter) -> None:
+        limits = [row("balance", "o", 9, next(left))]
+        writer.write(body_answer(json.dumps({"limits": limits}).encode()))
+
+    async def scene() -> bool:
+        async with wire_server(serve) as address:
+            return await play.until_quiet((address, address), ("secret",))
+
+    found = asyncio.run(scene())
+    assert wait_s == 0 or next(left, None) is None
+    return found
+
+
+@pytest.mark.parametrize("held", [[0, 0], [5, 0, 0, 0], [0, 3, 0, 0], [5, 3, 0, 1, 0, 0]])
+def test_it_is_quiet_when_no_replica_shows_money_held(
+    held: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert quiet(held, monkeypatch)
+
+
+def test_the_drill_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not quiet([], monkeypatch, wait_s=0)

@@ -1,0 +1,1 @@
+"""Private instances under attack, and the proof from outside that their books are right."""

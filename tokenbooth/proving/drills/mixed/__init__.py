@@ -1,0 +1,1 @@
+"""The mixed drill: honest, broken and hostile calls, while the engine dies."""
