@@ -4,6 +4,7 @@ A byte-level tokenizer never makes more tokens than there are UTF-8 bytes; a cha
 role line and separators to each message and one opening for the answer.
 """
 
+from tokenbooth.core.delta import Delta
 from tokenbooth.core.turn import ImagePart, Message, Turn
 
 TEMPLATE_TOKENS_PER_MESSAGE = 16
@@ -14,6 +15,12 @@ IMAGE_TOKENS_MAX = 4096
 def text_tokens_max(text: str) -> int:
     """Never fewer than the tokens of ``text`` under a byte-level tokenizer."""
     return len(text.encode("utf-8", "surrogatepass"))
+
+
+def delta_tokens_max(delta: Delta) -> int:
+    """Never fewer than the output tokens that ``delta`` stands for."""
+    arguments = "" if delta.tool_call is None else delta.tool_call.arguments
+    return sum(map(text_tokens_max, (delta.text, delta.reasoning, delta.refusal, arguments)))
 
 
 def turn_tokens_max(turn: Turn) -> int:

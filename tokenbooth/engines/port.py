@@ -59,6 +59,23 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineCounters:
+    """Tokens that the engine says it has worked on, since ``generation`` began.
+
+    Another generation counts from somewhere else. ``shared``: everybody's calls are in them, not
+    only those of this process. ``with_cached`` is False where input that a prefix cache served is
+    left out. Each count is at most ``rounding_tokens`` off.
+    """
+
+    generation: str
+    input_tokens: int
+    output_tokens: int
+    shared: bool = False
+    with_cached: bool = True
+    rounding_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Embeddings:
     """One vector per text, in order."""
 
@@ -79,6 +96,10 @@ class Engine(Protocol):
         """Release everything; running turns fail with ENGINE_FAILED."""
 
     async def health(self) -> Health: ...
+
+    async def counters(self) -> EngineCounters | None:
+        """What the engine itself has counted, to be held against the calls that were charged;
+        ``None`` where it tells nothing now. Bounded in time; raises nothing."""
 
     async def count_input_tokens(self, turn: Turn) -> InputCount: ...
 

@@ -105,6 +105,8 @@ class MockUpstream:
             match (scope["method"], scope["path"].removeprefix("/v1")):
                 case ("GET", "/mock/state"):
                     await _json(send, asdict(self.state))
+                case ("GET", "/metrics"):
+                    await _answer(send, await self._metrics())
                 case ("GET", "/models"):
                     entry = {"id": self._options.model, "object": "model", "created": 0}
                     await _json(send, {"object": "list", "data": [entry]})
@@ -116,6 +118,18 @@ class MockUpstream:
                     raise Problem(Code.PATH_NOT_FOUND, "Nothing is served here.")
         except Problem as problem:
             await _answer(send, OPENAI_CHAT.refusal(problem, "mock"))
+
+    async def _metrics(self) -> Answer:
+        """Under the names that vLLM gives its counters."""
+        told = await self._engine.counters()
+        label = f'{{engine="0",model_name="{self._options.model}"}}'
+        lines = (
+            f"vllm:prompt_tokens_total{label} {told.input_tokens}.0",
+            f"vllm:generation_tokens_total{label} {told.output_tokens}.0",
+            f'vllm:prompt_tokens_created{label} {int(told.generation, 16)}',
+        )
+        headers = (("content-type", "text/plain; version=0.0.4"),)
+        return Answer(200, headers, "".join(f"{line}\n" for line in lines).encode())
 
     def _authorize(self, scope: Scope) -> None:
         key = self._options.key

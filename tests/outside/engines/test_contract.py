@@ -79,6 +79,18 @@ def test_usage_is_what_was_delivered_and_within_the_limit(arena: Arena) -> None:
     assert 0 < recorder.output_tokens <= usage.output_tokens
 
 
+def test_the_engines_own_counters_agree_with_its_usage(arena: Arena) -> None:
+    before = arena.run(arena.engine.counters())
+    recorder = arena.play(short())
+    after = arena.run(arena.engine.counters())
+    assert recorder.end is not None
+    usage = recorder.end.usage
+    assert None not in (usage, before, after)
+    assert after.generation == before.generation
+    assert after.input_tokens - before.input_tokens == usage.input_tokens
+    assert after.output_tokens - before.output_tokens == usage.output_tokens
+
+
 @pytest.mark.parametrize(
     "messages",
     [

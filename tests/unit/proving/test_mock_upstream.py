@@ -9,6 +9,7 @@ import pytest
 from tests.support.asgi import Peer
 from tests.support.memory_loop import passing, run
 from tokenbooth.engines.scripted import Fault, ScriptOptions, UsageFault
+from tokenbooth.engines.upstream.counters import counters_from
 from tokenbooth.proving.mock_upstream import LineCut, MockOptions, MockUpstream, WireFault
 
 CHAT = "/v1/chat/completions"
@@ -245,6 +246,17 @@ def test_the_state_can_be_asked_for() -> None:
         "cancelled": 0,
         "connections": 1,
     }
+
+
+def test_the_metrics_are_those_of_the_engine() -> None:
+    peer = Peer("GET", "/metrics")
+    asked(post(chat()), peer)
+    told = counters_from({}, peer.answer, "mock")
+    assert told is not None
+    assert told.output_tokens == 4
+    assert told.input_tokens > 0
+    assert told.shared
+    assert told.generation
 
 
 def test_commands_in_the_prompt_reach_the_script() -> None:

@@ -19,8 +19,16 @@ from tokenbooth.engines.child.runs import ChildRun
 from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
 from tokenbooth.engines.gguf.metadata import read_metadata
 from tokenbooth.engines.gguf.tokenizer import CountInput, Unknown, input_ids_reader
-from tokenbooth.engines.port import DeltaSink, Embeddings, Health, InputCount, Run
+from tokenbooth.engines.port import (
+    DeltaSink,
+    Embeddings,
+    EngineCounters,
+    Health,
+    InputCount,
+    Run,
+)
 from tokenbooth.engines.refusals import closed, not_open, too_long, unsupported
+from tokenbooth.engines.tally import Tally
 
 # Longer prompts are read in a thread, so that the event loop never stands still for long.
 INLINE_CHARACTERS_MAX = 8192
@@ -73,6 +81,7 @@ class ChildEngine:
         self._fingerprint: str | None = None
         self._read: CountInput | None = None
         self._prompts = Prompts()
+        self._tally = Tally()
         self._numbers = itertools.count(1)
         self._runs: dict[int, ChildRun] = {}
         self._sent: set[int] = set()
@@ -118,6 +127,10 @@ class ChildEngine:
 
     async def health(self) -> Health:
         return Health(self._supervisor.ready, self._supervisor.reason, self.restarts)
+
+    async def counters(self) -> EngineCounters:
+        """What the children told at the end of each run; one that died midway told nothing."""
+        return self._tally.counters
 
     async def count_input_tokens(self, turn: Turn) -> InputCount:
         words = words_of(turn)
@@ -229,8 +242,10 @@ class ChildEngine:
         for piece in step.pieces:
             soon(self._piece, piece)
         for refused in step.refused:
-            soon(self._refused, refused.run, self._problem(refused))
+            problem = _problem(refused, self._capabilities.context_tokens)
+            soon(self._refused, refused.run, problem)
         for over in step.over:
+            self._tally.count(over.input_tokens, over.output_tokens)
             soon(self._finish, over.run, self._end(over))
         for counted in step.counted:
             answer = self._counts.get(counted.ask)
@@ -253,16 +268,17 @@ class ChildEngine:
         usage = Usage(over.input_tokens, over.output_tokens, over.cached_input_tokens)
         return RunEnd(usage, cancelled=over.cancelled, fingerprint=self._fingerprint)
 
-    def _problem(self, refused: Refused) -> Problem:
-        if refused.input_tokens is not None:
-            problem = too_long(refused.input_tokens, self._capabilities.context_tokens)
-            if problem is not None:
-                return problem
-        return Problem(Code[refused.code], refused.public, param=refused.param)
-
 
 def _context_tokens(path: Path) -> int | None:
     return read_metadata(path, skip_arrays=True).context_tokens
+
+
+def _problem(refused: Refused, context_tokens: int | None) -> Problem:
+    if refused.input_tokens is not None:
+        problem = too_long(refused.input_tokens, context_tokens)
+        if problem is not None:
+            return problem
+    return Problem(Code[refused.code], refused.public, param=refused.param)
 
 
 def _delta(piece: Piece) -> Delta:

@@ -9,11 +9,19 @@ from tokenbooth.core.features import Capabilities, Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.options import options_from
-from tokenbooth.engines.port import DeltaSink, Embeddings, Health, InputCount, Run
+from tokenbooth.engines.port import (
+    DeltaSink,
+    Embeddings,
+    EngineCounters,
+    Health,
+    InputCount,
+    Run,
+)
 from tokenbooth.engines.refusals import closed, not_open, too_long, unsupported
 from tokenbooth.engines.scripted.counting import input_tokens_of, tokens_of
 from tokenbooth.engines.scripted.rules import commands_in, embedding, plan, steps, usage_of
 from tokenbooth.engines.scripted.values import Fault, ScriptOptions
+from tokenbooth.engines.tally import Tally
 
 FINGERPRINT = "scripted"
 
@@ -26,6 +34,7 @@ class ScriptedEngine:
         self._options = options
         self._is_open = False
         self._runs: set[_Play] = set()
+        self._tally = Tally()
         features = set(options.features)
         if options.reasoning_tokens:
             features.add(Feature.REASONING_EFFORT)
@@ -48,11 +57,15 @@ class ScriptedEngine:
     async def health(self) -> Health:
         return Health(ready=self._is_open, reason="" if self._is_open else "the engine is not open")
 
+    async def counters(self) -> EngineCounters:
+        """What was really played, whatever the script tells of its usage."""
+        return self._tally.counters
+
     async def count_input_tokens(self, turn: Turn) -> InputCount:
         return InputCount(input_tokens_of(turn), exact=True)
 
     def start(self, turn: Turn, sink: DeltaSink) -> Run:
-        run = _Play(sink, self._runs.discard)
+        run = _Play(sink, self._ended)
         self._runs.add(run)
         try:
             self._begin(run, turn)
@@ -70,6 +83,10 @@ class ScriptedEngine:
         if problem is not None:
             raise problem
         run.play(turn, options, input_tokens)
+
+    def _ended(self, run: "_Play") -> None:
+        self._runs.discard(run)
+        self._tally.count(run.input_tokens, run.output_tokens)
 
     def _options_for(self, turn: Turn) -> ScriptOptions:
         commands = commands_in(turn) if self._options.turn_commands else {}
@@ -101,16 +118,17 @@ class _Play:
         self._waiting: Callable[[], None] | None = None
         self._options = ScriptOptions()
         self._steps: Iterator[Delta] = iter(())
-        self._input_tokens = 0
+        self.input_tokens = 0
         self._choices_left = 0
         self._chunks_out = 0
-        self._tokens_out = [0, 0]
+        self.output_tokens = 0
+        self._reasoning_tokens = 0
 
     def play(self, turn: Turn, options: ScriptOptions, input_tokens: int) -> None:
         plans = plan(turn, options, input_tokens)
         self._options = options
         self._steps = steps(plans, turn, options)
-        self._input_tokens = input_tokens
+        self.input_tokens = input_tokens
         self._choices_left = len(plans)
         self._later(options.first_delay_ms, self._step)
 
@@ -169,9 +187,9 @@ class _Play:
 
     def _count(self, delta: Delta) -> None:
         self._chunks_out += 1
-        self._tokens_out[0] += delta.output_tokens
+        self.output_tokens += delta.output_tokens
         if delta.reasoning:
-            self._tokens_out[1] += delta.output_tokens
+            self._reasoning_tokens += delta.output_tokens
         if delta.finish is not None:
             self._choices_left -= 1
 
@@ -183,5 +201,5 @@ class _Play:
         self._sink.ended(RunEnd(self._usage(), fingerprint=FINGERPRINT))
 
     def _usage(self) -> Usage | None:
-        output_tokens, reasoning_tokens = self._tokens_out
-        return usage_of(self._input_tokens, (output_tokens, reasoning_tokens), self._options)
+        told = (self.output_tokens, self._reasoning_tokens)
+        return usage_of(self.input_tokens, told, self._options)

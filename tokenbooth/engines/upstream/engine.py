@@ -11,16 +11,25 @@ from tokenbooth.core.features import Capabilities, Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.bounds import text_tokens_max, turn_tokens_max
-from tokenbooth.engines.port import DeltaSink, Embeddings, Health, InputCount, Run
+from tokenbooth.engines.port import (
+    DeltaSink,
+    Embeddings,
+    EngineCounters,
+    Health,
+    InputCount,
+    Run,
+)
 from tokenbooth.engines.refusals import closed, not_open, unsupported
 from tokenbooth.engines.upstream.body import chat_body, encoded
 from tokenbooth.engines.upstream.chunks import broken, usage_from
+from tokenbooth.engines.upstream.counters import counters_from
 from tokenbooth.engines.upstream.pool import Pool
 from tokenbooth.engines.upstream.refused import refusal
 from tokenbooth.engines.upstream.run import UpstreamRun
 from tokenbooth.engines.upstream.values import UNREADABLE, UpstreamOptions
 
 HEALTH_BYTES_MAX = 4 * 2**20
+COUNTERS_BYTES_MAX = 8 * 2**20
 
 
 class _Vector(Struct):
@@ -81,6 +90,20 @@ class UpstreamEngine:
         if answer.status >= 500 or answer.status == 429:
             return Health(ready=False, reason=f"the upstream answers with status {answer.status}")
         return Health(ready=True)
+
+    async def counters(self) -> EngineCounters | None:
+        """Asks for the server's metrics; ``None`` when it has none that are known here."""
+        path = self._options.counters_path
+        if not self._is_open or not path:
+            return None
+        request, wait_ms = self._pool.root_request(path), self._options.health_timeout_ms
+        try:
+            answer = await self._pool.fetch(request, wait_ms, COUNTERS_BYTES_MAX)
+        except Problem:
+            return None
+        if answer.status != 200:
+            return None
+        return counters_from(answer.headers, answer.body, self._options.model)
 
     async def count_input_tokens(self, turn: Turn) -> InputCount:
         return InputCount(turn_tokens_max(turn), exact=False)

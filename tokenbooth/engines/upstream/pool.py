@@ -45,6 +45,10 @@ class Pool:
         line = f"{verb} {self._target.path}{path} HTTP/1.1\r\n"
         return b"".join((line.encode(), self._head, length.encode(), b"\r\n", body))
 
+    def root_request(self, path: str) -> bytes:
+        """The bytes of a ``GET`` of ``path``, whatever the path of the base URL."""
+        return b"".join((f"GET {path} HTTP/1.1\r\n".encode(), self._head, b"\r\n"))
+
     def take(self) -> Connection | None:
         """The connection that was freed last, if one is still up."""
         while self._free:

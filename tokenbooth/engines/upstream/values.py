@@ -46,7 +46,9 @@ class UpstreamOptions:
     ``pool_max`` bounds open connections, so it also bounds parallel runs. ``first_byte_timeout_ms``
     is the longest silence before the answer's first body byte, ``idle_timeout_ms`` after it.
     ``ca_file`` replaces the system's certificate authorities. ``hints`` names the turn's hints
-    that are passed on as fields of the body. Raises ValueError for values that cannot be sent.
+    that are passed on as fields of the body. ``counters_path`` is where the server tells its own
+    token counters, from the root of the host; empty where they are not to be asked for. Raises
+    ValueError for values that cannot be sent.
     """
 
     base_url: str
@@ -67,9 +69,13 @@ class UpstreamOptions:
     developer_role: bool = False
     hints: frozenset[str] = frozenset()
     ca_file: str | None = None
+    counters_path: str = "/metrics"
 
     def __post_init__(self) -> None:
         target_of(self.base_url)
+        path = self.counters_path
+        if path and not (path.startswith("/") and _is_plain(path)):
+            raise ValueError("counters_path must be empty, or begin with / and hold no blanks")
         if not self.model:
             raise ValueError("model must not be empty")
         if self.key is not None and not _is_plain(self.key):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.support.children import FakeLink, Nursery
 from tests.support.gguf import tiny_vocabulary, write_gguf
@@ -130,6 +131,23 @@ def test_a_run_is_deltas_and_the_engines_own_usage(tmp_path: Path) -> None:
             Delta(choice=1, output_tokens=1, finish=FinishReason.LENGTH),
         ]
         assert recorder.end == RunEnd(Usage(40, 3, 8), fingerprint="fake")
+
+    play(tmp_path, work)
+
+
+def test_the_counters_add_up_what_children_told(tmp_path: Path) -> None:
+    async def work(stage: Stage) -> None:
+        before = await stage.engine.counters()
+        for ended in (Over(0, 40, 3, 8), Over(0, 7, 1)):
+            recorder = Recorder()
+            _, order = await stage.begun(turn_of(), recorder)
+            stage.link.answer(Step(over=(structs.replace(ended, run=order.run),)))
+            await recorder.over()
+        told = await stage.engine.counters()
+        assert (before.input_tokens, before.output_tokens) == (0, 0)
+        assert (told.input_tokens, told.output_tokens) == (47, 4)
+        assert told.generation == before.generation
+        assert not told.shared
 
     play(tmp_path, work)
 
@@ -298,6 +316,8 @@ def test_cancel_is_passed_on_once_and_ends_with_the_childs_counts(tmp_path: Path
         stage.link.answer(Step(over=(Over(order.run, 40, 2, cancelled=True),)))
         await recorder.over()
         assert recorder.end == RunEnd(Usage(40, 2), cancelled=True, fingerprint="fake")
+        told = await stage.engine.counters()
+        assert (told.input_tokens, told.output_tokens) == (40, 2)
 
     play(tmp_path, work)
 

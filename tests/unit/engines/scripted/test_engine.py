@@ -278,3 +278,51 @@ def test_long_answers_do_not_starve_the_loop() -> None:
         return order
 
     assert run(work()) == ["a", "b"] * 50
+
+
+@pytest.mark.parametrize("fault", list(UsageFault))
+def test_the_counters_tell_what_was_played_whatever_usage_says(fault: UsageFault) -> None:
+    async def work() -> None:
+        engine = await opened(usage=fault)
+        assert (await engine.counters()).input_tokens == 0
+        for _ in range(2):
+            recorder = Recorder()
+            engine.start(turn_of(), recorder)
+            await recorder.over()
+        told = await engine.counters()
+        assert told.input_tokens == 2 * input_tokens_of(turn_of())
+        assert told.output_tokens == 8
+        assert not told.shared
+
+    run(work())
+
+
+def test_a_run_that_is_stopped_counts_what_it_played() -> None:
+    async def work() -> None:
+        engine = await opened(chunks=100, chunk_delay_ms=10)
+        recorder = Recorder()
+        cancelled = engine.start(turn_of(), recorder)
+        await recorder.until(lambda r: len(r.deltas) == 3)
+        cancelled.cancel()
+        await recorder.over()
+        failed = Recorder()
+        engine.start(turn_of(), failed)
+        await failed.until(lambda r: len(r.deltas) == 2)
+        await engine.close()
+        await failed.over()
+        told = await engine.counters()
+        assert (told.input_tokens, told.output_tokens) == (2 * input_tokens_of(turn_of()), 5)
+
+    run(work())
+
+
+def test_a_refused_turn_counts_nothing() -> None:
+    async def work() -> None:
+        engine = await opened(context_tokens=1)
+        recorder = Recorder()
+        engine.start(turn_of("far too many words"), recorder)
+        await recorder.over()
+        told = await engine.counters()
+        assert (told.input_tokens, told.output_tokens) == (0, 0)
+
+    run(work())

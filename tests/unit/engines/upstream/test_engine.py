@@ -208,3 +208,53 @@ def test_a_body_of_any_size_is_sent_whole() -> None:
         assert far.calls[0].json["messages"][0]["content"] == text
 
     play(scene, whole_stream("x"))
+
+
+METRICS = (
+    b'vllm:prompt_tokens_total{model_name="far-model"} 12.0\n'
+    b'vllm:generation_tokens_total{model_name="far-model"} 34.0\n'
+)
+
+
+def test_the_upstreams_own_counters_are_asked_for_at_the_root() -> None:
+    async def scene(engine: UpstreamEngine, far: FarSide) -> None:
+        told = await engine.counters()
+        assert told is not None
+        assert (told.input_tokens, told.output_tokens) == (12, 34)
+        assert told.shared
+        assert far.calls[0].start == "GET /metrics HTTP/1.1"
+        assert far.calls[0].headers["host"] == "far:8000"
+
+    play(scene, http(200, METRICS))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [http(404), http(401), http(500), http(200, b"no metrics"), b"junk\r\n\r\n", http(204)],
+)
+def test_an_upstream_without_counters_tells_nothing(answer: bytes) -> None:
+    async def scene(engine: UpstreamEngine, far: FarSide) -> None:
+        assert await engine.counters() is None
+
+    play(scene, answer)
+
+
+def test_counters_are_not_waited_for_long_and_may_be_switched_off() -> None:
+    async def slow(engine: UpstreamEngine, far: FarSide) -> None:
+        assert await engine.counters() is None
+        assert asyncio.get_running_loop().time() == pytest.approx(0.2, abs=0.01)
+
+    async def off(engine: UpstreamEngine, far: FarSide) -> None:
+        assert await engine.counters() is None
+        assert far.calls == []
+        await engine.close()
+
+    async def elsewhere(engine: UpstreamEngine, far: FarSide) -> None:
+        assert await engine.counters() is not None
+        assert far.calls[0].start == "GET /engine/metrics HTTP/1.1"
+        await engine.close()
+        assert await engine.counters() is None
+
+    play(slow, health_timeout_ms=200)
+    play(off, counters_path="")
+    play(elsewhere, http(200, METRICS), counters_path="/engine/metrics")

@@ -82,6 +82,9 @@ def test_a_key_that_could_smuggle_is_refused_and_not_repeated(key: str) -> None:
         {"context_tokens": 0},
         {"answer_bytes_max": 0},
         {"event_bytes_max": 0},
+        {"counters_path": "metrics"},
+        {"counters_path": "/a b"},
+        {"counters_path": "/a\r\nx: y"},
     ],
 )
 def test_impossible_options_are_refused_by_name(fields: dict[str, Any]) -> None:
