@@ -47,7 +47,8 @@ def chat(  # noqa: PLR0913 - one parameter for each option of the command line
 
             _write(json.dumps(answer.document) + "\n")
         else:
-            console.print(f"\n[{answer.cost_usd} USD; {talk.total_usd} USD in all]", style="dim")
+            said = f"{answer.cost} {answer.currency}; {talk.total} {answer.currency} in all"
+            console.print(f"\n[{said}]", style="dim")
 
 
 def _client(base_url: str | None, key: str | None, data_dir: Path | None) -> "BoothClient":

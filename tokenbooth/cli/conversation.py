@@ -18,14 +18,15 @@ class Answered:
     text: str
     usage: dict[str, Any]
     cost_nano: int
+    currency: str
 
     @property
-    def cost_usd(self) -> str:
+    def cost(self) -> str:
         return format_nano(self.cost_nano)
 
     @property
     def document(self) -> dict[str, object]:
-        return {"answer": self.text, "usage": self.usage, "cost_usd": self.cost_usd}
+        return {"answer": self.text, "usage": self.usage, "cost": self.cost}
 
 
 class Conversation:
@@ -47,7 +48,7 @@ class Conversation:
         self._total_nano = 0
 
     @property
-    def total_usd(self) -> str:
+    def total(self) -> str:
         return format_nano(self._total_nano)
 
     def ask(self, text: str) -> Answered:
@@ -69,7 +70,8 @@ class Conversation:
                 pieces.append(piece)
                 self._show(piece)
         answer = "".join(pieces)
-        cost_nano = int(usage.get("cost", {}).get("amount_nano", 0))
+        cost: dict[str, Any] = usage.get("cost", {})
+        cost_nano = int(cost.get("amount_nano", 0))
         self._messages = [*messages, {"role": "assistant", "content": answer}][-TURNS_KEPT:]
         self._total_nano += cost_nano
-        return Answered(answer, usage, cost_nano)
+        return Answered(answer, usage, cost_nano, str(cost.get("currency", "")))

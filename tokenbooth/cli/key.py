@@ -17,7 +17,9 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
     org: Annotated[str, typer.Argument(help="Name or id of the organization.")],
     project: Annotated[str, typer.Option(help="Name or id of the project.")] = "default",
     name: Annotated[str, typer.Option(help="What the key is for.")] = "key",
-    cap_usd: Annotated[str | None, typer.Option(help="Hard cap on its spending.")] = None,
+    cap: Annotated[
+        str | None, typer.Option("--cap", "--cap-usd", help="Hard cap on its spending.")
+    ] = None,
     model: Annotated[
         list[str] | None, typer.Option(help="Allow only this model; may be repeated.")
     ] = None,
@@ -37,7 +39,7 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
     from tokenbooth.control import documents, keys
     from tokenbooth.core.caller import CallLimits
 
-    cap, scopes = cap_nano(cap_usd), scopes_of(scope)
+    limit_nano, scopes = cap_nano(cap), scopes_of(scope)
     minted = write(
         data_dir,
         lambda booth, op, tx: keys.create_key(
@@ -51,7 +53,7 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
                 models=frozenset(model) if model else None,
                 expires_us=expiry_us(expires, op.now()),
                 limits=CallLimits(rpm, tpm, parallel),
-                cap_nano=cap,
+                cap_nano=limit_nano,
             ),
             booth.mint,
         ),
@@ -79,13 +81,14 @@ def list_all(
         {"object": "list", "data": [documents.key_line_json(line) for line in found]},
         as_json=as_json,
         text=table(
-            ("ID", "NAME", "KEY", "STATE", "LEFT USD", "CAP USD", "SPENT USD"),
+            ("ID", "NAME", "KEY", "STATE", "CURRENCY", "LEFT", "CAP", "SPENT"),
             [
                 (
                     line.key.id,
                     line.key.name,
                     f"{line.key.prefix}…{line.key.last_four}",
                     documents.key_state(line.key),
+                    line.currency,
                     *limit_cells(line.limits[0]),
                 )
                 for line in found
@@ -97,22 +100,23 @@ def list_all(
 @app.command("cap")
 def cap(
     key_id: KeyId,
-    usd: Annotated[str, typer.Argument(help="Hard cap in USD, or none.")],
+    amount: Annotated[
+        str, typer.Argument(help="Hard cap in the organization's currency, or none.")
+    ],
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Set or lift the hard cap on a key."""
     from tokenbooth.cli.booth import write
     from tokenbooth.cli.parsing import cap_nano
-    from tokenbooth.control import keys
-    from tokenbooth.protocols.receipts import limits_json
+    from tokenbooth.control import documents, keys
 
-    nano = cap_nano(usd, "usd")
-    states = write(data_dir, lambda _booth, op, tx: keys.cap_key(op, tx, key_id, nano))
+    nano = cap_nano(amount, "amount")
+    line = write(data_dir, lambda _booth, op, tx: keys.cap_key(op, tx, key_id, nano))
     emit(
-        {"object": "api_key", "id": key_id, "limits": limits_json(states)},
+        documents.key_line_json(line),
         as_json=as_json,
-        text=lines(f"Key {key_id}: cap {usd}."),
+        text=lines(f"Key {key_id}: cap {amount}."),
     )
 
 

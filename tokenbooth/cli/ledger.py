@@ -26,7 +26,7 @@ def verify(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         as_json=as_json,
         text=lines(
             f"accounts    {found.accounts}",
-            f"difference  {format_nano(found.difference_nano)} USD",
+            f"difference  {format_nano(found.difference_nano)}",
             f"open holds  {found.open_holds}",
             *(f"problem     {text}" for text in found.problems),
             "sound" if reports.is_sound(found) else "NOT SOUND: restore a backup, or ask for help",

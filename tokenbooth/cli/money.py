@@ -5,7 +5,7 @@ from tokenbooth.core.receipt import LimitState
 
 
 def limit_cells(state: LimitState) -> tuple[str | None, str | None, str]:
-    """Remaining, limit and spent in USD; ``None`` where the level has no cap."""
+    """Remaining, limit and spent; ``None`` where the level has no cap."""
     return (
         _amount(state.remaining_nano),
         _amount(state.limit_nano),

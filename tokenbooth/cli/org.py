@@ -16,9 +16,12 @@ Org = Annotated[str, typer.Argument(help="Name or id of the organization.")]
 @app.command("create")
 def create(
     name: Name,
-    cap_usd: Annotated[
-        str | None, typer.Option(help="Hard cap on all that it may ever spend.")
+    cap: Annotated[
+        str | None, typer.Option("--cap", "--cap-usd", help="Hard cap on all that it ever spends.")
     ] = None,
+    book: Annotated[
+        str, typer.Option(help="Price book that it buys from, which sets its currency.")
+    ] = "default",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -27,7 +30,7 @@ def create(
     from tokenbooth.cli.parsing import cap_nano
     from tokenbooth.control import accounts, documents
 
-    ask = accounts.OrganizationAsk(name, cap_nano=cap_nano(cap_usd))
+    ask = accounts.OrganizationAsk(name, cap_nano=cap_nano(cap), book=book)
     org = write(
         data_dir, lambda booth, op, tx: accounts.create_organization(op, tx, ask, booth.ids)
     )
@@ -50,9 +53,15 @@ def list_all(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         {"object": "list", "data": [documents.account_json(line) for line in found]},
         as_json=as_json,
         text=table(
-            ("NAME", "ID", "BALANCE USD", "SPENT USD", "CAP USD"),
+            ("NAME", "ID", "CURRENCY", "BALANCE", "SPENT", "CAP"),
             [
-                (line.org.name, line.org.id, *limit_cells(line.limits[0])[::2], cap)
+                (
+                    line.org.name,
+                    line.org.id,
+                    line.book.currency,
+                    *limit_cells(line.limits[0])[::2],
+                    cap,
+                )
                 for line in found
                 for cap in (limit_cells(line.limits[1])[1],)
             ],
@@ -63,7 +72,9 @@ def list_all(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 @app.command("credit")
 def credit(
     org: Org,
-    usd: Annotated[str, typer.Argument(help="Amount in USD, such as 12.50.")],
+    amount: Annotated[
+        str, typer.Argument(help="Amount in the organization's currency, such as 12.50.")
+    ],
     ref: Annotated[
         str | None, typer.Option(help="Your reference; the same one twice books once.")
     ] = None,
@@ -76,25 +87,27 @@ def credit(
     from tokenbooth.control import accounts, documents
     from tokenbooth.core.money import format_nano
 
-    amount = amount_nano(usd, "usd")
+    nano = amount_nano(amount, "amount")
     line = write(
         data_dir,
         lambda booth, op, tx: accounts.add_credit(
-            op, tx, org, amount, ref or booth.ids.new("credit")
+            op, tx, org, nano, ref or booth.ids.new("credit")
         ),
     )
     left = format_nano(line.limits[0].remaining_nano or 0)
     emit(
         documents.account_json(line),
         as_json=as_json,
-        text=lines(f"Organization {line.org.name} has {left} USD left."),
+        text=lines(f"Organization {line.org.name} has {left} {line.book.currency} left."),
     )
 
 
 @app.command("cap")
 def cap(
     org: Org,
-    usd: Annotated[str, typer.Argument(help="Hard cap in USD, or none.")],
+    amount: Annotated[
+        str, typer.Argument(help="Hard cap in the organization's currency, or none.")
+    ],
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -103,10 +116,32 @@ def cap(
     from tokenbooth.cli.parsing import cap_nano
     from tokenbooth.control import accounts, documents
 
-    nano = cap_nano(usd, "usd")
+    nano = cap_nano(amount, "amount")
     line = write(data_dir, lambda _booth, op, tx: accounts.cap_organization(op, tx, org, nano))
     emit(
         documents.account_json(line),
         as_json=as_json,
-        text=lines(f"Organization {line.org.name}: cap {usd}."),
+        text=lines(f"Organization {line.org.name}: cap {amount}."),
+    )
+
+
+@app.command("book")
+def book(
+    org: Org,
+    name: Annotated[str, typer.Argument(help="Name or id of the price book.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Let an organization buy from another price book, before any money was booked for it."""
+    from tokenbooth.cli.booth import write
+    from tokenbooth.control import accounts, documents
+
+    line = write(data_dir, lambda _booth, op, tx: accounts.set_book(op, tx, org, name))
+    emit(
+        documents.account_json(line),
+        as_json=as_json,
+        text=lines(
+            f"Organization {line.org.name} buys from the book {line.book.name},"
+            f" in {line.book.currency}."
+        ),
     )

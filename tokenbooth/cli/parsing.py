@@ -7,6 +7,7 @@ from tokenbooth.core.caller import Scope
 from tokenbooth.core.codes import Code
 from tokenbooth.core.money import parse_decimal
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.terms import DataTerms, ServiceTier
 
 NANO_DECIMALS = 9
 PRICE_DECIMALS = 6
@@ -17,22 +18,22 @@ NO_CAP = "none"
 
 
 def amount_nano(text: str, param: str) -> int:
-    """USD such as ``12.50``, up to nine decimals, above zero."""
+    """An amount such as ``12.50``, up to nine decimals, above zero."""
     nano = parse_decimal(text, decimals=NANO_DECIMALS, param=param)
     if nano == 0:
         raise Problem(Code.INVALID_VALUE, f"{param} must be above zero.", param=param)
     return nano
 
 
-def cap_nano(text: str | None, param: str = "cap-usd") -> int | None:
-    """A hard cap in USD; absent or ``none`` means no cap."""
+def cap_nano(text: str | None, param: str = "cap") -> int | None:
+    """A hard cap; absent or ``none`` means no cap."""
     if text is None or text == NO_CAP:
         return None
     return parse_decimal(text, decimals=NANO_DECIMALS, param=param)
 
 
 def price_pico(text: str, param: str) -> int:
-    """USD per million, up to six decimals, as pico-USD per unit."""
+    """A price per million, up to six decimals, as pico-units each."""
     return parse_decimal(text, decimals=PRICE_DECIMALS, param=param)
 
 
@@ -76,6 +77,28 @@ def scopes_of(names: list[str] | None) -> frozenset[Scope]:
         known = ", ".join(Scope)
         raise Problem(
             Code.INVALID_VALUE, f"scope must be one of: {known}.", param="scope"
+        ) from error
+
+
+def tier_of(text: str) -> ServiceTier:
+    """Raises INVALID_VALUE naming the tiers."""
+    try:
+        return ServiceTier(text)
+    except ValueError as error:
+        raise Problem(
+            Code.INVALID_VALUE, f"tier must be one of: {', '.join(ServiceTier)}.", param="tier"
+        ) from error
+
+
+def data_terms_of(text: str) -> DataTerms:
+    """Raises INVALID_VALUE naming the terms."""
+    try:
+        return DataTerms(text)
+    except ValueError as error:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"data-terms must be one of: {', '.join(DataTerms)}.",
+            param="data-terms",
         ) from error
 
 

@@ -43,10 +43,19 @@ def _all(as_json: bool, data_dir: Path | None) -> None:
             line.total.input_tokens,
             line.total.output_tokens,
             format_nano(line.total.cost_nano),
+            line.currency,
         )
         for line in found
     ]
-    heads = ("ORGANIZATION", "CALLS", "RUNNING", "INPUT TOKENS", "OUTPUT TOKENS", "COST USD")
+    heads = (
+        "ORGANIZATION",
+        "CALLS",
+        "RUNNING",
+        "INPUT TOKENS",
+        "OUTPUT TOKENS",
+        "COST",
+        "CURRENCY",
+    )
     emit(
         {"object": "list", "data": [reports.org_usage_json(line) for line in found]},
         as_json=as_json,
@@ -75,5 +84,5 @@ def _one(org: str, span: Mapping[str, str], as_json: bool, data_dir: Path | None
         )
         for line in report.lines
     ]
-    heads = ("DAY", "MODEL", "CALLS", "INPUT TOKENS", "OUTPUT TOKENS", "COST USD")
+    heads = ("DAY", "MODEL", "CALLS", "INPUT TOKENS", "OUTPUT TOKENS", f"COST {report.currency}")
     emit(reports.usage_report_json(report), as_json=as_json, text=table(heads, rows))

@@ -1,34 +1,43 @@
 """Organizations and projects together with their money limits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tokenbooth.access.orgs import service as orgs
 from tokenbooth.access.orgs.service import Org, Project
 from tokenbooth.core.caller import CallLimits
+from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Ids, Tx
+from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState
+from tokenbooth.core.terms import DataTerms
 from tokenbooth.money.ledger import service as ledger
+from tokenbooth.money.prices import service as prices
+from tokenbooth.money.prices.service import DEFAULT_BOOK, Book
 
 
 @dataclass(frozen=True, slots=True)
 class OrganizationAsk:
     """``cap_nano`` is a hard cap on all spending; ``None`` leaves the balance as the only one.
 
-    ``limits`` of ``None`` takes the product's defaults.
+    ``limits`` of ``None`` takes the product's defaults. ``book`` is the name or id of the price
+    book that it buys from; its currency is that of the balance and of every cap.
     """
 
     name: str
     limits: CallLimits | None = None
     cap_nano: int | None = None
+    book: str = DEFAULT_BOOK
 
 
 @dataclass(frozen=True, slots=True)
 class AccountLine:
-    """An organization with its two limits, balance first."""
+    """An organization with its two limits, balance first, and the book that it buys from."""
 
     org: Org
     limits: tuple[LimitState, ...]
+    book: Book
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +46,15 @@ class ProjectLine:
 
     project: Project
     limits: tuple[LimitState, ...]
+    currency: str
 
 
 def create_organization(op: Op, tx: Tx, ask: OrganizationAsk, ids: Ids) -> Org:
     """Open an organization with an empty balance, its cap and a project named ``default``.
 
-    Raises ALREADY_EXISTS for a taken name.
+    Raises ALREADY_EXISTS for a taken name, NAME_NOT_FOUND for an unknown book.
     """
+    book = prices.book_by(op, tx, ask.book)
     if ask.limits is None:
         org = orgs.create_org(op, tx, ask.name, ids)
     else:
@@ -52,6 +63,7 @@ def create_organization(op: Op, tx: Tx, ask: OrganizationAsk, ids: Ids) -> Org:
     ledger.open_limit(op, tx, LimitScope.ORGANIZATION, org.id, ask.cap_nano)
     for project in orgs.projects(op, tx, org.id):
         ledger.open_limit(op, tx, LimitScope.PROJECT, project.id, None)
+    prices.assign_book(op, tx, org.id, book)
     return org
 
 
@@ -65,16 +77,43 @@ def create_project(
     return project
 
 
+def set_data_terms(op: Op, tx: Tx, org: str, project: str, data_terms: DataTerms) -> ProjectLine:
+    """Names or ids. Calls from now on are priced under these terms. Raises NAME_NOT_FOUND."""
+    owner = orgs.project_by(op, tx, orgs.org_by(op, tx, org).id, project)
+    changed = orgs.set_data_terms(op, tx, owner, data_terms)
+    return _project_line(op, tx, changed, prices.books_of(op, tx))
+
+
+def set_book(op: Op, tx: Tx, org: str, book: str) -> AccountLine:
+    """Let an organization buy from another price book, before any money was booked for it.
+
+    Raises NAME_NOT_FOUND, or STATE_CONFLICT once money was booked or while a price is locked.
+    """
+    owner, wanted = orgs.org_by(op, tx, org), prices.book_by(op, tx, book)
+    if ledger.is_booked(op, tx, owner.id):
+        raise Problem(
+            Code.STATE_CONFLICT,
+            f"Money was booked for {owner.name!r}; its price book and currency stay.",
+            param="book",
+        )
+    prices.assign_book(op, tx, owner.id, wanted)
+    return AccountLine(owner, _org_limits(op, tx, owner.id), wanted)
+
+
 def organizations(op: Op, tx: Tx) -> tuple[AccountLine, ...]:
-    return tuple(AccountLine(org, _org_limits(op, tx, org.id)) for org in orgs.orgs(op, tx))
+    books = prices.books_of(op, tx)
+    return tuple(
+        AccountLine(org, _org_limits(op, tx, org.id), books.get(org.id, prices.DEFAULT))
+        for org in orgs.orgs(op, tx)
+    )
 
 
 def projects(op: Op, tx: Tx, org: str | None) -> tuple[ProjectLine, ...]:
     """All projects, or those of one organization by name or id."""
     owner_id = None if org is None else orgs.org_by(op, tx, org).id
+    books = prices.books_of(op, tx)
     return tuple(
-        ProjectLine(project, ledger.limits(op, tx, ((LimitScope.PROJECT, project.id),)))
-        for project in orgs.projects(op, tx, owner_id)
+        _project_line(op, tx, project, books) for project in orgs.projects(op, tx, owner_id)
     )
 
 
@@ -82,21 +121,30 @@ def add_credit(op: Op, tx: Tx, org: str, amount_nano: int, ref: str) -> AccountL
     """Book prepaid credit; the same ``ref`` twice books once."""
     owner = orgs.org_by(op, tx, org)
     ledger.credit(op, tx, owner.id, amount_nano, ref)
-    return AccountLine(owner, _org_limits(op, tx, owner.id))
+    return _account_line(op, tx, owner)
 
 
 def cap_organization(op: Op, tx: Tx, org: str, cap_nano: int | None) -> AccountLine:
     """Set or lift the hard cap. Refused below what is already spent and held."""
     owner = orgs.org_by(op, tx, org)
     ledger.set_limit(op, tx, LimitScope.ORGANIZATION, owner.id, cap_nano)
-    return AccountLine(owner, _org_limits(op, tx, owner.id))
+    return _account_line(op, tx, owner)
 
 
 def cap_project(op: Op, tx: Tx, org: str, project: str, cap_nano: int | None) -> ProjectLine:
     """Set or lift the hard cap. Refused below what is already spent and held."""
     owner = orgs.project_by(op, tx, orgs.org_by(op, tx, org).id, project)
     ledger.set_limit(op, tx, LimitScope.PROJECT, owner.id, cap_nano)
-    return ProjectLine(owner, ledger.limits(op, tx, ((LimitScope.PROJECT, owner.id),)))
+    return _project_line(op, tx, owner, prices.books_of(op, tx))
+
+
+def _account_line(op: Op, tx: Tx, org: Org) -> AccountLine:
+    return AccountLine(org, _org_limits(op, tx, org.id), prices.book_of(op, tx, org.id))
+
+
+def _project_line(op: Op, tx: Tx, project: Project, books: Mapping[str, Book]) -> ProjectLine:
+    limits = ledger.limits(op, tx, ((LimitScope.PROJECT, project.id),))
+    return ProjectLine(project, limits, books.get(project.org_id, prices.DEFAULT).currency)
 
 
 def _org_limits(op: Op, tx: Tx, org_id: str) -> tuple[LimitState, ...]:

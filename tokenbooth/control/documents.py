@@ -1,5 +1,6 @@
 """JSON-ready documents of accounts, keys, models and prices; amounts are decimal strings."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from tokenbooth.access.keys.service import ApiKey
@@ -10,8 +11,16 @@ from tokenbooth.control.keys import KeyLine
 from tokenbooth.control.models import ModelLine, ModelTrial
 from tokenbooth.control.prices import format_price
 from tokenbooth.core.caller import CallLimits
-from tokenbooth.money.prices.service import Meter, Price
-from tokenbooth.protocols.receipts import CURRENCY, limits_json, tokens_json
+from tokenbooth.core.money import MICRO_PER_UNIT
+from tokenbooth.core.terms import DataTerms, ServiceTier
+from tokenbooth.money.prices.service import (
+    Meter,
+    Price,
+    PriceVersion,
+    effective_pico,
+    price_in,
+)
+from tokenbooth.protocols.receipts import limits_json, tokens_json
 
 US_PER_S = 1_000_000
 
@@ -29,7 +38,12 @@ def org_json(org: Org) -> Json:
 
 
 def account_json(line: AccountLine) -> Json:
-    return {**org_json(line.org), "limits": limits_json(line.limits)}
+    return {
+        **org_json(line.org),
+        "price_book": line.book.name,
+        "currency": line.book.currency,
+        "limits": limits_json(line.limits, line.book.currency),
+    }
 
 
 def project_json(project: Project) -> Json:
@@ -38,12 +52,13 @@ def project_json(project: Project) -> Json:
         "id": project.id,
         "organization_id": project.org_id,
         "name": project.name,
+        "data_terms": project.data_terms.value,
         "created_at": iso_time(project.created_us),
     }
 
 
 def project_line_json(line: ProjectLine) -> Json:
-    return {**project_json(line.project), "limits": limits_json(line.limits)}
+    return {**project_json(line.project), "limits": limits_json(line.limits, line.currency)}
 
 
 def key_json(key: ApiKey) -> Json:
@@ -65,7 +80,7 @@ def key_json(key: ApiKey) -> Json:
 
 
 def key_line_json(line: KeyLine) -> Json:
-    return {**key_json(line.key), "limits": limits_json(line.limits)}
+    return {**key_json(line.key), "limits": limits_json(line.limits, line.currency)}
 
 
 def rate_limits_json(limits: CallLimits) -> Json:
@@ -77,31 +92,84 @@ def rate_limits_json(limits: CallLimits) -> Json:
 
 
 def price_json(price: Price | None) -> Json | None:
-    """USD per million, as decimal strings; a meter without its own line costs as input."""
+    """For a million units each, as decimal strings; cached input without a line costs as input.
+
+    Other meters stand in it where they have a line of their own.
+    """
     if price is None:
         return None
-    paid, cached, output = price_cells(price)
+    steps = [
+        {"context_min_tokens": step.context_min_tokens, **lines_json(step.lines)}
+        for step in price.steps
+    ]
     return {
-        "currency": CURRENCY,
-        "per": 1_000_000,
-        "input": paid,
-        "cached_input": cached,
-        "output": output,
+        "currency": price.currency,
+        "per": MICRO_PER_UNIT,
+        **lines_json(price.lines),
+        **({"context_steps": steps} if steps else {}),
         "version": price.version_id,
     }
 
 
+def lines_json(lines: Mapping[Meter, int]) -> Json:
+    """Decimal strings by meter, cached input always among them."""
+    shown = {meter: effective_pico(lines, meter) for meter in (*lines, Meter.CACHED_INPUT)}
+    return {meter.value: format_price(shown[meter]) for meter in Meter if meter in shown}
+
+
+def offer_json(version: PriceVersion, data_terms: DataTerms) -> Json | None:
+    """What a model costs under these data terms, tier by tier; ``None`` where it has no price.
+
+    The standard tier's prices stand outside too.
+    """
+    prices = {
+        each.tier: price_json(price_in(version, each.tier, data_terms))
+        for each in version.tariffs
+        if each.data_terms is data_terms
+    }
+    if not prices:
+        return None
+    return {
+        **(prices.get(ServiceTier.STANDARD) or {}),
+        "currency": version.currency,
+        "per": MICRO_PER_UNIT,
+        "data_terms": data_terms.value,
+        "version": version.id,
+        "tiers": {tier.value: price for tier, price in prices.items()},
+    }
+
+
+def version_json(version: PriceVersion) -> Json:
+    """The operator's view: every tier under all data terms, every context step."""
+    return {
+        "object": "price_version",
+        "id": version.id,
+        "model": version.model,
+        "currency": version.currency,
+        "per": MICRO_PER_UNIT,
+        "sequence": version.sequence,
+        "author": version.author,
+        "effective_at": iso_moment(version.effective_us),
+        "lines": [
+            {
+                "tier": tariff.tier.value,
+                "data_terms": tariff.data_terms.value,
+                "context_min_tokens": step.context_min_tokens,
+                **lines_json(step.lines),
+            }
+            for tariff in version.tariffs
+            for step in tariff.steps
+        ],
+    }
+
+
 def price_cells(price: Price | None) -> tuple[str | None, str | None, str | None]:
-    """Input, cached input and output in USD per million; ``None`` without a price."""
+    """Input, cached input and output for a million each; ``None`` without a price."""
     if price is None:
         return (None, None, None)
-    lines = price.lines
-    cached = lines.get(Meter.CACHED_INPUT, lines[Meter.INPUT])
-    return (
-        format_price(lines[Meter.INPUT]),
-        format_price(cached),
-        format_price(lines[Meter.OUTPUT]),
-    )
+    meters = (Meter.INPUT, Meter.CACHED_INPUT, Meter.OUTPUT)
+    paid, cached, output = (format_price(effective_pico(price.lines, m)) for m in meters)
+    return (paid, cached, output)
 
 
 def model_json(line: ModelLine) -> Json:

@@ -1,5 +1,6 @@
 """API keys together with their hard caps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tokenbooth.access.keys import service as access_keys
@@ -11,6 +12,8 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Ids, Randomness, Tx
 from tokenbooth.core.receipt import LimitScope, LimitState
 from tokenbooth.money.ledger import service as ledger
+from tokenbooth.money.prices import service as prices
+from tokenbooth.money.prices.service import Book
 
 UNLIMITED = CallLimits()
 
@@ -44,6 +47,7 @@ class KeyLine:
 
     key: ApiKey
     limits: tuple[LimitState, ...]
+    currency: str
 
 
 def create_key(op: Op, tx: Tx, ask: NewKey, mint: Mint) -> MintedKey:
@@ -76,14 +80,15 @@ def create_key(op: Op, tx: Tx, ask: NewKey, mint: Mint) -> MintedKey:
 
 def keys(op: Op, tx: Tx, org: str | None) -> tuple[KeyLine, ...]:
     owner_id = None if org is None else orgs.org_by(op, tx, org).id
-    return tuple(_line(op, tx, key) for key in access_keys.keys(op, tx, owner_id))
+    books = prices.books_of(op, tx)
+    return tuple(_line(op, tx, key, books) for key in access_keys.keys(op, tx, owner_id))
 
 
-def cap_key(op: Op, tx: Tx, key_id: str, cap_nano: int | None) -> tuple[LimitState, ...]:
+def cap_key(op: Op, tx: Tx, key_id: str, cap_nano: int | None) -> KeyLine:
     """Set or lift the hard cap. Refused below what is already spent and held."""
     key = access_keys.key_by(op, tx, key_id)
     ledger.set_limit(op, tx, LimitScope.KEY, key.id, cap_nano)
-    return ledger.limits(op, tx, ((LimitScope.KEY, key.id),))
+    return _line(op, tx, key, prices.books_of(op, tx))
 
 
 def rotate_key(op: Op, tx: Tx, key_id: str, overlap_s: int, mint: Mint) -> MintedKey:
@@ -99,5 +104,6 @@ def revoke_key(op: Op, tx: Tx, key_id: str) -> ApiKey:
     return access_keys.revoke(op, tx, key_id)
 
 
-def _line(op: Op, tx: Tx, key: ApiKey) -> KeyLine:
-    return KeyLine(key, ledger.limits(op, tx, ((LimitScope.KEY, key.id),)))
+def _line(op: Op, tx: Tx, key: ApiKey, books: Mapping[str, Book]) -> KeyLine:
+    limits = ledger.limits(op, tx, ((LimitScope.KEY, key.id),))
+    return KeyLine(key, limits, books.get(key.org_id, prices.DEFAULT).currency)

@@ -9,7 +9,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Ids, Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.prices import service as book
-from tokenbooth.money.prices.service import Meter, Price, PriceAsk
+from tokenbooth.money.prices.service import Meter, Price, PriceAsk, PriceVersion
 
 STEP_MAX = 10
 
@@ -45,9 +45,19 @@ def price_model(op: Op, tx: Tx, ask: PriceAsk, ids: Ids, *, confirmed: bool) -> 
 
 
 def current_price(op: Op, tx: Tx, model: str) -> Price | None:
-    """The price in force, or ``None`` where the model has none yet."""
+    """The standard price under private terms in the default book, or ``None`` without one."""
     try:
         return book.current(op, tx, model)
+    except Problem as problem:
+        if problem.code not in (Code.PRICE_UNKNOWN, Code.PRICE_NOT_OFFERED):
+            raise
+        return None
+
+
+def offered_version(op: Op, tx: Tx, org_id: str, model: str) -> PriceVersion | None:
+    """What an organization pays now, or ``None`` where the model has no price for it."""
+    try:
+        return book.offered(op, tx, org_id, model)
     except Problem as problem:
         if problem.code is not Code.PRICE_UNKNOWN:
             raise

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tokenbooth.access.orgs import service as orgs
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import Deployment, Model
-from tokenbooth.control.documents import Json, iso_day, iso_moment, iso_time, price_json
-from tokenbooth.control.prices import current_price
+from tokenbooth.control.documents import Json, iso_day, iso_moment, iso_time, offer_json
+from tokenbooth.control.prices import offered_version
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Capabilities
@@ -21,12 +21,12 @@ from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.ledger.service import Verification
 from tokenbooth.money.meter import service as meter
 from tokenbooth.money.meter.service import CallRecord, OrgTotal, PageAsk, UsageLine
-from tokenbooth.money.prices.service import Price
+from tokenbooth.money.prices import service as prices
 from tokenbooth.protocols.receipts import (
-    CURRENCY,
     amount_json,
     cost_json,
     limits_json,
+    sum_json,
     tokens_json,
     uses_json,
 )
@@ -42,9 +42,9 @@ def model_rows(op: Op, tx: Tx, caller: Caller, abilities: Abilities) -> Json:
     rows: list[Json] = []
     for model in catalog.models(op, tx):
         if caller.models is None or model.name in caller.models:
-            price = current_price(op, tx, model.name)
-            if price is not None:
-                rows.append(_model_row(model, price, abilities))
+            pricing = _pricing(op, tx, caller, model.name)
+            if pricing is not None:
+                rows.append(_model_row(model, pricing, abilities))
     return {"object": "list", "data": rows}
 
 
@@ -59,23 +59,24 @@ def model_row(op: Op, tx: Tx, caller: Caller, name: str, abilities: Abilities) -
             Code.MODEL_NOT_FOUND, "A model's name has no control characters.", param="model"
         )
     model = catalog.model_by(op, tx, name)
-    price = current_price(op, tx, name)
-    if price is None:
+    pricing = _pricing(op, tx, caller, name)
+    if pricing is None:
         raise Problem(
             Code.PRICE_UNKNOWN, f"The model {name!r} has no published price.", param="model"
         )
-    return _model_row(model, price, abilities)
+    return _model_row(model, pricing, abilities)
 
 
 def balance(op: Op, tx: Tx, caller: Caller) -> Json:
     """What is left under each limit that binds this key, outermost first."""
     states = ledger.limits(op, tx, ledger.chain_of(caller))
+    currency = prices.book_of(op, tx, caller.org_id).currency
     left = [state.remaining_nano for state in states if state.remaining_nano is not None]
     return {
         "object": "balance",
-        "currency": CURRENCY,
+        "currency": currency,
         "spendable": amount_json(max(0, min(left, default=0))),
-        "limits": limits_json(states),
+        "limits": limits_json(states, currency),
     }
 
 
@@ -86,6 +87,7 @@ class UsageReport:
     since_us: int
     until_us: int
     lines: tuple[UsageLine, ...]
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,12 @@ class OrgUsage:
 
     name: str
     total: OrgTotal
+    currency: str
 
 
 def usage(op: Op, tx: Tx, org_id: str, since_us: int, until_us: int) -> UsageReport:
-    return UsageReport(since_us, until_us, meter.usage(op, tx, org_id, since_us, until_us))
+    lines = meter.usage(op, tx, org_id, since_us, until_us)
+    return UsageReport(since_us, until_us, lines, prices.book_of(op, tx, org_id).currency)
 
 
 def usage_of(op: Op, tx: Tx, org: str, since_us: int, until_us: int) -> UsageReport:
@@ -108,15 +112,20 @@ def usage_of(op: Op, tx: Tx, org: str, since_us: int, until_us: int) -> UsageRep
 def totals(op: Op, tx: Tx) -> tuple[OrgUsage, ...]:
     """Everything that each organization ever used; those without a call are absent."""
     names = {org.id: org.name for org in orgs.orgs(op, tx)}
-    return tuple(OrgUsage(names[total.org_id], total) for total in meter.totals(op, tx))
+    books = prices.books_of(op, tx)
+    return tuple(
+        OrgUsage(names[total.org_id], total, books.get(total.org_id, prices.DEFAULT).currency)
+        for total in meter.totals(op, tx)
+    )
 
 
 def calls(op: Op, tx: Tx, caller: Caller, ask: PageAsk) -> Json:
     """A page of the organization's calls, newest first, running ones among them."""
     page = meter.calls(op, tx, caller.org_id, ask)
+    currency = prices.book_of(op, tx, caller.org_id).currency
     return {
         "object": "list",
-        "data": [call_json(record) for record in page.records],
+        "data": [call_json(record, currency) for record in page.records],
         "has_more": page.next_after is not None,
         "next_after": page.next_after,
     }
@@ -126,7 +135,8 @@ def call(op: Op, tx: Tx, caller: Caller, request_id: str) -> Json:
     """Raises RECORD_NOT_FOUND, for another tenant's call as for none at all."""
     if not request_id.isprintable():
         raise Problem(Code.RECORD_NOT_FOUND, "An id has no control characters.")
-    return call_json(meter.call(op, tx, caller.org_id, request_id))
+    currency = prices.book_of(op, tx, caller.org_id).currency
+    return call_json(meter.call(op, tx, caller.org_id, request_id), currency)
 
 
 def verification(op: Op, tx: Tx) -> Verification:
@@ -149,7 +159,7 @@ def is_sound(found: Verification) -> bool:
     return found.difference_nano == 0 and not found.problems
 
 
-def call_json(record: CallRecord) -> Json:
+def call_json(record: CallRecord, currency: str) -> Json:
     """One call; a running one has no usage yet and costs nothing so far."""
     over = record.outcome is not None
     return {
@@ -165,7 +175,7 @@ def call_json(record: CallRecord) -> Json:
         "key_id": record.key_id,
         "end_customer": record.end_customer,
         "usage": tokens_json(record.usage) if over and record.usage is not None else None,
-        "cost": cost_json(record.cost_nano, record.price_version),
+        "cost": cost_json(record.cost_nano, record.price_version, currency),
         "held": amount_json(record.held_nano),
         "created_at": iso_moment(record.created_us),
         "started_at": iso_moment(record.started_us),
@@ -182,8 +192,8 @@ def usage_report_json(report: UsageReport) -> Json:
         "object": "usage",
         "since": iso_time(report.since_us),
         "until": iso_time(report.until_us),
-        "data": [usage_json(line) for line in report.lines],
-        "total_cost": {**amount_json(total_nano), "currency": CURRENCY},
+        "data": [usage_json(line, report.currency) for line in report.lines],
+        "total_cost": sum_json(total_nano, report.currency),
     }
 
 
@@ -196,13 +206,13 @@ def org_usage_json(line: OrgUsage) -> Json:
         "running": total.running,
         "prompt_tokens": total.input_tokens,
         "completion_tokens": total.output_tokens,
-        "cost": {**amount_json(total.cost_nano), "currency": CURRENCY},
+        "cost": sum_json(total.cost_nano, line.currency),
         "held": amount_json(total.held_nano),
         "operator_loss": amount_json(total.operator_loss_nano),
     }
 
 
-def usage_json(line: UsageLine) -> Json:
+def usage_json(line: UsageLine, currency: str) -> Json:
     return {
         "day": iso_day(line.day_us),
         "model": line.model,
@@ -213,11 +223,16 @@ def usage_json(line: UsageLine) -> Json:
         "completion_tokens": line.usage.output_tokens,
         "reasoning_tokens": line.usage.reasoning_tokens,
         "uses": uses_json(line.usage),
-        "cost": {**amount_json(line.cost_nano), "currency": CURRENCY},
+        "cost": sum_json(line.cost_nano, currency),
     }
 
 
-def _model_row(model: Model, price: Price, abilities: Abilities) -> Json:
+def _pricing(op: Op, tx: Tx, caller: Caller, model: str) -> Json | None:
+    version = offered_version(op, tx, caller.org_id, model)
+    return None if version is None else offer_json(version, caller.data_terms)
+
+
+def _model_row(model: Model, pricing: Json, abilities: Abilities) -> Json:
     known = [found for found in map(abilities, model.deployments) if found is not None]
     windows = [found.context_tokens for found in known if found.context_tokens is not None]
     if model.context_tokens is not None:
@@ -230,6 +245,6 @@ def _model_row(model: Model, price: Price, abilities: Abilities) -> Json:
         "owned_by": "tokenbooth",
         "context_length": min(windows, default=None),
         "max_output_tokens": model.output_tokens_max,
-        "pricing": price_json(price),
+        "pricing": pricing,
         "capabilities": features if known else None,
     }

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tokenbooth.core.terms import DataTerms
+
 
 class Scope(StrEnum):
     """What a key may be used for."""
@@ -22,7 +24,10 @@ class CallLimits:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The authenticated owner of a call; ``models`` is the key's allow-list, ``None`` means all."""
+    """The authenticated owner of a call; ``models`` is the key's allow-list, ``None`` means all.
+
+    ``data_terms`` are those of the project.
+    """
 
     org_id: str
     project_id: str
@@ -32,3 +37,4 @@ class Caller:
     key_limits: CallLimits = CallLimits()
     org_limits: CallLimits = CallLimits()
     end_customer: str | None = None
+    data_terms: DataTerms = DataTerms.PRIVATE

@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     TIMED_OUT = "timed_out"
     REFUSED = "refused"
     INTERRUPTED = "interrupted"
+    CAP_REACHED = "cap_reached"
 
 
 class LimitScope(StrEnum):
@@ -46,7 +47,10 @@ class LimitState:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The settled price of one call; ``cost_nano`` never exceeds the hold."""
+    """The settled price of one call; ``cost_nano`` never exceeds the hold.
+
+    ``limits`` are in the same ``currency``, that of the price.
+    """
 
     request_id: str
     outcome: Outcome
@@ -55,3 +59,4 @@ class Receipt:
     cost_nano: int
     price_version: str
     limits: tuple[LimitState, ...]
+    currency: str = "USD"

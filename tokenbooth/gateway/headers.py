@@ -1,19 +1,25 @@
 """The headers of an inference answer: what was held, what it cost, what was changed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from tokenbooth.core.codes import Code
 from tokenbooth.core.money import format_nano
+from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState, Receipt
 from tokenbooth.protocols.dialect import Note
 
 NOTES_MAX = 16
+STRICT_HEADER = "x-tokenbooth-strict"
 Pairs = tuple[tuple[str, str], ...]
 
 
-def hold_headers(amount_nano: int, limits: Iterable[LimitState], output_tokens_max: int) -> Pairs:
+def hold_headers(
+    amount_nano: int, limits: Iterable[LimitState], output_tokens_max: int, currency: str
+) -> Pairs:
     """Known before the first output: the hold, what remains beside it, and the output limit."""
     return (
-        ("x-tokenbooth-held-usd", format_nano(amount_nano)),
+        ("x-tokenbooth-currency", currency),
+        ("x-tokenbooth-held", format_nano(amount_nano)),
         ("x-tokenbooth-output-tokens-max", str(output_tokens_max)),
         *_remaining(limits),
     )
@@ -22,7 +28,8 @@ def hold_headers(amount_nano: int, limits: Iterable[LimitState], output_tokens_m
 def receipt_headers(receipt: Receipt) -> Pairs:
     """Known when the call is settled."""
     return (
-        ("x-tokenbooth-cost-usd", format_nano(receipt.cost_nano)),
+        ("x-tokenbooth-currency", receipt.currency),
+        ("x-tokenbooth-cost", format_nano(receipt.cost_nano)),
         ("x-tokenbooth-price-version", receipt.price_version),
         *_remaining(receipt.limits),
     )
@@ -33,6 +40,19 @@ def lowered_header(output_tokens_max: int, by: LimitScope | None) -> Pairs:
     if by is None:
         return ()
     return (("x-tokenbooth-output-lowered", f"{output_tokens_max}; by={by.value}"),)
+
+
+def strict_of(headers: Mapping[str, str]) -> bool:
+    """Whether the caller wants the stated output limit or nothing.
+
+    Raises INVALID_VALUE for anything but ``1`` and ``0``.
+    """
+    said = headers.get(STRICT_HEADER, "0")
+    if said not in ("0", "1"):
+        raise Problem(
+            Code.INVALID_VALUE, f"{STRICT_HEADER} is 1 or 0 (the default).", param=STRICT_HEADER
+        )
+    return said == "1"
 
 
 def note_headers(notes: Iterable[Note]) -> Pairs:
@@ -48,7 +68,7 @@ def note_headers(notes: Iterable[Note]) -> Pairs:
 def _remaining(limits: Iterable[LimitState]) -> Iterator[tuple[str, str]]:
     for limit in limits:
         if limit.remaining_nano is not None:
-            name = f"x-tokenbooth-remaining-{limit.scope.value}-usd"
+            name = f"x-tokenbooth-remaining-{limit.scope.value}"
             yield (name, format_nano(limit.remaining_nano))
 
 

@@ -10,19 +10,22 @@ from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import format_nano
 from tokenbooth.core.receipt import LimitState, Receipt
 
-CURRENCY = "USD"
-
 Json: TypeAlias = dict[str, object]
 
 
 def amount_json(amount_nano: int) -> Json:
-    """``{"amount_usd": "0.000012345", "amount_nano": 12345}``."""
-    return {"amount_usd": format_nano(amount_nano), "amount_nano": amount_nano}
+    """``{"amount": "0.000012345", "amount_nano": 12345}``; the currency stands beside it."""
+    return {"amount": format_nano(amount_nano), "amount_nano": amount_nano}
 
 
-def cost_json(cost_nano: int, price_version: str | None) -> Json:
+def sum_json(amount_nano: int, currency: str) -> Json:
+    """An amount with its currency, an ISO code such as ``USD``."""
+    return {**amount_json(amount_nano), "currency": currency}
+
+
+def cost_json(cost_nano: int, price_version: str | None, currency: str) -> Json:
     """An amount with its currency and the price version it was computed from."""
-    return {**amount_json(cost_nano), "currency": CURRENCY, "price_version": price_version}
+    return {**sum_json(cost_nano, currency), "price_version": price_version}
 
 
 def tokens_json(usage: Usage) -> Json:
@@ -62,12 +65,12 @@ def uses_json(usage: Usage) -> Json:
     return {name: count for name, count in counts.items() if count}
 
 
-def limit_json(state: LimitState) -> Json:
+def limit_json(state: LimitState, currency: str) -> Json:
     """One level of spending; ``limit`` and ``remaining`` are null where it is not capped."""
     return {
         "scope": state.scope.value,
         "owner_id": state.owner_id,
-        "currency": CURRENCY,
+        "currency": currency,
         "limit": _amount_or_none(state.limit_nano),
         "spent": amount_json(state.spent_nano),
         "held": amount_json(state.held_nano),
@@ -75,17 +78,17 @@ def limit_json(state: LimitState) -> Json:
     }
 
 
-def limits_json(states: Sequence[LimitState]) -> list[Json]:
+def limits_json(states: Sequence[LimitState], currency: str) -> list[Json]:
     """Every level, outermost first."""
-    return [limit_json(state) for state in states]
+    return [limit_json(state, currency) for state in states]
 
 
 def receipt_json(receipt: Receipt) -> Json:
     """The ``usage`` object of an answer: tokens, exact cost, and what remains at each level."""
     return {
         **tokens_json(receipt.usage),
-        "cost": cost_json(receipt.cost_nano, receipt.price_version),
-        "limits": limits_json(receipt.limits),
+        "cost": cost_json(receipt.cost_nano, receipt.price_version, receipt.currency),
+        "limits": limits_json(receipt.limits, receipt.currency),
     }
 
 

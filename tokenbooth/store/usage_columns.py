@@ -20,8 +20,14 @@ USAGE_COLUMNS = (*COUNT_COLUMNS, "usage_source")
 
 def usage_from(row: Any) -> Usage:
     """The usage of a record that ended; ``row`` has every column of ``USAGE_COLUMNS``."""
-    counts = {name: getattr(row, name) for name in COUNT_COLUMNS}
+    counts: dict[str, Any] = {name: getattr(row, name) for name in COUNT_COLUMNS}
     return Usage(**counts, source=UsageSource(row.usage_source))
+
+
+def usage_sum(row: Any) -> Usage:
+    """Sums of every count, which PostgreSQL gives as decimals."""
+    counts: dict[str, Any] = {name: int(getattr(row, name)) for name in COUNT_COLUMNS}
+    return Usage(**counts)
 
 
 def usage_values(usage: Usage) -> dict[str, int | str | None]:

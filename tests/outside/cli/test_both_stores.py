@@ -46,7 +46,7 @@ def test_accounts_keys_models_and_prices(operator: Operator) -> None:
     )
     (row,) = operator("org", "list")["data"]
     assert row["id"] == org["id"]
-    assert row["limits"][0]["remaining"]["amount_usd"] == "12.345678901"
+    assert row["limits"][0]["remaining"]["amount"] == "12.345678901"
     assert row["limits"][1]["limit"]["amount_nano"] == 100 * 10**9
     listed = operator("key", "list", "--org", "acme")["data"]
     assert [each["id"] for each in listed] == [key["id"]]

@@ -36,8 +36,8 @@ CHEATS = (
     Cheat(
         "tells another cost than it books",
         "protocols/receipts.py",
-        '"cost": cost_json(receipt.cost_nano, receipt.price_version)',
-        '"cost": cost_json(receipt.cost_nano - 1, receipt.price_version)',
+        '"cost": cost_json(receipt.cost_nano, receipt.price_version, receipt.currency)',
+        '"cost": cost_json(receipt.cost_nano - 1, receipt.price_version, receipt.currency)',
         "told_costs_are_booked",
     ),
     Cheat(

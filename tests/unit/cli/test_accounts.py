@@ -12,7 +12,7 @@ Ask = Callable[..., Any]
 
 def amount(document: Any, index: int, what: str) -> str | None:
     found = document["limits"][index][what]
-    return None if found is None else found["amount_usd"]
+    return None if found is None else found["amount"]
 
 
 def test_an_organization_is_created_credited_and_listed(ask: Ask) -> None:

@@ -178,8 +178,8 @@ def test_a_conversation_remembers_and_adds_up(wire: Wire, booth: BoothClient) ->
     assert (first.text, first.cost_nano) == ("Hi you", 70)
     second = talk.ask("again")
     assert shown == ["Hi ", "you", "!"]
-    assert talk.total_usd == "0.000000100"
-    assert second.document["cost_usd"] == "0.000000030"
+    assert talk.total == "0.000000100"
+    assert second.document["cost"] == "0.000000030"
     assert wire.asked[1][2]["max_completion_tokens"] == 9
     assert wire.asked[1][2]["messages"] == [
         {"role": "user", "content": "hello"},

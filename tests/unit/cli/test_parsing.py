@@ -23,7 +23,7 @@ def test_an_amount_survives_being_typed(nano: int) -> None:
 
 READERS = {
     "usd": parsing.amount_nano,
-    "cap-usd": parsing.cap_nano,
+    "cap": parsing.cap_nano,
     "input": parsing.price_pico,
     "overlap": parsing.span_s,
     "expires": lambda text, _param: parsing.expiry_us(text, NOW_US),

@@ -112,8 +112,8 @@ def test_an_expiring_key_tells_when(
 
 def test_a_cap_is_changed_and_lifted(op: Op, tx: Tx, new_key: Callable[..., Any]) -> None:
     key_id = new_key(cap_nano=USD).key.id
-    assert keys.cap_key(op, tx, key_id, 3 * USD)[0].limit_nano == 3 * USD
-    assert keys.cap_key(op, tx, key_id, None)[0].limit_nano is None
+    assert keys.cap_key(op, tx, key_id, 3 * USD).limits[0].limit_nano == 3 * USD
+    assert keys.cap_key(op, tx, key_id, None).limits[0].limit_nano is None
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_settled_call_is_exact(op: Op, tx: Tx, caller: Caller) -> None:
     settle(op, tx, "req_1")
     found: Any = reports.call(op, tx, caller, "req_1")
     assert found["status"] == "completed"
-    assert found["cost"]["amount_usd"] == "0.000020000"
+    assert found["cost"]["amount"] == "0.000020000"
     assert found["usage"]["prompt_tokens_details"] == {"cached_tokens": 4}
     assert found["first_output_at"] == "2023-11-14T22:13:20.001500Z"
     assert found["ended_at"] == "2023-11-14T22:13:22.000001Z"
@@ -132,7 +132,7 @@ def test_an_empty_balance_cannot_be_spent(
     accounts.create_organization(op, tx, accounts.OrganizationAsk("poor"), ids)
     secret = keys.create_key(op, tx, keys.NewKey(org="poor", name="k"), mint).secret
     found: Any = reports.balance(op, tx, access_keys.authenticate(op, tx, secret, mint.pepper))
-    assert found["spendable"]["amount_usd"] == "0.000000000"
+    assert found["spendable"]["amount"] == "0.000000000"
 
 
 def test_abilities_are_joined_over_deployments_and_windows_cut(
@@ -273,7 +273,9 @@ def test_a_record_without_a_fingerprint_is_complete(op: Op) -> None:
         ended_us=None,
         fingerprint=None,
     )
-    found = reports.call_json(record)
+    found = reports.call_json(record, "EUR")
     assert found["usage"] is None
     assert found["end_customer"] == "cust"
     assert "operator_loss" not in found
+    assert found["cost"]["currency"] == "EUR"
+    assert (found["service_tier"], found["data_terms"]) == ("flex", "contributor")

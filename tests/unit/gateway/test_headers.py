@@ -21,19 +21,21 @@ LIMITS = (
 
 
 def test_a_hold_is_told_with_what_remains_beside_it():
-    assert hold_headers(1500, LIMITS, 64) == (
-        ("x-tokenbooth-held-usd", "0.000001500"),
+    assert hold_headers(1500, LIMITS, 64, "EUR") == (
+        ("x-tokenbooth-currency", "EUR"),
+        ("x-tokenbooth-held", "0.000001500"),
         ("x-tokenbooth-output-tokens-max", "64"),
-        ("x-tokenbooth-remaining-balance-usd", "4.999999000"),
+        ("x-tokenbooth-remaining-balance", "4.999999000"),
     )
 
 
 def test_a_receipt_is_told_with_its_price_version():
-    receipt = Receipt("req_1", Outcome.COMPLETED, "", Usage(1, 1), 42, "pv_1", LIMITS)
+    receipt = Receipt("req_1", Outcome.COMPLETED, "", Usage(1, 1), 42, "pv_1", LIMITS, "JPY")
     assert receipt_headers(receipt) == (
-        ("x-tokenbooth-cost-usd", "0.000000042"),
+        ("x-tokenbooth-currency", "JPY"),
+        ("x-tokenbooth-cost", "0.000000042"),
         ("x-tokenbooth-price-version", "pv_1"),
-        ("x-tokenbooth-remaining-balance-usd", "4.999999000"),
+        ("x-tokenbooth-remaining-balance", "4.999999000"),
     )
 
 

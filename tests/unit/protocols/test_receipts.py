@@ -12,6 +12,7 @@ from tokenbooth.protocols.receipts import (
     limit_json,
     limits_json,
     receipt_json,
+    sum_json,
     tokens_json,
 )
 
@@ -20,21 +21,21 @@ from tokenbooth.protocols.receipts import (
 def test_both_forms_of_an_amount_agree(nano: int) -> None:
     made = amount_json(nano)
     assert made["amount_nano"] == nano
-    assert parse_decimal(str(made["amount_usd"]), decimals=9, param="amount") == nano
+    assert parse_decimal(str(made["amount"]), decimals=9, param="amount") == nano
 
 
 def test_negative_amounts_keep_their_sign() -> None:
-    assert amount_json(-1) == {"amount_usd": "-0.000000001", "amount_nano": -1}
+    assert amount_json(-1) == {"amount": "-0.000000001", "amount_nano": -1}
 
 
 def test_cost_names_currency_and_price() -> None:
-    assert cost_json(1_500_000_000, "price_1") == {
-        "amount_usd": "1.500000000",
+    assert cost_json(1_500_000_000, "price_1", "CHF") == {
+        "amount": "1.500000000",
         "amount_nano": 1_500_000_000,
-        "currency": "USD",
+        "currency": "CHF",
         "price_version": "price_1",
     }
-    assert cost_json(0, None)["price_version"] is None
+    assert cost_json(0, None, "USD")["price_version"] is None
 
 
 def test_unknown_cached_count_is_left_out() -> None:
@@ -53,12 +54,27 @@ def test_known_cached_count_stands_even_when_zero() -> None:
     assert made["source"] == "bound"
 
 
+def test_what_was_used_and_is_no_token_stands_only_where_it_was_used() -> None:
+    plain = tokens_json(Usage(10, 5))
+    assert "uses" not in plain
+    assert "prompt_tokens_details" not in plain
+    used = Usage(10, 5, cache_write_tokens=7, images=2, audio_s=3, video_s=4, searches=1)
+    made = tokens_json(used)
+    assert made["prompt_tokens_details"] == {"cache_write_tokens": 7}
+    assert made["uses"] == {"image": 2, "audio_s": 3, "video_s": 4, "search": 1}
+    assert tokens_json(Usage(10, 5, images=1))["uses"] == {"image": 1}
+
+
+def test_a_sum_names_its_currency() -> None:
+    assert sum_json(7, "XAF") == {"amount": "0.000000007", "amount_nano": 7, "currency": "XAF"}
+
+
 def test_limit_of_a_capped_level() -> None:
-    made = limit_json(LimitState(LimitScope.KEY, "key_1", 10, 3, 2))
+    made = limit_json(LimitState(LimitScope.KEY, "key_1", 10, 3, 2), "EUR")
     assert made == {
         "scope": "key",
         "owner_id": "key_1",
-        "currency": "USD",
+        "currency": "EUR",
         "limit": amount_json(10),
         "spent": amount_json(3),
         "held": amount_json(2),
@@ -67,7 +83,7 @@ def test_limit_of_a_capped_level() -> None:
 
 
 def test_limit_of_an_uncapped_level() -> None:
-    made = limit_json(LimitState(LimitScope.PROJECT, "proj_1", None, 3, 0))
+    made = limit_json(LimitState(LimitScope.PROJECT, "proj_1", None, 3, 0), "USD")
     assert made["limit"] is None
     assert made["remaining"] is None
 
@@ -78,9 +94,10 @@ def test_receipt_is_tokens_cost_and_limits() -> None:
         LimitState(LimitScope.KEY, "key_1", None, 10, 0),
     )
     usage = Usage(4, 6)
-    made = receipt_json(Receipt("req_1", Outcome.COMPLETED, "stop", usage, 10, "p1", states))
+    receipt = Receipt("req_1", Outcome.COMPLETED, "stop", usage, 10, "p1", states, "JPY")
+    made = receipt_json(receipt)
     assert made == {
         **tokens_json(usage),
-        "cost": cost_json(10, "p1"),
-        "limits": limits_json(states),
+        "cost": cost_json(10, "p1", "JPY"),
+        "limits": limits_json(states, "JPY"),
     }

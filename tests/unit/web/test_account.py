@@ -56,8 +56,8 @@ def test_the_balance_tells_what_is_left_at_every_level(play: Play) -> None:
             "project",
             "key",
         ]
-        assert found["spendable"] == {"amount_usd": "0.700000000", "amount_nano": 700_000_000}
-        assert found["limits"][0]["remaining"]["amount_usd"] == "1.000000000"
+        assert found["spendable"] == {"amount": "0.700000000", "amount_nano": 700_000_000}
+        assert found["limits"][0]["remaining"]["amount"] == "1.000000000"
         assert found["limits"][1]["limit"] is None
 
     play(scene, credit_nano=10**9, key={"cap_nano": 700_000_000})

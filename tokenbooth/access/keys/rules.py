@@ -139,6 +139,7 @@ def caller_of(found: Found | None, now_us: int) -> Caller:
         models=key.models,
         key_limits=key.limits,
         org_limits=found.org_limits,
+        data_terms=found.data_terms,
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import insert, or_, select, update
 from tokenbooth.access.keys.values import ApiKey, Found, SecretRow
 from tokenbooth.core.caller import CallLimits, Scope
 from tokenbooth.core.ports import Tx
+from tokenbooth.core.terms import DataTerms
 from tokenbooth.store.tables.access import API_KEY, KEY_SECRET, ORGANIZATION, PROJECT
 
 _IDS_PER_STATEMENT = 500
@@ -26,9 +27,11 @@ _FOUND = (
         ORGANIZATION.c.requests_per_minute.label("org_requests_per_minute"),
         ORGANIZATION.c.tokens_per_minute.label("org_tokens_per_minute"),
         ORGANIZATION.c.parallel_calls.label("org_parallel_calls"),
+        PROJECT.c.data_terms,
     )
     .join(API_KEY, API_KEY.c.id == KEY_SECRET.c.key_id)
     .join(ORGANIZATION, ORGANIZATION.c.id == API_KEY.c.org_id)
+    .join(PROJECT, PROJECT.c.id == API_KEY.c.project_id)
 )
 
 
@@ -39,7 +42,7 @@ def select_by_hmac(tx: Tx, secret_hmac: bytes) -> Found | None:
     org_limits = CallLimits(
         row.org_requests_per_minute, row.org_tokens_per_minute, row.org_parallel_calls
     )
-    return Found(_key(row), row.secret_expires_us, org_limits)
+    return Found(_key(row), row.secret_expires_us, org_limits, DataTerms(row.data_terms))
 
 
 def select_project_org(tx: Tx, project_id: str) -> str | None:

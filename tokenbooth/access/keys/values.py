@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tokenbooth.core.caller import CallLimits, Scope
+from tokenbooth.core.terms import DataTerms
 
 ALL_SCOPES = frozenset(Scope)
 UNLIMITED = CallLimits()
@@ -57,8 +58,10 @@ class SecretRow:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A key found by a secret's HMAC, with that secret's own end and its organization's limits."""
+    """A key found by a secret's HMAC, with that secret's own end, its organization's limits and
+    its project's data terms."""
 
     key: ApiKey
     secret_expires_us: int | None
     org_limits: CallLimits
+    data_terms: DataTerms = DataTerms.PRIVATE

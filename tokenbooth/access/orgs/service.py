@@ -1,5 +1,7 @@
 """Verbs on organizations and projects."""
 
+from dataclasses import replace
+
 from tokenbooth.access.orgs import sql
 from tokenbooth.access.orgs.rules import explicit_limits
 from tokenbooth.access.orgs.values import (
@@ -14,6 +16,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Ids, Tx
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.terms import DataTerms
 
 __all__ = [
     "DEFAULT_ORG_LIMITS",
@@ -26,6 +29,7 @@ __all__ = [
     "orgs",
     "project_by",
     "projects",
+    "set_data_terms",
 ]
 
 
@@ -60,6 +64,12 @@ def create_project(op: Op, tx: Tx, org_id: str, name: str, ids: Ids) -> Project:
             param="name",
         )
     return project
+
+
+def set_data_terms(op: Op, tx: Tx, project: Project, data_terms: DataTerms) -> Project:
+    """What may become of what the project's keys send, from the next call on."""
+    sql.set_data_terms(tx, project.id, data_terms)
+    return replace(project, data_terms=data_terms)
 
 
 def orgs(op: Op, tx: Tx) -> tuple[Org, ...]:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tokenbooth.access.orgs.values import Org, Project
 from tokenbooth.core.caller import CallLimits
 from tokenbooth.core.ports import Tx
+from tokenbooth.core.terms import DataTerms
 from tokenbooth.store.tables.access import ORGANIZATION, PROJECT
 
 
@@ -38,7 +39,14 @@ def insert_project(tx: Tx, project: Project, author: str) -> bool:
             name=project.name,
             created_us=project.created_us,
             created_by=author,
+            data_terms=project.data_terms.value,
         ),
+    )
+
+
+def set_data_terms(tx: Tx, project_id: str, data_terms: DataTerms) -> None:
+    tx.execute(
+        update(PROJECT).where(PROJECT.c.id == project_id).values(data_terms=data_terms.value)
     )
 
 
@@ -94,4 +102,10 @@ def _org(row: Any) -> Org:
 
 
 def _project(row: Any) -> Project:
-    return Project(id=row.id, org_id=row.org_id, name=row.name, created_us=row.created_us)
+    return Project(
+        id=row.id,
+        org_id=row.org_id,
+        name=row.name,
+        created_us=row.created_us,
+        data_terms=DataTerms(row.data_terms),
+    )

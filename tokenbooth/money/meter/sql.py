@@ -5,14 +5,13 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
-from tokenbooth.core.delta import Usage
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.meter.rules import DAY_US
 from tokenbooth.money.meter.values import CallRecord, OrgTotal, PageAsk, UsageLine
 from tokenbooth.store.tables.money import CALL_RECORD
-from tokenbooth.store.usage_columns import COUNT_COLUMNS, usage_from
+from tokenbooth.store.usage_columns import COUNT_COLUMNS, usage_from, usage_sum
 
 _C = CALL_RECORD.c
 _IS_OPEN = _C.state == "open"
@@ -91,7 +90,7 @@ def usage(tx: Tx, org_id: str, since_us: int, until_us: int) -> tuple[UsageLine,
             day_us=row.day_us,
             model=row.model,
             calls=row.calls,
-            usage=Usage(**{name: int(getattr(row, name)) for name in COUNT_COLUMNS}),
+            usage=usage_sum(row),
             cost_nano=int(row.cost_nano),
         )
         for row in tx.execute(_USAGE, values)

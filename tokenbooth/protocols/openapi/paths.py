@@ -23,12 +23,12 @@ _RETRY_AFTER = {
 _PRICED_ANSWER = {
     name: {"description": told, "schema": {"type": "string"}}
     for name, told in (
-        ("x-tokenbooth-held-usd", "Streamed: what is held for the call."),
+        ("x-tokenbooth-held", "Streamed: what is held for the call."),
         ("x-tokenbooth-output-tokens-max", "Streamed: output tokens of a choice, paid for."),
         ("x-tokenbooth-output-lowered", "The money buys less output: the limit, and who set it."),
-        ("x-tokenbooth-cost-usd", "Not streamed: the exact cost."),
+        ("x-tokenbooth-cost", "Not streamed: the exact cost."),
         ("x-tokenbooth-price-version", "Not streamed: the price that it was computed with."),
-        ("x-tokenbooth-remaining-balance-usd", "What is left of the prepaid balance."),
+        ("x-tokenbooth-remaining-balance", "What is left of the prepaid balance."),
         ("x-tokenbooth-notes", "Parameters that were translated or ignored."),
         ("x-ratelimit-remaining-requests", "Calls left in this minute; -limit- and -reset- too."),
         ("x-ratelimit-remaining-tokens", "Tokens left in this minute; -limit- and -reset- too."),

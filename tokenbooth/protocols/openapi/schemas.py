@@ -10,7 +10,6 @@ from tokenbooth.core.receipt import LimitScope, Outcome
 from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.protocols.openai_chat.parameters import BODY
 from tokenbooth.protocols.problems import OPENAI, OWN
-from tokenbooth.protocols.receipts import CURRENCY
 
 Json = dict[str, Any]
 
@@ -44,6 +43,7 @@ def record(required: Mapping[str, Json], optional: Mapping[str, Json] | None = N
     }
 
 
+CURRENCY: Json = {"type": "string", "pattern": "^[A-Z]{3}$"}
 USES = record({}, {"image": COUNT, "audio_s": COUNT, "video_s": COUNT, "search": COUNT})
 
 
@@ -159,7 +159,7 @@ def _model() -> Json:
             "max_output_tokens": COUNT_OR_NULL,
             "pricing": record(
                 {
-                    "currency": {"const": CURRENCY},
+                    "currency": CURRENCY,
                     "per": COUNT,
                     "input": DECIMAL,
                     "cached_input": DECIMAL,
@@ -173,9 +173,7 @@ def _model() -> Json:
 
 
 def _sum() -> Json:
-    return record(
-        {"amount_usd": DECIMAL, "amount_nano": {"type": "integer"}, "currency": {"const": CURRENCY}}
-    )
+    return record({"amount": DECIMAL, "amount_nano": {"type": "integer"}, "currency": CURRENCY})
 
 
 def _usage_report() -> Json:
@@ -208,12 +206,12 @@ SCHEMAS: Mapping[str, Json] = {
     "ChatRequest": BODY.schema(),
     "ChatCompletion": _completion(),
     "Error": _error(),
-    "Amount": record({"amount_usd": DECIMAL, "amount_nano": {"type": "integer"}}),
+    "Amount": record({"amount": DECIMAL, "amount_nano": {"type": "integer"}}),
     "Cost": record(
         {
-            "amount_usd": DECIMAL,
+            "amount": DECIMAL,
             "amount_nano": {"type": "integer"},
-            "currency": {"const": CURRENCY},
+            "currency": CURRENCY,
             "price_version": TEXT_OR_NULL,
         }
     ),
@@ -221,7 +219,7 @@ SCHEMAS: Mapping[str, Json] = {
         {
             "scope": {"enum": [scope.value for scope in LimitScope]},
             "owner_id": TEXT,
-            "currency": {"const": CURRENCY},
+            "currency": CURRENCY,
             "limit": maybe(ref("Amount")),
             "spent": ref("Amount"),
             "held": ref("Amount"),
@@ -234,7 +232,7 @@ SCHEMAS: Mapping[str, Json] = {
     "Balance": record(
         {
             "object": {"const": "balance"},
-            "currency": {"const": CURRENCY},
+            "currency": CURRENCY,
             "spendable": ref("Amount"),
             "limits": array(ref("Limit")),
         }

@@ -110,7 +110,7 @@ def test_a_plain_answer() -> None:
     assert made.usage.completion_tokens_details is not None
     assert made.usage.completion_tokens_details.reasoning_tokens == 1
     extra = made.usage.model_extra or {}
-    assert extra["cost"]["amount_usd"] == "0.000000021"
+    assert extra["cost"]["amount"] == "0.000000021"
     assert extra["limits"][0]["remaining"]["amount_nano"] == 979
 
 

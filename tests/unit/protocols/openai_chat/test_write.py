@@ -137,7 +137,7 @@ def test_a_stream_chunk_by_chunk() -> None:
             "completion_tokens_details": {"reasoning_tokens": 2},
             "source": "engine",
             "cost": {
-                "amount_usd": "0.000000007",
+                "amount": "0.000000007",
                 "amount_nano": 7,
                 "currency": "USD",
                 "price_version": "p1",
@@ -147,10 +147,10 @@ def test_a_stream_chunk_by_chunk() -> None:
                     "scope": "balance",
                     "owner_id": "org_1",
                     "currency": "USD",
-                    "limit": {"amount_usd": "0.000000100", "amount_nano": 100},
-                    "spent": {"amount_usd": "0.000000007", "amount_nano": 7},
-                    "held": {"amount_usd": "0.000000000", "amount_nano": 0},
-                    "remaining": {"amount_usd": "0.000000093", "amount_nano": 93},
+                    "limit": {"amount": "0.000000100", "amount_nano": 100},
+                    "spent": {"amount": "0.000000007", "amount_nano": 7},
+                    "held": {"amount": "0.000000000", "amount_nano": 0},
+                    "remaining": {"amount": "0.000000093", "amount_nano": 93},
                 }
             ],
         },
