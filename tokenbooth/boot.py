@@ -13,7 +13,7 @@ from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings
-from tokenbooth.control.instance import InstanceSecrets, read_secrets
+from tokenbooth.control.instance import InstancePaths, InstanceSecrets, read_secrets
 from tokenbooth.control.keys import Mint
 from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.core.codes import Code
@@ -33,12 +33,14 @@ from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
 from tokenbooth.engines.upstream.engine import UpstreamEngine
 from tokenbooth.engines.upstream.values import UpstreamOptions
+from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.pool import EnginePool
+from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
-from tokenbooth.gateway.settler import Settler
-from tokenbooth.money.ledger import service as ledger
+from tokenbooth.gateway.till import Till
+from tokenbooth.money.journal.service import JournalDriver, open_directory
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
@@ -51,8 +53,6 @@ from tokenbooth.web.endpoint import account_endpoint
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Workers
 from tokenbooth.workers.upkeep import Upkeep
-
-LATE_SETTLES_WAIT_S = 5
 
 
 class SystemClock:
@@ -154,7 +154,7 @@ async def run_server(settings: Settings, ready: Callable[[Serving], Awaitable[No
 
     Raises STATE_CONFLICT when the directory is served already or the port is taken.
     """
-    with serving_lock(settings.data_dir) as note:
+    with serving_lock(settings.data_dir, settings.gateway.replica) as note:
         listener = listen(settings.edge)
         async with open_booth(settings) as booth, _serving_rooms(booth) as rooms:
             front = AsgiFront(
@@ -186,48 +186,65 @@ async def run_server(settings: Settings, ready: Callable[[Serving], Awaitable[No
 async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
     """Everything that a server has and a command has not; let go of in reverse order."""
     settings, clock = booth.settings, booth.clock
-    rooms = Rooms(
-        store=booth.store,
-        clock=clock,
-        pepper=booth.secrets.pepper,
-        replica_id=booth.ids.new("rep"),
-        rates=RateBook(clock.monotonic_us),
-        gates=GateBook(clock.monotonic_us),
-        engines=EnginePool(
-            booth.engine_of, open_wait_max_s=settings.gateway.engine_open_wait_max_s
-        ),
-        live=LiveCalls(),
-        settler=Settler(
-            booth.store, wait_max_s=settings.gateway.settle_wait_max_s, pause=asyncio.sleep
-        ),
-        policy=Policy(settings.safety.blocked_phrases),
-        metrics=booth.metrics,
-        options=settings.gateway,
-    )
-    op = booth.op("replica")
-    await booth.store.write(lambda tx: ledger.beat(op, tx, rooms.replica_id))
-    upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
-    if _owns_database(settings):
-        # The lock on the data directory says that nobody else can own a hold in this file.
-        await booth.store.write(lambda tx: ledger.sweep(op, tx, rooms.replica_id, 0))
-    _watch(rooms)
-    workers = Workers(upkeep.loops(), booth.log)
-    workers.start()
-    preload = asyncio.create_task(_preload(booth, rooms))
+    async with _open_till(booth) as till:
+        rooms = Rooms(
+            store=booth.store,
+            clock=clock,
+            directory=_directory(booth),
+            rates=RateBook(clock.monotonic_us),
+            gates=GateBook(clock.monotonic_us),
+            engines=EnginePool(
+                booth.engine_of, open_wait_max_s=settings.gateway.engine_open_wait_max_s
+            ),
+            live=LiveCalls(),
+            till=till,
+            policy=Policy(settings.safety.blocked_phrases),
+            metrics=booth.metrics,
+            options=settings.gateway,
+            till_options=settings.till,
+        )
+        upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
+        _watch(rooms)
+        workers = Workers(upkeep.loops(), booth.log)
+        workers.start()
+        preload = asyncio.create_task(_preload(booth, rooms))
+        try:
+            yield rooms
+        finally:
+            preload.cancel()
+            await workers.stop()
+            await rooms.engines.close()
+
+
+@asynccontextmanager
+async def _open_till(booth: Booth) -> AsyncIterator[Till]:
+    """The money of this replica, after what its last run left is booked."""
+    settings, replica = booth.settings, booth.settings.gateway.replica
+    paths = InstancePaths(settings.data_dir)
+    disk, journal_id = open_directory(paths.journal(replica), booth.randomness)
     try:
-        yield rooms
+        pool, journal = await recovered(
+            booth.store, booth.op("replica"), disk, journal_id, replica, settings.till
+        )
+    except BaseException:
+        disk.release()
+        raise
+    till = Till(booth.store, pool, JournalDriver(journal), booth.clock, settings.till)
+    till.start(lambda: booth.op("till"))
+    try:
+        yield till
     finally:
-        preload.cancel()
-        await workers.stop()
-        await _last_settles(rooms)
-        await rooms.engines.close()
+        await till.close()
 
 
-def _owns_database(settings: Settings) -> bool:
-    """Whether the database is a file in the data directory, and not one that others may serve."""
-    if not settings.store.is_sqlite:
-        return False
-    return settings.store.sqlite_path.resolve().parent == settings.data_dir.resolve()
+def _directory(booth: Booth) -> Directory:
+    options = booth.settings.gateway
+    bounds = DirectoryBounds(
+        fresh_us=options.directory_fresh_ms * 1000,
+        stale_max_us=options.directory_stale_max_s * 1_000_000,
+    )
+    pepper = booth.secrets.pepper
+    return Directory(booth.store, booth.clock.monotonic_us, pepper=pepper, bounds=bounds)
 
 
 def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
@@ -239,7 +256,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             store=booth.store,
             engines=rooms.engines,
             metrics=booth.metrics,
-            settlements=rooms.settler,
+            settlements=rooms.till,
             metrics_loopback_only=booth.settings.metrics.loopback_only,
         )
     )
@@ -263,19 +280,10 @@ async def _preload(booth: Booth, rooms: Rooms) -> None:
                 booth.log.fault("engine_not_opened", problem, model=model.name)
 
 
-async def _last_settles(rooms: Rooms) -> None:
-    try:
-        async with asyncio.timeout(LATE_SETTLES_WAIT_S):
-            await rooms.settler.settle_late()
-    except (Problem, TimeoutError):
-        # The sweeper of the next start voids what stays open, in the customer's favour.
-        return
-
-
 def _watch(rooms: Rooms) -> None:
     rooms.metrics.watch(Gauge.IN_FLIGHT, lambda: len(rooms.live))
     rooms.metrics.watch(Gauge.QUEUED, rooms.gates.waiting)
-    rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.settler.late)
+    rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.till.waiting)
     rooms.metrics.watch(Gauge.ENGINE_READY, rooms.engines.ready)
     rooms.metrics.watch(Gauge.ENGINE_RESTARTS, rooms.engines.restarts)
 

@@ -20,7 +20,7 @@ import msgspec
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.gateway.options import GatewayOptions
+from tokenbooth.gateway.options import GatewayOptions, TillOptions
 from tokenbooth.money.alerts.options import AlertOptions
 from tokenbooth.store.options import StoreOptions
 from tokenbooth.workers.options import WorkerOptions
@@ -62,6 +62,7 @@ class Settings:
     data_dir: Path
     edge: EdgeOptions = field(default_factory=EdgeOptions)
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
+    till: TillOptions = field(default_factory=TillOptions)
     workers: WorkerOptions = field(default_factory=WorkerOptions)
     store: StoreOptions
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
@@ -69,14 +70,17 @@ class Settings:
     safety: SafetyOptions = field(default_factory=SafetyOptions)
     alerts: AlertOptions = field(default_factory=AlertOptions)
 
-    def listening(self, host: str | None, port: int | None) -> "Settings":
-        """The same settings with another address, where one is given."""
+    def listening(
+        self, host: str | None, port: int | None, replica: str | None = None
+    ) -> "Settings":
+        """The same settings with another address or replica, where one is given."""
         edge = replace(
             self.edge,
             host=self.edge.host if host is None else host,
             port=self.edge.port if port is None else port,
         )
-        return replace(self, edge=edge)
+        gateway = self.gateway if replica is None else replace(self.gateway, replica=replica)
+        return replace(self, edge=edge, gateway=gateway)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +111,32 @@ RULES: Mapping[str, Rule] = {
     "gateway.cancel_wait_max_s": Rule("Seconds that an engine gets to obey a cancel.", 1, 600),
     "gateway.heartbeat_s": Rule("Seconds of silence before a stream says it lives.", 1, 600),
     "gateway.engine_open_wait_max_s": Rule("Seconds that an engine gets to start.", 1, 3600),
-    "gateway.settle_wait_max_s": Rule("Seconds that an answer's end waits to be booked.", 1, 600),
+    "gateway.replica": Rule("Name of this gateway process among those that share a ledger."),
     "gateway.directory_fresh_ms": Rule("How old a key, model or price may be.", 0, 1000),
     "gateway.directory_stale_max_s": Rule("The same while the database is away.", 0, 3600),
     "workers.revocation_every_ms": Rule("Period of the look for revoked keys.", 50, 900),
     "workers.catalog_every_ms": Rule("Period of the look for changed models.", 50, 60_000),
-    "workers.beat_every_ms": Rule("Period of this process's sign of life.", 100, 60_000),
-    "workers.settle_every_ms": Rule("Period of the retry of unbooked endings.", 50, 60_000),
-    "workers.replica_silent_max_s": Rule("Silence after which a process is dead.", 5, 86_400),
+    "workers.beat_every_ms": Rule("Period of this process's sign of life.", 100, 5000),
+    "till.block_nano_max": Rule(
+        "Nano-units leased in advance at one limit: the most that the loss of a disk can cost.",
+        0,
+        10**15,
+    ),
+    "till.output_step_tokens": Rule(
+        "Output tokens that a call without a stated limit holds money for at a time.", 1, 1 << 20
+    ),
+    "till.idle_ms": Rule("Milliseconds after which unused leased money goes back.", 100, 3_600_000),
+    "till.round_calls_max": Rule("Settled calls told to the ledger at once.", 1, 10_000),
+    "till.ship_after_ms": Rule("Milliseconds in which settled calls gather.", 0, 1000),
+    "till.money_wait_max_s": Rule("Seconds that a call waits for money to be leased.", 1, 60),
+    "till.flush_wait_max_s": Rule("Seconds that a report waits for the newest charges.", 1, 60),
+    "till.close_wait_max_s": Rule("Seconds to tell the ledger everything at a stop.", 1, 600),
+    "till.idle_every_ms": Rule("Period of the look for unused leases.", 50, 1000),
+    "till.recall_every_ms": Rule("Period of the look for leases that others want.", 10, 1000),
+    "till.recall_retry_ms": Rule("Period of asking again for recalled money.", 5, 1000),
+    "till.retry_after_ms": Rule("Pause between rounds while the database is away.", 50, 10_000),
+    "till.progress_tokens": Rule("Delivered tokens after which progress is written.", 1, 1 << 20),
+    "till.progress_every_ms": Rule("Milliseconds after which it is written too.", 10, 10_000),
     "store.url": Rule("sqlite:///<absolute path>, or postgresql://<role>@<host>/<database>."),
     "metrics.loopback_only": Rule("Serve /metrics to this machine only."),
     "log.format": Rule("json or text."),

@@ -17,15 +17,19 @@ from tokenbooth.catalog.models import service as catalog
 from tokenbooth.control import accounts, keys, prices
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
+from tokenbooth.core.receipt import LimitScope
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
-from tokenbooth.gateway.options import GatewayOptions
+from tokenbooth.gateway.options import GatewayOptions, TillOptions
 from tokenbooth.gateway.pool import EnginePool
+from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
-from tokenbooth.gateway.settler import Settler
+from tokenbooth.gateway.till import Till
+from tokenbooth.money.journal.service import JournalDriver, open_directory
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.meter import service as meter
 from tokenbooth.money.prices.service import PriceAsk
@@ -139,17 +143,20 @@ class TestBooth:
     async def record(self, call: int | None = None) -> meter.CallRecord:
         """The record of the n-th call, or of the last one."""
         request_id = f"req_{call or self.calls:032x}"
+        await self.rooms.till.flushed()
         return await self.store.read(lambda tx: meter.call(self.op, tx, self.org_id, request_id))
 
     async def verified(self) -> ledger.Verification:
         """The ledger's own proof; fails the test when it does not hold."""
+        await self.rooms.till.flushed()
         found = await self.store.read(lambda tx: ledger.verify(self.op, tx))
         assert found.difference_nano == 0
         assert found.problems == ()
         return found
 
     async def spent_nano(self) -> int:
-        chain = ((ledger.LimitScope.BALANCE, self.org_id),)
+        await self.rooms.till.flushed()
+        chain = ((LimitScope.BALANCE, self.org_id),)
         (balance,) = await self.store.read(lambda tx: ledger.limits(self.op, tx, chain))
         return balance.spent_nano
 
@@ -191,7 +198,6 @@ async def open_test_booth(
         ask = PriceAsk("demo", INPUT_PICO, OUTPUT_PICO)
         prices.price_model(op, tx, ask, ids, confirmed=True)
         minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", **(key or {})), mint)
-        ledger.beat(op, tx, "rep_1")
         return org, model, minted
 
     org, model, minted = await store.write(set_up)
@@ -200,26 +206,37 @@ async def open_test_booth(
         for i, d in enumerate(model.deployments)
     }
 
-    async def no_pause(seconds: float) -> None:
-        await asyncio.sleep(0)
-
+    till_options = TillOptions(ship_after_ms=0)
+    disk, journal_id = open_directory(directory / "journal", noise)
+    pool, journal = await recovered(store, op, disk, journal_id, "main", till_options)
+    till = Till(store, pool, JournalDriver(journal), clock, till_options)
     bounds = GatewayOptions(**options)
     rooms = Rooms(
         store=store,
         clock=clock,
-        pepper=PEPPER,
-        replica_id="rep_1",
+        directory=Directory(
+            store,
+            clock.monotonic_us,
+            pepper=PEPPER,
+            bounds=DirectoryBounds(
+                fresh_us=bounds.directory_fresh_ms * 1000,
+                stale_max_us=bounds.directory_stale_max_s * 1_000_000,
+            ),
+        ),
         rates=RateBook(clock.monotonic_us),
         gates=GateBook(clock.monotonic_us),
         engines=EnginePool(lambda d: made[d.id], open_wait_max_s=5),
         live=LiveCalls(),
-        settler=Settler(store, wait_max_s=bounds.settle_wait_max_s, pause=no_pause),
+        till=till,
         policy=policy or Policy(),
         metrics=Metrics(),
         options=bounds,
+        till_options=till_options,
     )
+    till.start(lambda: op)
     try:
         yield TestBooth(rooms, store, clock, op, org.id, minted.key.id, minted.secret)
     finally:
         await rooms.engines.close()
+        await till.close()
         await store.close()

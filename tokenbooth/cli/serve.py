@@ -8,11 +8,19 @@ from tokenbooth.cli.options import AsJson, DataDir
 from tokenbooth.cli.output import emit, lines
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")]
+Replica = Annotated[
+    str | None,
+    typer.Option(help="Name of this process where several serve one ledger; `main` without it."),
+]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 
 
 def serve(
-    port: Port = None, host: Host = None, as_json: AsJson = False, data_dir: DataDir = None
+    port: Port = None,
+    host: Host = None,
+    replica: Replica = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; running calls may finish within the drain time."""
     from tokenbooth.boot import run_server
@@ -20,7 +28,7 @@ def serve(
     from tokenbooth.config import load_settings
     from tokenbooth.control.serving import Serving
 
-    settings = load_settings(data_dir).settings.listening(host, port)
+    settings = load_settings(data_dir).settings.listening(host, port, replica)
 
     async def ready(serving: Serving) -> None:
         emit(

@@ -10,6 +10,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 
 SECRET_BYTES = 32
+MAIN_REPLICA = "main"
 CONFIG_NAME = "tokenbooth.toml"
 
 
@@ -44,10 +45,18 @@ class InstancePaths:
     def weights(self) -> Path:
         return self.data_dir / "weights"
 
-    @property
-    def running(self) -> Path:
-        """Who serves this directory at the moment; locked while it is served."""
-        return self.data_dir / "serving.json"
+    def running(self, replica: str = MAIN_REPLICA) -> Path:
+        """Who serves this directory at the moment under that name; locked while it is served."""
+        where = self.data_dir if replica == MAIN_REPLICA else self.replica(replica)
+        return where / "serving.json"
+
+    def replica(self, name: str) -> Path:
+        """What belongs to one gateway process."""
+        return self.data_dir / "replicas" / name
+
+    def journal(self, replica: str) -> Path:
+        """What that process has charged and the ledger may not know yet."""
+        return self.replica(replica) / "journal"
 
 
 @dataclass(frozen=True, slots=True)

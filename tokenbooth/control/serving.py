@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tokenbooth.control.instance import InstancePaths
+from tokenbooth.control.instance import MAIN_REPLICA, InstancePaths
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 
@@ -52,13 +52,15 @@ class ServingNote:
 
 
 @contextmanager
-def serving_lock(data_dir: Path) -> Iterator[ServingNote]:
-    """Hold the right to serve ``data_dir``.
+def serving_lock(data_dir: Path, replica: str = MAIN_REPLICA) -> Iterator[ServingNote]:
+    """Hold the right to serve ``data_dir`` as that replica.
 
     Raises STATE_CONFLICT naming the process and the address that has it, or a missing directory.
     """
-    path = InstancePaths(data_dir).running
+    path = InstancePaths(data_dir).running(replica)
     try:
+        if replica != MAIN_REPLICA:
+            path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Problem(
@@ -78,7 +80,7 @@ def serving_lock(data_dir: Path) -> Iterator[ServingNote]:
 def serving_now(data_dir: Path) -> Serving | None:
     """Who serves ``data_dir`` at the moment, as far as it has said where."""
     try:
-        descriptor = os.open(InstancePaths(data_dir).running, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(InstancePaths(data_dir).running(), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

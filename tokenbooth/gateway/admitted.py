@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from tokenbooth.admission.rates.service import RateTicket
+from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Sink
 from tokenbooth.gateway.grant import Grant
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.route import Seat
-from tokenbooth.money.ledger import service as ledger
 
 
 class Admission:
@@ -50,14 +50,14 @@ class _Patience:
 
 
 @asynccontextmanager
-async def admitted(rooms: Rooms, grant: Grant, sink: Sink) -> AsyncIterator[Admission]:
+async def admitted(rooms: Rooms, op: Op, grant: Grant, sink: Sink) -> AsyncIterator[Admission]:
     """Raises BALANCE_EXHAUSTED, CAP_REACHED, RATE_LIMITED, ENGINE_BUSY or SHUTTING_DOWN.
 
     What the balance cannot start is refused here, before it would wait in a queue; a caller that
     hangs up while it waits leaves the queue.
     """
     choices = grant.parsed.turn.choices
-    ledger.check_start(grant.limits, grant.price, grant.input_tokens, choices)
+    await rooms.till.check_start(op, grant.caller, grant.price, grant.input_tokens, choices)
     worst_tokens = grant.input_tokens + grant.output_tokens_max * choices
     ticket = rooms.rates.admit(grant.caller, worst_tokens)
     admission = Admission(ticket)

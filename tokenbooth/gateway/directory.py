@@ -178,7 +178,7 @@ class Directory:
         line = Line()
         self._callers = Shelf[bytes, keys.Found](bounds, line, now_us)
         self._models = Shelf[str, catalog.Model](bounds, line, now_us)
-        self._prices = Shelf[tuple[str, str], prices.Price](bounds, line, now_us)
+        self._prices = Shelf[tuple[str, str], prices.PriceVersion](bounds, line, now_us)
 
     async def caller(self, op: Op, secret: str) -> Caller:
         """Whose secret it is; its expiry is looked at each time.
@@ -194,10 +194,12 @@ class Directory:
         read = self._reading(lambda tx: catalog.model_by(op, tx, name))
         return await self._models.get(name, read)
 
-    async def price(self, op: Op, org_id: str, model: str) -> prices.Price:
-        """What this organization pays now. Raises PRICE_UNKNOWN."""
-        read = self._reading(lambda tx: prices.current(op, tx, model))
-        return await self._prices.get((org_id, model), read)
+    async def price(self, op: Op, question: prices.PriceQuestion) -> prices.Price:
+        """What a call costs now on these terms. Raises PRICE_UNKNOWN, PRICE_NOT_OFFERED."""
+        org_id, model = question.org_id, question.model
+        read = self._reading(lambda tx: prices.offered(op, tx, org_id, model))
+        version = await self._prices.get((org_id, model), read)
+        return prices.price_in(version, question.tier, question.data_terms, question.uses)
 
     def _reading(self, verb: Callable[[Tx], T]) -> Read[T]:
         return lambda: self._store.read(verb)

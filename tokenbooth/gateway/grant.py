@@ -9,7 +9,6 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.features import asked_features
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.receipt import LimitState
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.port import Engine
 from tokenbooth.gateway.rooms import Rooms
@@ -19,7 +18,6 @@ from tokenbooth.gateway.rules import (
     output_limit,
     within_rate,
 )
-from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.prices import service as prices
 from tokenbooth.protocols.dialect import Dialect, Parsed
 
@@ -35,33 +33,27 @@ class Candidate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """``input_tokens`` is the worst case over the candidates; ``output_tokens_max`` is of one
-    choice, before the money is asked; ``limits`` is the state of each level when it was read."""
+    choice, before the money is asked."""
 
     caller: Caller
     parsed: Parsed
     candidates: tuple[Candidate, ...]
     price: prices.Price
-    limits: tuple[LimitState, ...]
     input_tokens: int
     input_exact: bool
     output_tokens_max: int
 
 
 async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed) -> Grant:
-    """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PRICE_UNKNOWN, UNSUPPORTED_FEATURE,
-    CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY."""
+    """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PRICE_UNKNOWN, PRICE_NOT_OFFERED,
+    UNSUPPORTED_FEATURE, CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY."""
     turn = parsed.turn
     if caller.models is not None and turn.model not in caller.models:
         raise Problem(
             Code.MODEL_NOT_ALLOWED, f"This key may not use the model {turn.model!r}.", param="model"
         )
-    model, price, limits = await rooms.store.read(
-        lambda tx: (
-            catalog.model_by(op, tx, turn.model),
-            prices.current(op, tx, turn.model),
-            ledger.limits(op, tx, ledger.chain_of(caller)),
-        )
-    )
+    model = await rooms.directory.model(op, turn.model)
+    price = await rooms.directory.price(op, question_of(caller, turn))
     candidates = await _candidates(rooms, dialect, turn, model.deployments)
     counts = [await c.engine.count_input_tokens(turn) for c in candidates]
     windows = [c.engine.capabilities.context_tokens for c in candidates]
@@ -77,10 +69,20 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
         parsed=parsed,
         candidates=candidates,
         price=price,
-        limits=limits,
         input_tokens=billed_input_tokens(input_tokens, context),
         input_exact=exact,
         output_tokens_max=output_tokens_max,
+    )
+
+
+def question_of(caller: Caller, turn: Turn) -> prices.PriceQuestion:
+    """On which terms this caller asks, and the most that the call can use besides tokens."""
+    return prices.PriceQuestion(
+        model=turn.model,
+        org_id=caller.org_id,
+        tier=turn.service_tier,
+        data_terms=caller.data_terms,
+        uses=prices.Uses(images=turn.images),
     )
 
 

@@ -1,10 +1,9 @@
 """A call that holds money: on every way out of it the hold is resolved, once."""
 
-from dataclasses import replace
 from types import TracebackType
 
 from tokenbooth.core.codes import Code
-from tokenbooth.core.delta import RunEnd, Usage, UsageSource
+from tokenbooth.core.delta import RunEnd
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
@@ -13,8 +12,8 @@ from tokenbooth.gateway.headers import receipt_headers
 from tokenbooth.gateway.relay import Ended, Relay
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
-from tokenbooth.gateway.rules import UNHELD, WITHHELD, Charge, charge_of
-from tokenbooth.money.ledger import service as ledger
+from tokenbooth.gateway.rules import Charge, charge_of
+from tokenbooth.money.leases.service import Ending
 
 NEVER_RAN = Ended(
     Outcome.ENGINE_FAILED,
@@ -54,8 +53,7 @@ class HeldCall:
             exact=self._grant.input_exact,
         )
         ending = self._ending(charge, ended.end)
-        withheld = None if self._grant.parsed.stream else _withheld(ending)
-        self.receipt = await self._rooms.settler.settle(self._op, ending, withheld=withheld)
+        self.receipt = await self._rooms.till.settle(self._op, ending)
         self._measure(charge, self.receipt)
 
     @property
@@ -75,8 +73,8 @@ class HeldCall:
         else:
             self._relay.hang_up()
 
-    def _ending(self, charge: Charge, end: RunEnd | None) -> ledger.Ending:
-        return ledger.Ending(
+    def _ending(self, charge: Charge, end: RunEnd | None) -> Ending:
+        return Ending(
             request_id=self._op.request_id,
             outcome=charge.outcome,
             reason=charge.reason,
@@ -86,6 +84,7 @@ class HeldCall:
             first_output_us=self._relay.first_output_us,
             ended_us=self._op.now(),
             fingerprint=end.fingerprint if end is not None else None,
+            deployment_id=self._relay.deployment_id,
         )
 
     def _measure(self, charge: Charge, receipt: Receipt) -> None:
@@ -111,25 +110,3 @@ class HeldCall:
             cost_nano=receipt.cost_nano,
             duration_us=duration_us,
         )
-
-
-def unheld(op: Op) -> ledger.Ending:
-    """Of a call that was refused because nobody knows whether its hold was taken."""
-    return ledger.Ending(
-        request_id=op.request_id,
-        outcome=Outcome.INTERRUPTED,
-        reason=UNHELD,
-        usage=Usage(0, 0, source=UsageSource.BOUND),
-        charge=False,
-        started_us=op.now(),
-        first_output_us=None,
-        ended_us=op.now(),
-        fingerprint=None,
-    )
-
-
-def _withheld(ending: ledger.Ending) -> ledger.Ending:
-    """The ending of a whole answer that never left, because it could not be booked in time."""
-    if not ending.charge:
-        return ending
-    return replace(ending, outcome=Outcome.INTERRUPTED, reason=WITHHELD, charge=False)

@@ -1,15 +1,57 @@
 """What an operator may set about inference."""
 
+import re
 from dataclasses import dataclass
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayOptions:
-    """Bounds of one call, in seconds and bytes."""
+    """Bounds of one call, in seconds and bytes.
 
+    ``replica`` names the process: lower-case letters, digits and hyphens. Raises Problem
+    INVALID_VALUE for another name.
+    """
+
+    replica: str = "main"
     body_bytes_max: int = 4 * 1024 * 1024
     run_max_s: int = 600
     cancel_wait_max_s: int = 10
     heartbeat_s: int = 10
     engine_open_wait_max_s: int = 60
-    settle_wait_max_s: int = 30
+    directory_fresh_ms: int = 1000
+    directory_stale_max_s: int = 60
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,39})", self.replica):
+            raise Problem(
+                Code.INVALID_VALUE,
+                "A replica's name has 1 to 40 lower-case letters, digits and hyphens.",
+                param="gateway.replica",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TillOptions:
+    """How money is leased and told of; what is not a setting is a field all the same, for tests.
+
+    ``block_nano_max`` bounds what one replica leases in advance at one level. An unstated output
+    limit is held in steps of ``output_step_tokens`` for each choice.
+    """
+
+    block_nano_max: int = 20 * 10**9
+    output_step_tokens: int = 1024
+    idle_ms: int = 2000
+    round_calls_max: int = 1024
+    ship_after_ms: int = 25
+    money_wait_max_s: int = 5
+    flush_wait_max_s: int = 2
+    close_wait_max_s: int = 10
+    idle_every_ms: int = 250
+    recall_every_ms: int = 50
+    recall_retry_ms: int = 20
+    retry_after_ms: int = 200
+    progress_tokens: int = 64
+    progress_every_ms: int = 250

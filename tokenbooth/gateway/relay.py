@@ -9,7 +9,7 @@ from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
-from tokenbooth.engines.bounds import text_tokens_max
+from tokenbooth.engines.bounds import delta_tokens_max
 from tokenbooth.engines.port import Run
 from tokenbooth.gateway.rules import Delivery, shown_fingerprint
 from tokenbooth.protocols.dialect import Answer, Writer
@@ -38,14 +38,17 @@ class Relay:
         *,
         stream_headers: Sequence[tuple[str, str]] | None,
         output_tokens_max: int,
+        delivered: Callable[[Delivery, int | None], None],
         now: Callable[[], int],
     ) -> None:
         """``stream_headers`` is ``None`` for an answer that is sent whole; ``output_tokens_max``
-        bounds all choices together."""
+        bounds all choices together. ``delivered`` hears what has left a stream, and when that
+        began, after each step."""
         self._writer = writer
         self._sink = sink
         self._stream_headers = stream_headers
         self._output_tokens_max = output_tokens_max
+        self._delivered = delivered
         self._now = now
         self._run: Run | None = None
         self._loop = asyncio.get_running_loop()
@@ -59,6 +62,7 @@ class Relay:
         self._written_at_us = now()
         self.first_output_us: int | None = None
         self.closed = False
+        self.deployment_id: str | None = None
         sink.listen(self)
 
     # What the run pushes.
@@ -74,6 +78,8 @@ class Relay:
             return
         self._count(delta)
         self._write(self._writer.delta(delta))
+        if self._stream_headers is not None:
+            self._delivered(self.delivery, self.first_output_us)
 
     def ended(self, end: RunEnd) -> None:
         if not self._over.done():
@@ -145,9 +151,23 @@ class Relay:
         return self._ended
 
     @property
+    def output_tokens(self) -> int:
+        """Output so far by the engine's count, and by the documented bound where it has none."""
+        return self._counted + self._uncounted_bytes
+
+    def cut_by_money(self) -> None:
+        """The answer ends here, well and early: there is no more money to hold."""
+        if self._ended is None:
+            self._end(Outcome.CAP_REACHED, RunEnd(usage=None, cancelled=True), None)
+            if self._run is not None:
+                self._run.cancel()
+
+    @property
     def delivery(self) -> Delivery:
-        """What left towards the caller; a whole answer leaves only when it is complete."""
-        if self._stream_headers is None:
+        """What left towards the caller; a whole answer leaves only when it ends well, which it
+        also does where the money cut it short."""
+        capped = self._ended is not None and self._ended.outcome is Outcome.CAP_REACHED
+        if self._stream_headers is None and not capped:
             return Delivery(produced_bytes=self._bytes)
         return Delivery(self._counted, self._uncounted_bytes, self._bytes, self._slowed)
 
@@ -192,9 +212,7 @@ class Relay:
             self._run.cancel()
 
     def _count(self, delta: Delta) -> None:
-        call = delta.tool_call
-        pieces = (delta.text, delta.reasoning, delta.refusal, call.arguments if call else "")
-        size_bytes = sum(map(text_tokens_max, pieces))
+        size_bytes = delta_tokens_max(delta)
         self._bytes += size_bytes
         self._counted += delta.output_tokens
         if delta.output_tokens == 0:

@@ -4,10 +4,11 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.call_cover import CallCover
 from tokenbooth.gateway.grant import Grant
 from tokenbooth.gateway.headers import Pairs, hold_headers, lowered_header, note_headers
 from tokenbooth.gateway.relay import Relay
-from tokenbooth.money.ledger.service import Hold
+from tokenbooth.money.leases.service import Hold
 from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect
 from tokenbooth.telemetry.metrics import Metrics
 
@@ -23,7 +24,7 @@ class Reply:
         self._relay: Relay | None = None
         self.headers: Pairs = ()
 
-    def begin(self, grant: Grant, hold: Hold) -> Relay:
+    def begin(self, grant: Grant, hold: Hold, cover: CallCover) -> Relay:
         """The relay that the run pushes to; from now on it knows whether the answer has begun."""
         parsed = grant.parsed
         self.headers = (
@@ -31,7 +32,9 @@ class Reply:
             *note_headers(parsed.notes),
             *lowered_header(hold.output_tokens_max, hold.clamped_by),
         )
-        held = hold_headers(hold.amount_nano, hold.limits, hold.output_tokens_max)
+        held = hold_headers(
+            hold.amount_nano, hold.limits, hold.output_tokens_max, grant.price.currency
+        )
         frame = AnswerFrame(
             request_id=self._op.request_id,
             created_s=self._op.now() // 1_000_000,
@@ -42,6 +45,7 @@ class Reply:
             self._sink,
             stream_headers=(*self.headers, *held) if parsed.stream else None,
             output_tokens_max=hold.output_tokens_max * parsed.turn.choices,
+            delivered=cover.delivered,
             now=self._op.now,
         )
         return self._relay

@@ -1,15 +1,18 @@
 """Step 8, run: the candidates in order, another one only before the first output."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tokenbooth.admission.queue.service import Place
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.core.turn import Turn
+from tokenbooth.gateway.call_cover import CallCover
+from tokenbooth.gateway.covered import CoveredRun
 from tokenbooth.gateway.grant import Candidate, Grant
 from tokenbooth.gateway.relay import Relay
 from tokenbooth.gateway.rooms import Rooms
+from tokenbooth.money.leases.service import Hold
 
 
 class Seat:
@@ -27,15 +30,25 @@ class Seat:
             self._place.leave()
 
 
-async def run(rooms: Rooms, grant: Grant, relay: Relay, output_tokens_max: int, seat: Seat) -> None:
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What one call is run with: its hold, the relay of its answer, and the money under it."""
+
+    hold: Hold
+    relay: Relay
+    cover: CallCover
+
+
+async def run(rooms: Rooms, grant: Grant, course: Course, seat: Seat) -> None:
     """Returns when the call has ended and the engine has let go of it."""
-    turn = replace(grant.parsed.turn, output_tokens_max=output_tokens_max)
+    relay = course.relay
+    turn = replace(grant.parsed.turn, output_tokens_max=course.hold.output_tokens_max)
     stop_at_us = rooms.clock.monotonic_us() + rooms.options.run_max_s * 1_000_000
-    await _run_once(rooms, grant.candidates[0], turn, relay, stop_at_us)
+    await _run_once(rooms, grant.candidates[0], turn, course, stop_at_us)
     for candidate in grant.candidates[1:]:
         if not relay.retry() or not await _moved(rooms, seat, candidate, relay):
             return
-        await _run_once(rooms, candidate, turn, relay, stop_at_us)
+        await _run_once(rooms, candidate, turn, course, stop_at_us)
 
 
 async def _moved(rooms: Rooms, seat: Seat, candidate: Candidate, relay: Relay) -> bool:
@@ -49,10 +62,11 @@ async def _moved(rooms: Rooms, seat: Seat, candidate: Candidate, relay: Relay) -
 
 
 async def _run_once(
-    rooms: Rooms, candidate: Candidate, turn: Turn, relay: Relay, stop_at_us: int
+    rooms: Rooms, candidate: Candidate, turn: Turn, course: Course, stop_at_us: int
 ) -> None:
-    options = rooms.options
-    relay.attach(candidate.engine.start(turn, relay))
+    options, relay = rooms.options, course.relay
+    relay.deployment_id = candidate.deployment.id
+    CoveredRun(relay, course.cover).start(candidate.engine, turn)
     while True:
         left_s = (stop_at_us - rooms.clock.monotonic_us()) / 1_000_000
         if left_s <= 0:

@@ -103,15 +103,17 @@ REASONS = {
     Outcome.KEY_REVOKED: "The key was revoked; what was delivered until then is charged.",
     Outcome.ENGINE_FAILED: "The engine failed; nothing is charged.",
     Outcome.TIMED_OUT: "The call ran out of time; nothing is charged.",
-    Outcome.INTERRUPTED: "The server stopped during the call; nothing is charged.",
+    Outcome.INTERRUPTED: "The server stopped during the call; what was delivered is charged.",
+    Outcome.CAP_REACHED: "The money was used up during the call; what was delivered is charged.",
     Outcome.REFUSED: "The engine refused the call; nothing is charged.",
 }
-CHARGED_IF_DELIVERED = frozenset({Outcome.CLIENT_GONE, Outcome.KEY_REVOKED})
+CHARGED_IF_DELIVERED = frozenset(
+    {Outcome.CLIENT_GONE, Outcome.KEY_REVOKED, Outcome.INTERRUPTED, Outcome.CAP_REACHED}
+)
 UNCOUNTED = "The engine sent no usage, so the documented upper bound is charged."
 IMPOSSIBLE = "The engine's usage cannot be true, so the documented upper bound is charged."
 SLOWED = "The call ran out of time and its reader was slow; what was delivered is charged."
 WITHHELD = "The price could not be booked, so the answer was withheld; nothing is charged."
-UNHELD = "The ledger could not be reached before the call ran; nothing is charged."
 NOTHING_DELIVERED = "Nothing was delivered, so nothing is charged."
 
 
@@ -119,7 +121,7 @@ def charge_of(
     outcome: Outcome, end: RunEnd | None, delivery: Delivery, input_tokens: int, *, exact: bool
 ) -> Charge:
     """The charge table (``docs/charges.md``), one branch for each kind of end."""
-    delivered = _delivered_usage(delivery, input_tokens, exact=exact)
+    delivered = delivered_usage(delivery, input_tokens, exact=exact)
     if outcome is Outcome.COMPLETED:
         told = None if end is None else end.usage
         if told is not None and is_possible(told):
@@ -152,7 +154,8 @@ def shown_fingerprint(text: str | None) -> str | None:
     return text
 
 
-def _delivered_usage(delivery: Delivery, input_tokens: int, *, exact: bool) -> Usage:
+def delivered_usage(delivery: Delivery, input_tokens: int, *, exact: bool) -> Usage:
+    """What had left so far: the input, and the output by the engine's count or by its bytes."""
     counted = exact and delivery.uncounted_bytes == 0
     return Usage(
         input_tokens=input_tokens,

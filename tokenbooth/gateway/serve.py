@@ -10,12 +10,14 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead, Sink
 from tokenbooth.core.problem import Problem
 from tokenbooth.gateway.admitted import admitted
+from tokenbooth.gateway.call_cover import CallCover
 from tokenbooth.gateway.grant import Grant, gate
-from tokenbooth.gateway.held import HeldCall, unheld
+from tokenbooth.gateway.headers import strict_of
+from tokenbooth.gateway.held import HeldCall
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
-from tokenbooth.gateway.route import run
-from tokenbooth.money.ledger import service as ledger
+from tokenbooth.gateway.route import Course, run
+from tokenbooth.money.leases.service import Hold, HoldAsk
 from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.safety.screening import service as screening
 
@@ -37,14 +39,14 @@ async def serve(
         caller = replace(caller, end_customer=parsed.turn.end_customer)
         op = replace(op, caller=caller)
         grant = await gate(rooms, op, dialect, caller, parsed)  # 4
-        async with admitted(rooms, grant, sink) as admission:  # 5 admit
+        async with admitted(rooms, op, grant, sink) as admission:  # 5 admit
             reply.headers = rates.headers(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
-            hold = await take_hold(rooms, op, grant)  # 7
+            hold = await rooms.till.hold(op, hold_ask(rooms, op, grant, head))  # 7
             admission.counts()
-            relay = reply.begin(grant, hold)
-            async with HeldCall(rooms, op, grant, relay, op.now()) as call:  # 10 settle, on leaving
-                await run(rooms, grant, relay, hold.output_tokens_max, admission.seat)  # 8, 9
+            course = begun(rooms, op, grant, hold, reply)
+            async with HeldCall(rooms, op, grant, course.relay, op.now()) as call:  # 10, on leaving
+                await run(rooms, grant, course, admission.seat)  # 8, 9
             admission.used(call.tokens_used)
         call.answer(reply)
     except Problem as problem:
@@ -56,7 +58,7 @@ async def serve(
 async def authenticate(rooms: Rooms, op: Op, head: CallHead, scope: Scope) -> Caller:
     """Headers to Caller. Raises a problem of kind unauthenticated or forbidden."""
     secret = keys.secret_from(head.headers)
-    caller = await rooms.store.read(lambda tx: keys.authenticate(op, tx, secret, rooms.pepper))
+    caller = await rooms.directory.caller(op, secret)
     if scope not in caller.scopes:
         raise Problem(Code.SCOPE_MISSING, f"This key does not carry the scope `{scope.value}`.")
     return caller
@@ -69,10 +71,10 @@ def screen(rooms: Rooms, grant: Grant) -> None:
         raise Problem(Code.CONTENT_BLOCKED, verdict.reason, param="messages")
 
 
-async def take_hold(rooms: Rooms, op: Op, grant: Grant) -> ledger.Hold:
-    """Hold the worst case at every level, in one transaction."""
+def hold_ask(rooms: Rooms, op: Op, grant: Grant, head: CallHead) -> HoldAsk:
+    """What the call needs money for, and whether its output limit may be lowered."""
     turn = grant.parsed.turn
-    ask = ledger.HoldAsk(
+    return HoldAsk(
         request_id=op.request_id,
         caller=grant.caller,
         model=turn.model,
@@ -80,13 +82,17 @@ async def take_hold(rooms: Rooms, op: Op, grant: Grant) -> ledger.Hold:
         input_tokens=grant.input_tokens,
         output_tokens_max=grant.output_tokens_max,
         choices=turn.choices,
-        replica_id=rooms.replica_id,
         stream=grant.parsed.stream,
+        stated=turn.output_tokens_max is not None,
+        strict=strict_of(head.headers),
+        step_tokens=rooms.till_options.output_step_tokens,
     )
-    try:
-        return await rooms.store.write(lambda tx: ledger.hold(op, tx, ask))
-    except Problem as problem:
-        if problem.code is Code.LEDGER_UNAVAILABLE:
-            # A commit whose answer was lost may have taken the money all the same.
-            rooms.settler.later(op, unheld(op))
-        raise
+
+
+def begun(rooms: Rooms, op: Op, grant: Grant, hold: Hold, reply: Reply) -> Course:
+    """The answer's relay with the money under it."""
+    grows = grant.parsed.turn.output_tokens_max is None
+    cover = CallCover(
+        rooms.till, hold, rooms.till_options, grows=grows, exact=grant.input_exact, now=op.now
+    )
+    return Course(hold, reply.begin(grant, hold, cover), cover)

@@ -27,6 +27,7 @@ def account_endpoint(rooms: Rooms, scope: Scope | None, ask: Ask) -> Endpoint:
                 caller = await authenticate(rooms, op, head, scope)
                 limits = rates.headers(rooms.rates.state(caller))
                 op = replace(op, caller=caller)
+                await rooms.till.flushed()
             answer = await ask(op, head)
         except Problem as problem:
             answer = own_refusal(problem, op.request_id)

@@ -8,7 +8,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.gateway.rooms import Rooms
-from tokenbooth.money.ledger import service as ledger
+from tokenbooth.money.leases import service as leases
 from tokenbooth.workers.loop import Loop
 from tokenbooth.workers.options import WorkerOptions
 
@@ -27,8 +27,7 @@ class Upkeep:
         return (
             Loop("revocations", options.revocation_every_ms, self.stop_revoked),
             Loop("catalog", options.catalog_every_ms, self.follow_catalog),
-            Loop("beat", options.beat_every_ms, self.beat_and_sweep),
-            Loop("settle", options.settle_every_ms, self.settle_late),
+            Loop("beat", options.beat_every_ms, self.beat),
             Loop("health", options.beat_every_ms, self._rooms.engines.health),
         )
 
@@ -54,20 +53,7 @@ class Upkeep:
         self._rooms.gates.keep_only(offered)
         self._catalog_revision = revision
 
-    async def beat_and_sweep(self) -> int:
-        """Say that this replica lives, and resolve the holds of those that do not."""
-        op, own = self._new_op(), self._rooms.replica_id
-        silent_us = self._options.replica_silent_max_s * 1_000_000
-        await self._rooms.store.write(lambda tx: ledger.beat(op, tx, own))
-        swept = await self._rooms.store.write(lambda tx: ledger.sweep(op, tx, own, silent_us))
-        if swept:
-            op.log.event("holds_swept", holds=swept)
-        return swept
-
-    async def settle_late(self) -> int:
-        """Book the endings that the database did not take in time."""
-        if self._rooms.settler.late == 0:
-            return 0
-        settled = await self._rooms.settler.settle_late()
-        self._new_op().log.event("settled_late", calls=settled)
-        return settled
+    async def beat(self) -> None:
+        """Say that this replica lives, so that others wait for what it gives back."""
+        op, till = self._new_op(), self._rooms.till
+        await self._rooms.store.write(lambda tx: leases.beat(op, tx, till.replica_id, till.epoch))

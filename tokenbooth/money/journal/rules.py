@@ -224,6 +224,8 @@ class _Reader:
                 self.missing, self.broken_off = self.expected, place
         marks = _marks_after(content, offset, salt_of(self.journal_id, number))
         self.durable = max(self.durable, *marks, 0)
+        # The oldest segment is whole wherever older ones were removed; else it began with 1.
+        self.expected = self.expected or 1
 
     def _take(self, frame: _Frame, epoch: int) -> bool:
         if frame.kind == FrameKind.MARK:
@@ -300,4 +302,5 @@ def interrupted(call: ReplayedCall, now_us: int) -> Settlement:
         first_output_us=sent.first_output_us if sent else None,
         ended_us=max(now_us, facts.created_us),
         fingerprint=None,
+        deployment_id=None,
     )

@@ -22,6 +22,7 @@ from tokenbooth.money.leases.values import (
     SettledCall,
     Want,
 )
+from tokenbooth.money.windows import limit_id
 
 Levels = tuple[Level, ...]
 
@@ -46,11 +47,14 @@ class Pool:
     ``next_round`` the same ask is booked until ``apply`` hears of it.
     """
 
-    def __init__(self, replica_id: str, epoch: int, options: PoolOptions) -> None:
+    def __init__(
+        self, replica_id: str, epoch: int, options: PoolOptions, *, rounds: int = 0
+    ) -> None:
+        """``rounds`` of this epoch were booked before."""
         self._replica_id = replica_id
         self._epoch = epoch
         self._options = options
-        self._round = 0
+        self._round = rounds
         self._asked: RoundAsk | None = None
         self._levels: dict[str, Level] = {}
         self._current: dict[LevelKey, Level] = {}
@@ -62,8 +66,17 @@ class Pool:
         return len(self._calls)
 
     @property
+    def replica_id(self) -> str:
+        return self._replica_id
+
+    @property
     def epoch(self) -> int:
         return self._epoch
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a round was asked of which nobody knows yet whether it was booked."""
+        return self._asked is not None
 
     @property
     def waiting(self) -> int:
@@ -83,7 +96,7 @@ class Pool:
 
     def _level(self, key: LevelKey, now_us: int) -> Level | None:
         if key.window_id is not None:
-            return self._levels.get(rules.limit_id(key.scope, key.owner_id, key.window_id))
+            return self._levels.get(limit_id(key.scope, key.owner_id, key.window_id))
         level = self._current.get(key)
         if level is None or level.ends_us is None or now_us < level.ends_us:
             return level
@@ -132,19 +145,21 @@ class Pool:
         """The limits as the newest round and what happened since make them."""
         return tuple(level.state() for level in levels)
 
-    def next_round(self, wants: Iterable[Want], now_us: int, *, close: bool = False) -> RoundAsk:
+    def next_round(
+        self, wants: Iterable[Want], now_us: int, *, close: bool = False, announce: bool = False
+    ) -> RoundAsk:
         """Everything there is to tell; an unanswered round is asked again, word for word.
 
-        ``close`` gives back all that no running call holds.
+        ``close`` gives back all that no running call holds; ``announce`` shows even young calls.
         """
         if self._asked is not None:
             return self._asked
         wants = tuple(wants)
         settled = tuple(self._take_settled())
-        announced = tuple(self._take_announced(now_us))
+        announced = tuple(self._take_announced(now_us, all_calls=announce))
         wanted = {want.level for want in wants}
         givings, seen = self._givings(wanted, settled, now_us, close=close)
-        self._asked = RoundAsk(
+        ask = RoundAsk(
             replica_id=self._replica_id,
             epoch=self._epoch,
             number=self._round + 1,
@@ -154,14 +169,16 @@ class Pool:
             givings=givings,
             seen=seen,
         )
-        return self._asked
+        if not ask.empty:
+            self._asked = ask
+        return ask
 
     def _take_settled(self) -> Iterator[SettledCall]:
         for _ in range(min(len(self._settled), self._options.round_calls_max)):
             yield self._settled.popleft()
 
-    def _take_announced(self, now_us: int) -> Iterator[CallFacts]:
-        old_us = now_us - self._options.announce_after_us
+    def _take_announced(self, now_us: int, *, all_calls: bool) -> Iterator[CallFacts]:
+        old_us = now_us if all_calls else now_us - self._options.announce_after_us
         count = 0
         for held in self._calls.values():  # in the order of their holds
             if held.since_us > old_us or count == self._options.round_calls_max:
@@ -217,6 +234,15 @@ class Pool:
         level = self._levels.pop(name)
         for key in [k for k, found in self._current.items() if found is level]:
             del self._current[key]
+
+    @property
+    def untold(self) -> bool:
+        """Whether the ledger shows anything else than what is true here."""
+        if self._settled or self._asked is not None:
+            return True
+        if any(not held.announced for held in self._calls.values()):
+            return True
+        return any(level.held_nano != level.told_held_nano for level in self._levels.values())
 
     @property
     def leased(self) -> bool:

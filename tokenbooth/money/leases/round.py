@@ -20,12 +20,12 @@ from tokenbooth.money.leases.values import (
     LeaseRow,
     LevelKey,
     LimitRow,
-    Period,
     RoundAsk,
     RoundDone,
     SettledCall,
 )
 from tokenbooth.money.ledger import service as ledger
+from tokenbooth.money.windows import Period, limit_id, window_left_us
 
 SILENT_US = 10_000_000
 
@@ -134,13 +134,13 @@ def _rows(tx: Tx, ask: RoundAsk, calls: tuple[SettledCall, ...]) -> _Rows:
 
 
 def _name(level: LevelKey) -> str:
-    return rules.limit_id(level.scope, level.owner_id, level.window_id or "")
+    return limit_id(level.scope, level.owner_id, level.window_id or "")
 
 
 def _empty(scope: LimitScope, owner_id: str) -> LimitRow:
     """A level nobody opened: no money on a balance, no cap elsewhere."""
     return LimitRow(
-        id=rules.limit_id(scope, owner_id),
+        id=limit_id(scope, owner_id),
         scope=scope,
         owner_id=owner_id,
         window_id="",
@@ -179,7 +179,7 @@ def _done(tx: Tx, ask: RoundAsk, rows: _Rows, unmet: frozenset[str]) -> RoundDon
             row=row,
             granted_nano=rows.lease(name).granted_nano,
             behind=name in behind,
-            left_us=rules.window_left_us(row.period, row.window_id, rows.now_us),
+            left_us=window_left_us(row.period, row.window_id, rows.now_us),
         )
         for name, row in rows.limits.items()
     }

@@ -7,53 +7,20 @@ that a cap needs. Everything else here is about not letting money lie idle in th
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 from tokenbooth.core.money import NANO_MAX
-from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.leases.values import (
     Giving,
     LeaseRow,
     LimitRow,
-    Period,
     SettledCall,
     Want,
 )
+from tokenbooth.money.windows import Period, limit_id, window_of
 
-US_PER_S = 1_000_000
 SHARE_OF_ROOM = 20
 BLOCK_NEEDS = 16
 FORFEITED = "The replica's lease was forfeited before the call was booked; nothing is charged."
-
-
-def limit_id(scope: LimitScope, owner_id: str, window_id: str = "") -> str:
-    """``key:key_1``, or ``key:key_1@2026-11`` for one window."""
-    base = f"{scope.value}:{owner_id}"
-    return f"{base}@{window_id}" if window_id else base
-
-
-def window_of(period: Period, now_us: int) -> str:
-    """The name of the window that ``now_us`` falls into; empty where windows do not exist."""
-    moment = datetime.fromtimestamp(now_us // US_PER_S, UTC)
-    match period:
-        case Period.NONE:
-            return ""
-        case Period.DAY:
-            return moment.strftime("%Y-%m-%d")
-        case Period.MONTH:
-            return moment.strftime("%Y-%m")
-
-
-def window_left_us(period: Period, window_id: str, now_us: int) -> int | None:
-    """Time until the window ends, 0 when it has ended; ``None`` for what never does."""
-    if not window_id:
-        return None
-    if period is Period.DAY:
-        end = datetime.strptime(window_id, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
-    else:
-        first = datetime.strptime(window_id, "%Y-%m").replace(tzinfo=UTC)
-        end = (first + timedelta(days=32)).replace(day=1)
-    return max(0, int(end.timestamp()) * US_PER_S - now_us)
 
 
 def is_pattern(row: LimitRow) -> bool:

@@ -19,12 +19,12 @@ from tokenbooth.money.leases.sizing import (
 )
 from tokenbooth.money.leases.values import (
     CallFacts,
+    Ending,
     Giving,
     Hold,
     HoldAsk,
     LevelKey,
     LimitRow,
-    Period,
     PoolOptions,
     Progress,
     ReplicaLine,
@@ -35,9 +35,11 @@ from tokenbooth.money.leases.values import (
     Sized,
     Want,
 )
+from tokenbooth.money.windows import Period
 
 __all__ = [
     "CallFacts",
+    "Ending",
     "Giving",
     "HeldMoney",
     "Hold",

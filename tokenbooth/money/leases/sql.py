@@ -8,7 +8,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import LimitScope
-from tokenbooth.money.leases.values import LeaseRow, LimitRow, Period, ReplicaLine
+from tokenbooth.money.leases.values import LeaseRow, LimitRow, ReplicaLine
+from tokenbooth.money.windows import Period
 from tokenbooth.store.moment import NowUs
 from tokenbooth.store.tables.money import LEASE, REPLICA, SPEND_LIMIT
 

@@ -2,21 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.receipt import LimitScope, LimitState, Outcome
 from tokenbooth.money.prices.values import Price
-
-
-class Period(StrEnum):
-    """How often a cap begins anew; days and months are those of UTC."""
-
-    NONE = "none"
-    DAY = "day"
-    MONTH = "month"
+from tokenbooth.money.windows import Period
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +26,6 @@ class CallFacts:
     key_id: str
     end_customer: str | None
     model: str
-    deployment_id: str | None
     stream: bool
     price_version: str
     tier: str
@@ -63,7 +54,7 @@ class Settlement:
     """How a call ended; ``cost_nano`` <= ``held_nano``, the most that was held for it.
 
     ``charged`` is False where it costs nothing whatever ``usage`` says. ``loss_nano`` is what the
-    usage costs beyond the hold: the operator bears it.
+    usage costs beyond the hold: the operator bears it. ``deployment_id`` is where the call ran.
     """
 
     request_id: str
@@ -78,6 +69,7 @@ class Settlement:
     first_output_us: int | None
     ended_us: int
     fingerprint: str | None
+    deployment_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +232,6 @@ class HoldAsk:
     request_id: str
     caller: Caller
     model: str
-    deployment_id: str | None
     price: Price
     input_tokens: int
     output_tokens_max: int
@@ -277,3 +268,19 @@ class Hold:
     clamped_by: LimitScope | None
     limits: tuple[LimitState, ...]
     price: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a call ended. Without ``charge`` it costs nothing, whatever ``usage`` says."""
+
+    request_id: str
+    outcome: Outcome
+    reason: str
+    usage: Usage
+    charge: bool
+    started_us: int
+    first_output_us: int | None
+    ended_us: int
+    fingerprint: str | None
+    deployment_id: str | None

@@ -5,8 +5,8 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.money import NANO_MAX, format_nano
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState
-from tokenbooth.money.ledger.values import Chain, Charge, Ending, HoldAsk, Sized
-from tokenbooth.money.prices.rules import affordable_output_tokens, cost_nano, worst_case_nano
+from tokenbooth.money.ledger.values import Chain
+from tokenbooth.money.prices.rules import worst_case_nano
 from tokenbooth.money.prices.values import Price
 from tokenbooth.money.refusals import start_refusal
 
@@ -34,48 +34,17 @@ def room_nano(state: LimitState) -> int:
     return limit_nano - state.spent_nano - state.held_nano
 
 
-def check_start(
+def check_unspent(
     limits: tuple[LimitState, ...], price: Price, input_tokens: int, output_tokens: int
 ) -> None:
-    """Raise BALANCE_EXHAUSTED or CAP_REACHED when the money cannot start a call.
+    """Raise BALANCE_EXHAUSTED or CAP_REACHED when the money cannot start a call, ever.
 
-    ``output_tokens`` is the least that makes sense: one for each choice.
+    What running calls hold is not counted: it may come back. ``output_tokens`` is the least that
+    makes sense: one for each choice.
     """
     needed_nano = worst_case_nano(price, input_tokens, output_tokens)
-    if any(needed_nano > room_nano(state) for state in limits):
+    if any(needed_nano > room_nano(state) + state.held_nano for state in limits):
         raise start_refusal(limits, price, input_tokens, output_tokens)
-
-
-def size_hold(ask: HoldAsk, limits: tuple[LimitState, ...]) -> Sized:
-    """The worst case over all choices, the output lowered to what every level can bear.
-
-    Raises what ``check_start`` raises when not even one output token for each choice fits.
-    """
-    check_start(limits, ask.price, ask.input_tokens, ask.choices * min(1, ask.output_tokens_max))
-    output_tokens_max, clamped_by = ask.output_tokens_max, None
-    for state in limits:
-        bought = affordable_output_tokens(ask.price, ask.input_tokens, room_nano(state))
-        if bought // ask.choices < output_tokens_max:
-            output_tokens_max, clamped_by = bought // ask.choices, state.scope
-    amount_nano = worst_case_nano(ask.price, ask.input_tokens, ask.choices * output_tokens_max)
-    return Sized(amount_nano, output_tokens_max, clamped_by)
-
-
-def charge_of(price: Price, ending: Ending, held_nano: int) -> Charge:
-    """The exact cost, never above the hold."""
-    if not ending.charge:
-        return Charge(0, 0)
-    full_nano = cost_nano(price, ending.usage)
-    kept_nano = min(full_nano, held_nano)
-    return Charge(kept_nano, min(full_nano - kept_nano, NANO_MAX))
-
-
-def check_usage(ending: Ending) -> None:
-    """Raise Problem INTERNAL for counts that no engine adapter may hand on."""
-    usage = ending.usage
-    counts = (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)
-    if any(not 0 <= n <= NANO_MAX for n in (*counts, usage.cached_input_tokens or 0)):
-        raise Problem(Code.INTERNAL, "The engine reported an impossible usage.", detail=repr(usage))
 
 
 def check_credit(amount_nano: int, ref: str, balance: LimitState) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.leases.values import CallFacts, SettledCall, Settlement
 from tokenbooth.store.tables.money import CALL_RECORD
+from tokenbooth.store.usage_columns import usage_values
 
 _IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
 _STATES = select(CALL_RECORD.c.request_id, CALL_RECORD.c.state).where(
@@ -61,8 +62,9 @@ def _facts(facts: CallFacts, replica_id: str, epoch: int) -> dict[str, Any]:
         "replica_id": replica_id,
         "epoch": epoch,
         "chain": " ".join(facts.chain),
-        "deployment_id": facts.deployment_id,
         "price_version": facts.price_version,
+        "tier": facts.tier,
+        "data_terms": facts.data_terms,
         "held_nano": facts.held_nano,
         "held_input_tokens": facts.input_tokens,
         "held_output_tokens": facts.output_tokens,
@@ -72,7 +74,6 @@ def _facts(facts: CallFacts, replica_id: str, epoch: int) -> dict[str, Any]:
 
 def _ending(call: SettledCall, txns: dict[str, str]) -> dict[str, Any]:
     end: Settlement = call.settlement
-    usage = end.usage
     return {
         "state": "posted" if end.charged else "void",
         "swept": call.forfeited,
@@ -80,15 +81,12 @@ def _ending(call: SettledCall, txns: dict[str, str]) -> dict[str, Any]:
         "held_nano": end.held_nano,
         "outcome": end.outcome.value,
         "reason": end.reason,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "usage_source": usage.source.value,
+        **usage_values(end.usage),
         "cost_nano": end.cost_nano,
         "operator_loss_nano": end.loss_nano,
         "started_us": end.started_us,
         "first_output_us": end.first_output_us,
         "ended_us": end.ended_us,
         "fingerprint": end.fingerprint,
+        "deployment_id": end.deployment_id,
     }

@@ -1,7 +1,6 @@
 """The ledger proved against itself: nothing here trusts a stored sum."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tokenbooth.core.money import format_nano
@@ -10,13 +9,14 @@ from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.ledger.audit import sql
-from tokenbooth.money.ledger.sql import open_calls
 from tokenbooth.money.ledger.values import AccountKind, TxnKind, Verification
 from tokenbooth.money.prices import service as prices
+from tokenbooth.money.windows import limit_id
 
 FINDINGS_MAX = 50
 
-Level = tuple[LimitScope, str]
+BALANCES = f"{LimitScope.BALANCE.value}:"
+CREDITED, SPENT, LEASED, HELD = "credited", "spent", "leased", "held"
 
 
 @dataclass(slots=True)
@@ -42,16 +42,9 @@ class _Findings:
         return (*self.texts, *([f"and {more} more"] if more else []))
 
 
-@dataclass(slots=True)
-class _Sums:
-    """What each level should show, added up from calls and postings."""
-
-    limit: Counter[Level] = field(default_factory=Counter)
-    spent: Counter[Level] = field(default_factory=Counter)
-    held: Counter[Level] = field(default_factory=Counter)
-
-    def levels(self) -> Iterator[Level]:
-        return iter({**self.limit, **self.spent, **self.held})
+Sums = dict[str, Counter[str]]
+"""What each limit should show, by id, under the names above: added up from calls, leases and
+postings."""
 
 
 def verify(op: Op, tx: Tx) -> Verification:
@@ -65,74 +58,76 @@ def verify(op: Op, tx: Tx) -> Verification:
         findings.compare(f"postings of {name}", sum_nano, 0)
         if lines < 2:
             findings.say(f"postings of {name}: {lines} lines instead of 2 or more")
-    sums = _Sums()
+    sums: Sums = {name: Counter() for name in (CREDITED, SPENT, LEASED, HELD)}
     _add_postings(tx, sums, findings)
     _add_calls(tx, sums)
+    _add_leases(tx, sums)
     _compare_limits(tx, sums, findings)
     _compare_charges(tx, findings)
     _compare_costs(op, tx, findings)
     return Verification(
         accounts=sql.accounts(tx),
         difference_nano=findings.difference_nano,
-        open_holds=open_calls(tx),
+        open_holds=sql.open_calls(tx),
         problems=findings.problems(),
     )
 
 
-def _add_postings(tx: Tx, sums: _Sums, findings: _Findings) -> None:
+def _add_postings(tx: Tx, sums: Sums, findings: _Findings) -> None:
     """Prepaid postings make the balance; the other side of each kind must mirror them."""
     mirror: Counter[tuple[str, AccountKind]] = Counter()
     other = {TxnKind.CREDIT: AccountKind.CLEARING, TxnKind.CHARGE: AccountKind.REVENUE}
     for kind, account, org_id, sum_nano in sql.posting_sums(tx):
-        level = (LimitScope.BALANCE, org_id)
+        level = limit_id(LimitScope.BALANCE, org_id)
         mirror[org_id, other[kind]] += sum_nano
         if account is not AccountKind.PREPAID:
             continue
         if kind is TxnKind.CREDIT:
-            sums.limit[level] += sum_nano
+            sums[CREDITED][level] += sum_nano
         else:
-            sums.spent[level] -= sum_nano
+            sums[SPENT][level] -= sum_nano
     for (org_id, account), sum_nano in mirror.items():
         findings.compare(f"prepaid against {account.value} of {org_id}", sum_nano, 0)
 
 
-def _add_calls(tx: Tx, sums: _Sums) -> None:
+def _add_calls(tx: Tx, sums: Sums) -> None:
     """The balance's spending comes from postings, that of the other levels from calls."""
     for row in sql.call_sums(tx):
-        for scope, owner_id in (
-            (LimitScope.ORGANIZATION, row.org_id),
-            (LimitScope.PROJECT, row.project_id),
-            (LimitScope.KEY, row.key_id),
+        for name in row.chain.split():
+            if not name.startswith(BALANCES):
+                sums[SPENT][name] += int(row.cost_nano)
+
+
+def _add_leases(tx: Tx, sums: Sums) -> None:
+    for row in sql.lease_sums(tx):
+        sums[LEASED][row.limit_id] += int(row.granted_nano)
+        sums[HELD][row.limit_id] += int(row.held_nano)
+
+
+def _compare_limits(tx: Tx, sums: Sums, findings: _Findings) -> None:
+    seen: set[str] = set()
+    for row in sql.all_limits(tx):
+        seen.add(row.id)
+        for what, stored_nano in (
+            (SPENT, row.spent_nano),
+            (LEASED, row.leased_nano),
+            (HELD, row.held_nano),
         ):
-            sums.spent[scope, owner_id] += row.cost_nano
-            sums.held[scope, owner_id] += row.held_nano
-        sums.held[LimitScope.BALANCE, row.org_id] += row.held_nano
-
-
-def _compare_limits(tx: Tx, sums: _Sums, findings: _Findings) -> None:
-    seen: set[Level] = set()
-    for state in sql.all_limits(tx):
-        level = (state.scope, state.owner_id)
-        seen.add(level)
-        name = f"{state.scope.value} {state.owner_id}"
-        findings.compare(f"{name} spent", state.spent_nano, sums.spent[level])
-        findings.compare(f"{name} held", state.held_nano, sums.held[level])
-        if state.scope is LimitScope.BALANCE:
-            findings.compare(f"{name} credited", state.limit_nano or 0, sums.limit[level])
-        if state.remaining_nano is not None and state.remaining_nano < 0:
-            findings.compare(f"{name} remaining", state.remaining_nano, 0)
-    for level in sums.levels():
-        if level not in seen:
-            name = f"{level[0].value} {level[1]}"
-            findings.compare(f"{name} spent, without a limit row", 0, sums.spent[level])
-            findings.compare(f"{name} held, without a limit row", 0, sums.held[level])
-            findings.compare(f"{name} credited, without a limit row", 0, sums.limit[level])
+            findings.compare(f"{row.id} {what}", stored_nano, sums[what][row.id])
+        if row.id.startswith(BALANCES):
+            findings.compare(f"{row.id} {CREDITED}", row.limit_nano, sums[CREDITED][row.id])
+        if row.limit_nano is not None:
+            over_nano = row.spent_nano + row.leased_nano - row.limit_nano
+            findings.compare(f"{row.id} above its limit", max(0, over_nano), 0)
+    for what, counter in sums.items():
+        for name in counter.keys() - seen:
+            findings.compare(f"{name} {what}, without a limit row", 0, counter[name])
 
 
 def _compare_charges(tx: Tx, findings: _Findings) -> None:
-    """Each charged call has one charge of the same amount, and each charge has its call."""
-    for request_id, cost_nano, posted_nano in sql.charge_mismatches(tx):
-        findings.compare(f"postings of call {request_id}", posted_nano, cost_nano)
+    """Each charge is the sum of its calls, and each charged call has its charge."""
+    for name, cost_nano, posted_nano in sql.charge_mismatches(tx):
+        findings.compare(f"postings of charge {name}", posted_nano, cost_nano)
 
 
 def _compare_costs(op: Op, tx: Tx, findings: _Findings) -> None:

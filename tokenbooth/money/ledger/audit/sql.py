@@ -8,11 +8,11 @@ from sqlalchemy import and_, bindparam, func, literal, or_, select
 
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.ports import Tx
-from tokenbooth.core.receipt import LimitScope, LimitState
 from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.ledger.values import AccountKind, CallState, TxnKind
 from tokenbooth.store.tables.money import (
     CALL_RECORD,
+    LEASE,
     LEDGER_ACCOUNT,
     LEDGER_POSTING,
     LEDGER_TXN,
@@ -39,47 +39,47 @@ _POSTING_SUMS = (
 )
 _IS_OPEN = CALL_RECORD.c.state == CallState.OPEN.value
 _CALL_SUMS = select(
-    CALL_RECORD.c.org_id,
-    CALL_RECORD.c.project_id,
-    CALL_RECORD.c.key_id,
-    func.sum(CALL_RECORD.c.cost_nano).label("cost_nano"),
-    func.coalesce(func.sum(CALL_RECORD.c.held_nano).filter(_IS_OPEN), 0).label("held_nano"),
-).group_by(CALL_RECORD.c.org_id, CALL_RECORD.c.project_id, CALL_RECORD.c.key_id)
+    CALL_RECORD.c.chain, func.sum(CALL_RECORD.c.cost_nano).label("cost_nano")
+).group_by(CALL_RECORD.c.chain)
+_LEASE_SUMS = select(
+    LEASE.c.limit_id,
+    func.sum(LEASE.c.granted_nano).label("granted_nano"),
+    func.sum(LEASE.c.held_nano).label("held_nano"),
+).group_by(LEASE.c.limit_id)
+_COSTS = (
+    select(
+        CALL_RECORD.c.txn_id, CALL_RECORD.c.org_id, func.sum(CALL_RECORD.c.cost_nano).label("cost")
+    )
+    .where(CALL_RECORD.c.cost_nano > 0)
+    .group_by(CALL_RECORD.c.txn_id, CALL_RECORD.c.org_id)
+    .subquery()
+)
 _REVENUE = func.coalesce(LEDGER_POSTING.c.amount_nano, 0)
 _UNCHARGED = (
-    select(CALL_RECORD.c.request_id, CALL_RECORD.c.cost_nano, _REVENUE)
-    .outerjoin_from(
-        CALL_RECORD,
-        LEDGER_POSTING,
-        and_(
-            LEDGER_POSTING.c.txn_id
-            == literal(f"{TxnKind.CHARGE.value}:")
-            + CALL_RECORD.c.org_id
-            + ":"
-            + CALL_RECORD.c.request_id,
-            LEDGER_POSTING.c.line == REVENUE_LINE,
-        ),
+    select(func.coalesce(_COSTS.c.txn_id, literal("none")), _COSTS.c.cost, _REVENUE)
+    .select_from(
+        _COSTS.outerjoin(
+            LEDGER_TXN,
+            and_(LEDGER_TXN.c.id == _COSTS.c.txn_id, LEDGER_TXN.c.org_id == _COSTS.c.org_id),
+        ).outerjoin(
+            LEDGER_POSTING,
+            and_(LEDGER_POSTING.c.txn_id == LEDGER_TXN.c.id, LEDGER_POSTING.c.line == REVENUE_LINE),
+        )
     )
-    .where(CALL_RECORD.c.cost_nano != _REVENUE)
-    .order_by(CALL_RECORD.c.request_id)
+    .where(_COSTS.c.cost != _REVENUE)
+    .order_by(_COSTS.c.txn_id)
 )
 _UNFOUNDED = (
-    select(LEDGER_TXN.c.ref, _REVENUE)
+    select(LEDGER_TXN.c.id, _REVENUE)
     .select_from(
-        LEDGER_TXN.join(LEDGER_POSTING).outerjoin(
-            CALL_RECORD,
-            and_(
-                CALL_RECORD.c.request_id == LEDGER_TXN.c.ref,
-                CALL_RECORD.c.org_id == LEDGER_TXN.c.org_id,
-            ),
-        )
+        LEDGER_TXN.join(LEDGER_POSTING).outerjoin(_COSTS, _COSTS.c.txn_id == LEDGER_TXN.c.id)
     )
     .where(
         LEDGER_TXN.c.kind == TxnKind.CHARGE.value,
         LEDGER_POSTING.c.amount_nano > 0,
-        CALL_RECORD.c.request_id.is_(None),
+        _COSTS.c.txn_id.is_(None),
     )
-    .order_by(LEDGER_TXN.c.ref)
+    .order_by(LEDGER_TXN.c.id)
 )
 _RESOLVED = (
     select(
@@ -98,6 +98,7 @@ _RESOLVED = (
     .limit(PAGE_ROWS)
 )
 _LIMITS = select(SPEND_LIMIT).order_by(SPEND_LIMIT.c.id)
+_OPEN_CALLS = select(func.count()).select_from(CALL_RECORD).where(_IS_OPEN)
 _ACCOUNTS = select(func.count()).select_from(LEDGER_ACCOUNT)
 
 
@@ -128,21 +129,24 @@ def posting_sums(tx: Tx) -> Iterator[tuple[TxnKind, AccountKind, str, int]]:
 
 
 def call_sums(tx: Tx) -> Iterator[Any]:
-    """Costs and open holds by organization, project and key."""
+    """``chain`` and the ``cost_nano`` of all calls that name it."""
     yield from tx.execute(_CALL_SUMS)
 
 
-def all_limits(tx: Tx) -> Iterator[LimitState]:
-    for row in tx.execute(_LIMITS):
-        yield LimitState(
-            LimitScope(row.scope), row.owner_id, row.limit_nano, row.spent_nano, row.held_nano
-        )
+def lease_sums(tx: Tx) -> Iterator[Any]:
+    """``limit_id``, ``granted_nano`` and ``held_nano`` of all replicas."""
+    yield from tx.execute(_LEASE_SUMS)
+
+
+def all_limits(tx: Tx) -> Iterator[Any]:
+    """Every row of ``spend_limit``, in the order of ids."""
+    yield from tx.execute(_LIMITS)
 
 
 def charge_mismatches(tx: Tx) -> Iterator[tuple[str, int, int]]:
-    """Calls whose cost is not what was posted, and charges without a call: id, cost, posted."""
+    """Charges that are not the sum of their calls, and such without a call: id, cost, posted."""
     for row in tx.execute(_UNCHARGED):
-        yield row[0], row[1], int(row[2])
+        yield row[0], int(row[1]), int(row[2])
     for row in tx.execute(_UNFOUNDED):
         yield row[0], 0, int(row[1])
 
@@ -167,6 +171,10 @@ def _resolved(row: Any) -> ResolvedCall:
         cost_nano=row.cost_nano,
         usage=usage_from(row),
     )
+
+
+def open_calls(tx: Tx) -> int:
+    return int(tx.execute(_OPEN_CALLS).scalar_one())
 
 
 def accounts(tx: Tx) -> int:

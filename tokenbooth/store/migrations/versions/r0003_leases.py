@@ -24,7 +24,6 @@ CALL_FIXED = (
     "replica_id",
     "epoch",
     "chain",
-    "deployment_id",
     "price_version",
     "created_us",
 )
@@ -32,6 +31,7 @@ CALL_FINAL = (
     "state",
     "swept",
     "txn_id",
+    "deployment_id",
     "outcome",
     "reason",
     "held_nano",
@@ -154,6 +154,10 @@ def _calls() -> None:
         table.add_column(sa.Column("deployment_id", sa.Text()))
         table.add_column(sa.Column("txn_id", sa.Text()))
         table.create_foreign_key(op.f("fk_call_record_txn_id"), "ledger_txn", ["txn_id"], ["id"])
+    op.execute(
+        "UPDATE call_record SET chain = 'balance:' || org_id || ' organization:' || org_id ||"
+        " ' project:' || project_id || ' key:' || key_id"
+    )
     op.execute(
         "UPDATE call_record SET txn_id = 'charge:' || org_id || ':' || request_id"
         " WHERE cost_nano > 0"

@@ -1,0 +1,274 @@
+"""Tells the ledger in rounds, one at a time, and serves who waits for money after each.
+
+A round whose answer was lost is asked again word for word: it is booked once in any case.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from tokenbooth.core.codes import Code
+from tokenbooth.core.op import Op
+from tokenbooth.core.ports import Clock, Store, Tx
+from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.options import TillOptions
+from tokenbooth.money.leases import service as leases
+from tokenbooth.money.leases.service import (
+    LevelKey,
+    Levels,
+    MoneyQueue,
+    Pool,
+    RoundAsk,
+    RoundDone,
+    SettledCall,
+    Verdict,
+    Waiter,
+)
+
+T = TypeVar("T")
+
+MS = 1000
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[T]):
+    """What to do for a waiter when its money is there, and when there is none."""
+
+    answer: asyncio.Future[T]
+    take: Callable[[Levels], T]
+    short: Callable[[Levels], T]
+
+
+class Teller:
+    """The loop between the memory of one process and the ledger."""
+
+    def __init__(
+        self,
+        store: Store,
+        pool: Pool,
+        clock: Clock,
+        options: TillOptions,
+        *,
+        booked: Callable[[tuple[str, ...]], None],
+    ) -> None:
+        """``booked`` hears the ids of settled calls that the ledger has for good."""
+        self._store = store
+        self._pool = pool
+        self._clock = clock
+        self._options = options
+        self._booked = booked
+        self._queue = MoneyQueue(pool, block_nano_max=options.block_nano_max)
+        self._waiting: dict[Waiter, _Waiting[Any]] = {}
+        self._wake = asyncio.Event()
+        self._due: asyncio.TimerHandle | None = None
+        self._flushes: list[asyncio.Future[None]] = []
+        self._announce = False
+        self._closing = False
+        self._fenced: Problem | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._rounds = 0
+        self.away = False
+
+    def start(self, new_op: Callable[[], Op]) -> None:
+        self._task = asyncio.create_task(self._run(new_op))
+
+    def check_open(self) -> None:
+        """Raises REPLICA_FENCED when another process has the name of this one."""
+        if self._fenced is not None:
+            raise self._fenced
+
+    @property
+    def busy_for_running(self) -> bool:
+        """Whether a running call waits for money, which no other may take before it."""
+        return any(waiter.runs for waiter in self._queue)
+
+    def levels_now(self, chain: tuple[LevelKey, ...], amount_nano: int) -> Levels | None:
+        """The levels of a new call if it may take its money at once."""
+        levels = self._pool.levels(chain, self._clock.monotonic_us())
+        if not self._pool.fits(levels, amount_nano) or self.busy_for_running:
+            return None
+        return tuple(level for level in levels if level is not None)
+
+    async def wait(
+        self,
+        chain: tuple[LevelKey, ...],
+        amount_nano: int,
+        *,
+        runs: bool,
+        take: Callable[[Levels], T],
+        short: Callable[[Levels], T],
+    ) -> T:
+        """``take`` once the money is leased, ``short`` once it is sure that there is not enough.
+
+        Raises what they raise, and LEDGER_UNAVAILABLE when the ledger does not answer in time.
+        """
+        self.check_open()
+        waiter = Waiter(chain, amount_nano, runs=runs)
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting[waiter] = _Waiting(answer, take, short)
+        self._queue.add(waiter)
+        self._wake.set()
+        try:
+            await asyncio.wait({answer}, timeout=self._options.money_wait_max_s)
+            if not answer.done():
+                self._give_up(waiter)
+            return answer.result()
+        finally:
+            self._queue.remove(waiter)
+            self._waiting.pop(waiter, None)
+
+    def _give_up(self, waiter: Waiter) -> None:
+        """In time nobody was able to say more than this."""
+        levels = self._pool.levels(waiter.chain, self._clock.monotonic_us())
+        known = tuple(level for level in levels if level is not None)
+        if self.away or len(known) < len(levels):
+            raise Problem(
+                Code.LEDGER_UNAVAILABLE,
+                "The ledger cannot be reached, and the leased money is used up.",
+                retry_after_s=2,
+            )
+        waiting = self._waiting[waiter]
+        waiting.answer.set_result(waiting.short(known))
+
+    def tell(self, call: SettledCall) -> None:
+        """Queue a settled call; others that settle in the next moment share its round."""
+        self._pool.tell(call)
+        if self._due is None:
+            delay_s = self._options.ship_after_ms / MS
+            self._due = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+
+    async def flushed(self) -> bool:
+        """Wait until everything up to now is booked; False when that did not happen in time."""
+        if self._task is None or self._task.done():
+            return False
+        if not self._pool.untold:
+            return True
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._flushes.append(done)
+        self._announce = True
+        self._wake.set()
+        await asyncio.wait({done}, timeout=self._options.flush_wait_max_s)
+        return done.done()
+
+    async def close(self) -> None:
+        """Stop after everything is told and returned, or when the database does not take it."""
+        if self._task is None:
+            return
+        self._closing = True
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.close_wait_max_s):
+                await asyncio.shield(self._task)
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _run(self, new_op: Callable[[], Op]) -> None:
+        while self._fenced is None:
+            await self._pause()
+            op = new_op()
+            try:
+                await self._turn(op)
+            except Problem as problem:
+                await self._failed(op, problem)
+            if self._closing and self._nothing_left:
+                return
+
+    @property
+    def _nothing_left(self) -> bool:
+        return not (self._pool.waiting or self._pool.leased or self._pool.unanswered)
+
+    async def _pause(self) -> None:
+        """Until somebody has something to tell or to ask, or it is time to look for recalls."""
+        options = self._options
+        pause_ms = options.idle_every_ms
+        if self._queue and not self._queue.unasked:
+            pause_ms = options.recall_retry_ms
+        elif self._pool.leased:
+            pause_ms = options.recall_every_ms
+        if not self._closing or self.away:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_ms / MS):
+                    await self._wake.wait()
+        self._wake.clear()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    async def _turn(self, op: Op) -> None:
+        """One round, if there is anything to say."""
+        if self._pool.leased and not self._pool.unanswered:
+            verb = partial(_recalled, op, self._pool.replica_id)
+            self._pool.recalled(await self._store.read(verb))
+        now_us = self._clock.monotonic_us()
+        flushes, self._flushes = self._flushes, []
+        announce, self._announce = self._announce, False
+        again = self._pool.unanswered
+        try:
+            ask = self._pool.next_round(
+                self._queue.wants(now_us), now_us, close=self._closing, announce=announce
+            )
+            if not ask.empty:
+                if not again:
+                    self._queue.asked(ask)
+                await self._book(op, ask)
+        except BaseException:
+            self._flushes = flushes + self._flushes
+            raise
+        if again or self._pool.waiting:  # what they wait for may stand in the next round
+            self._flushes = flushes + self._flushes
+            self._wake.set()
+            return
+        for done in flushes:
+            if not done.done():
+                done.set_result(None)
+
+    async def _book(self, op: Op, ask: RoundAsk) -> None:
+        done = await self._store.write(partial(_book, op, ask))
+        self.away = False
+        self._rounds += 1
+        self._pool.apply(done, self._clock.monotonic_us())
+        if ask.settled:
+            self._booked(tuple(call.facts.request_id for call in ask.settled))
+        self._serve(done.number)
+
+    def _serve(self, round_number: int) -> None:
+        """Answer everybody whose money is there, or certainly is not."""
+        for waiter in self._queue:
+            waiting = self._waiting.get(waiter)
+            if waiting is None or waiting.answer.done():
+                continue
+            levels = self._pool.levels(waiter.chain, self._clock.monotonic_us())
+            verdict = self._queue.verdict(waiter, levels, round_number)
+            if verdict is Verdict.WAIT:
+                continue
+            known = tuple(level for level in levels if level is not None)
+            answer = waiting.take if verdict is Verdict.FITS else waiting.short
+            try:
+                waiting.answer.set_result(answer(known))
+            except Problem as problem:
+                waiting.answer.set_exception(problem)
+            self._queue.remove(waiter)
+
+    async def _failed(self, op: Op, problem: Problem) -> None:
+        if problem.code is Code.REPLICA_FENCED:
+            op.log.fault("replica_fenced", problem)
+            self._fenced = problem
+            for waiting in self._waiting.values():
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(problem)
+            return
+        if not self.away:
+            op.log.fault("ledger_away", problem)
+        self.away = True
+        await asyncio.sleep(self._options.retry_after_ms / MS)
+
+
+def _book(op: Op, ask: RoundAsk, tx: Tx) -> RoundDone:
+    return leases.book(op, tx, ask)
+
+
+def _recalled(op: Op, replica_id: str, tx: Tx) -> dict[str, int]:
+    return leases.recalled(op, tx, replica_id)
