@@ -1,0 +1,231 @@
+"""Every settled call is signed once, whoever settled it, whenever it turned up, whoever signs."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
+
+from tests.support.settled import OTHER_SEED, SEED, Desk
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+from tokenbooth.money.receipts import service as receipts
+from tokenbooth.money.receipts.service import BATCH_CALLS_MAX, Signer
+from tokenbooth.signing.merkle import MerkleTree
+
+BATCHES = "SELECT count(*) FROM receipt_batch"
+DUE = "SELECT request_id FROM receipt_due ORDER BY request_id"
+LEAVES = "SELECT request_id, leaf_index FROM receipt_leaf ORDER BY batch_id, leaf_index"
+
+
+def named(*numbers: int) -> list[dict[str, object]]:
+    return [{"request_id": f"req_{number:05}"} for number in numbers]
+
+
+def test_settled_calls_wait_and_are_signed_in_the_order_of_their_ids(desk: Desk) -> None:
+    desk.settle(*named(3, 1))
+    desk.settle(*named(2))
+    assert desk.rows(DUE) == [("req_00001",), ("req_00002",), ("req_00003",)]
+    assert desk.sign_all() == 3
+    assert desk.rows(DUE) == []
+    assert desk.rows(LEAVES) == [("req_00001", 0), ("req_00002", 1), ("req_00003", 2)]
+    assert desk.rows(BATCHES) == [(1,)]
+
+
+def test_a_running_call_waits_until_it_is_settled(desk: Desk) -> None:
+    ended = ("outcome", "reason", "input_tokens", "output_tokens", "reasoning_tokens")
+    open_row = dict.fromkeys((*ended, "usage_source", "ended_us"))
+    desk.settle({**named(1)[0], **open_row, "state": "open", "charged": False})
+    assert desk.rows(DUE) == []
+    assert desk.sign_all() == 0
+    with pytest.raises(Problem) as refused:
+        desk.read(lambda op, tx: receipts.receipt(op, tx, "org_a", "req_00001"))
+    assert refused.value.code is Code.RECEIPT_NOT_READY
+    assert refused.value.retry_after_s == 1
+    desk.write(lambda op, tx: receipts.sign_these(op, tx, desk.signer, ["req_00001"]))
+    assert desk.rows(BATCHES) == [(0,)]
+    assert desk.rows(DUE) == []
+    desk.sql(
+        "UPDATE call_record SET state = 'void', outcome = 'interrupted', reason = 'It stopped.',"
+        " input_tokens = 0, output_tokens = 0, reasoning_tokens = 0, usage_source = 'bound',"
+        " ended_us = 5"
+    )
+    assert desk.sign_all() == 1
+    made = desk.receipt("req_00001")
+    assert (made["outcome"], made["amount_nano"], made["charged"]) == ("interrupted", 0, False)
+
+
+def test_a_late_row_with_an_old_id_is_not_passed_over(desk: Desk) -> None:
+    desk.settle(*named(100))
+    desk.sign_all()
+    desk.settle(*named(7))
+    assert desk.sign_all() == 1
+    assert desk.receipt("req_00007")["request_id"] == "req_00007"
+
+
+def test_no_batch_grows_beyond_its_bound(desk: Desk) -> None:
+    desk.settle(*named(*range(2 * BATCH_CALLS_MAX + 5)))
+    assert desk.sign_all() == 2 * BATCH_CALLS_MAX + 5
+    sizes = desk.rows("SELECT size FROM receipt_batch ORDER BY size")
+    assert sizes == [(5,), (BATCH_CALLS_MAX,), (BATCH_CALLS_MAX,)]
+    leaves = desk.rows("SELECT batch_id, count(*), max(leaf_index) FROM receipt_leaf GROUP BY 1")
+    assert sorted((count, last + 1) for _, count, last in leaves) == sorted(
+        (size, size) for (size,) in sizes
+    )
+
+
+def test_nothing_to_sign_writes_nothing(desk: Desk) -> None:
+    assert desk.sign_all() == 0
+    assert desk.rows(BATCHES) == [(0,)]
+    assert desk.rows("SELECT count(*) FROM receipt_key") == [(0,)]
+
+
+def test_a_signature_that_is_lost_with_its_transaction_is_made_again(desk: Desk) -> None:
+    desk.settle(*named(1, 2))
+
+    def broken(op: object, tx: object) -> None:
+        receipts.sign_due(op, tx, desk.signer)
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        desk.write(broken)
+    assert desk.rows(BATCHES) == [(0,)]
+    assert desk.sign_all() == 2
+
+
+def test_calls_are_signed_on_demand_and_not_twice(desk: Desk) -> None:
+    desk.settle(*named(1, 2, 3))
+    assert desk.read(lambda op, tx: receipts.receipt(op, tx, "org_a", "req_00002")) is None
+    ask = ["req_00002", "req_none"]
+    desk.write(lambda op, tx: receipts.sign_these(op, tx, desk.signer, ask))
+    assert desk.rows(DUE) == [("req_00001",), ("req_00003",)]
+    desk.write(lambda op, tx: receipts.sign_these(op, tx, desk.signer, ask))
+    assert desk.rows(BATCHES) == [(1,)]
+    assert desk.sign_all() == 2
+    assert desk.receipt("req_00002")["proof"]["tree_size"] == 1
+    assert desk.receipt("req_00003")["proof"]["tree_size"] == 2
+
+
+def test_a_signed_call_that_came_back_onto_the_list_only_leaves_it(desk: Desk) -> None:
+    """As after a restore, whose rows fill the list anew."""
+    desk.settle(*named(1, 2))
+    desk.sign_all()
+    desk.sql("INSERT INTO receipt_due VALUES ('req_00001'), ('req_00002')")
+    desk.settle(*named(3))
+    assert desk.sign_all() == 3
+    assert desk.rows(DUE) == []
+    assert desk.rows(BATCHES) == [(2,)]
+    desk.sql("INSERT INTO receipt_due VALUES ('req_00001')")
+    assert desk.sign_all() == 1
+    assert desk.rows(BATCHES) == [(2,)]
+
+
+def test_another_organizations_receipt_is_as_unknown_as_none(desk: Desk) -> None:
+    desk.settle(*named(1))
+    desk.sign_all()
+    for org, request_id in (("org_b", "req_00001"), ("org_a", "req_none")):
+        with pytest.raises(Problem) as refused:
+            desk.receipt(request_id, org)
+        assert refused.value.code is Code.RECORD_NOT_FOUND
+
+
+def test_a_rotated_key_leaves_old_receipts_as_they_were(desk: Desk) -> None:
+    desk.settle(*named(1))
+    desk.sign_all()
+    before = desk.receipt("req_00001")
+    desk.signer = Signer(OTHER_SEED)
+    desk.settle(*named(2))
+    desk.sign_all()
+    assert desk.receipt("req_00001") == before
+    old, new = Signer(SEED).key, Signer(OTHER_SEED).key
+    assert desk.receipt("req_00002")["proof"]["key_id"] == new.key_id
+    found = desk.read(receipts.keys)
+    assert [(line.id, line.public) for line in found] == [
+        (old.key_id, old.public),
+        (new.key_id, new.public),
+    ]
+    desk.settle(*named(3))
+    desk.sign_all()
+    assert desk.read(receipts.keys) == found
+
+
+def test_a_record_that_was_changed_behind_our_back_gets_no_receipt(desk: Desk) -> None:
+    desk.settle(*named(1, 2))
+    desk.sign_all()
+    desk.forged("UPDATE call_record SET output_tokens = 21 WHERE request_id = 'req_00001'")
+    with pytest.raises(Problem) as refused:
+        desk.receipt("req_00001")
+    assert refused.value.code is Code.INTERNAL
+    assert "req_00001 differs from leaf 0" in refused.value.detail
+    assert desk.receipt("req_00002")["usage"]["output_tokens"] == 20
+
+
+def test_a_loss_noted_later_does_not_touch_the_receipt(desk: Desk) -> None:
+    desk.settle(*named(1))
+    desk.sign_all()
+    before = desk.receipt("req_00001")
+    desk.sql("UPDATE call_record SET operator_loss_nano = 9")
+    assert desk.receipt("req_00001") == before
+
+
+@pytest.mark.parametrize("table", ["receipt_key", "receipt_batch", "receipt_leaf"])
+def test_what_was_signed_is_neither_changed_nor_deleted(desk: Desk, table: str) -> None:
+    desk.settle(*named(1))
+    desk.sign_all()
+    before = desk.rows(f"SELECT * FROM {table}")
+    changes = {
+        "receipt_key": "created_us = 1",
+        "receipt_batch": "signed_us = 1",
+        "receipt_leaf": "leaf_index = 9",
+    }
+    for statement in (f"UPDATE {table} SET {changes[table]}", f"DELETE FROM {table}"):
+        with pytest.raises(DBAPIError):
+            desk.sql(statement)
+    assert desk.rows(f"SELECT * FROM {table}") == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "size = size + 1",
+        "root = substr(root, 1, 31)",
+        "signature = substr(signature, 1, 63)",
+        "leaves = substr(leaves, 1, 31)",
+    ],
+)
+def test_no_batch_is_born_wrong(desk: Desk, change: str) -> None:
+    desk.settle(*named(1))
+    desk.sign_all()
+    name, expression = change.split(" = ", 1)
+    columns = ["id", "format", "size", "root", "leaves", "key_id", "signature", "signed_us"]
+    wanted = ", ".join(
+        expression if each == name else "'other'" if each == "id" else each for each in columns
+    )
+    with pytest.raises(DBAPIError, match="ck_receipt_batch"):
+        desk.sql(f"INSERT INTO receipt_batch SELECT {wanted} FROM receipt_batch")
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rounds=st.lists(st.sets(st.integers(0, 99_999), min_size=1, max_size=9), max_size=6),
+    breaks=st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_each_call_has_one_leaf_that_its_batch_really_holds(
+    desk: Desk, rounds: list[set[int]], breaks: list[bool]
+) -> None:
+    """Rounds in any order of ids, with signing in between or not."""
+    known = {name for (name,) in desk.rows("SELECT request_id FROM call_record")}
+    for numbers, sign_now in zip(rounds, breaks, strict=False):
+        fresh = [call for call in named(*numbers) if call["request_id"] not in known]
+        known |= {str(call["request_id"]) for call in fresh}
+        desk.settle(*fresh)
+        if sign_now:
+            desk.sign_all()
+    desk.sign_all()
+    leaves = desk.rows("SELECT request_id, batch_id, leaf_index FROM receipt_leaf")
+    assert {name for name, _, _ in leaves} == known
+    assert len({(batch, index) for _, batch, index in leaves}) == len(known)
+    for size, root, joined in desk.rows("SELECT size, root, leaves FROM receipt_batch"):
+        hashes = [bytes(joined)[start : start + 32] for start in range(0, 32 * size, 32)]
+        assert MerkleTree(hashes).root == bytes(root)
