@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from tokenbooth.core.terms import ServiceTier
+
 
 class Role(StrEnum):
     SYSTEM = "system"
@@ -133,4 +135,10 @@ class Turn:
     parallel_tool_calls: bool | None = None
     reasoning_effort: str | None = None
     end_customer: str | None = None
+    service_tier: ServiceTier = ServiceTier.STANDARD
     hints: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """How many images the messages hold."""
+        return sum(isinstance(part, ImagePart) for m in self.messages for part in m.parts)

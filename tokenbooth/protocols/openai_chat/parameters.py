@@ -6,6 +6,7 @@ It drives the reader, ``docs/parameters.md`` and the request schema of the OpenA
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tokenbooth.core.terms import ServiceTier
 from tokenbooth.protocols.openai_chat.messages import (
     FUNCTION_NAME,
     MESSAGE,
@@ -28,6 +29,12 @@ from tokenbooth.protocols.shape import (
     tagged,
 )
 
+SERVICE_TIERS = {
+    "auto": ServiceTier.STANDARD,
+    "default": ServiceTier.STANDARD,
+    "flex": ServiceTier.FLEX,
+    "priority": ServiceTier.PRIORITY,
+}
 OUTPUT_TOKENS_MAX = 2**31 - 1
 CHOICES_MAX = 8
 STOPS_MAX = 4
@@ -253,10 +260,10 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "service_tier",
-        _I,
-        Text(choices=("auto", "default"), unsupported=("flex", "scale", "priority", "fast")),
-        "auto and default are the one tier there is; others are refused.",
-        "there is one tier",
+        _H,
+        Text(choices=tuple(SERVICE_TIERS), unsupported=("scale", "fast")),
+        "auto and default are the standard tier. flex and priority are served where the model has "
+        "a price for them, and then stand in the answer; otherwise they are refused.",
     ),
     Parameter(
         "prediction",

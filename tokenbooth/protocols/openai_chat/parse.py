@@ -13,7 +13,7 @@ from tokenbooth.core.turn import (
 from tokenbooth.protocols.dialect import Parsed
 from tokenbooth.protocols.openai_chat.messages import messages_of
 from tokenbooth.protocols.openai_chat.notes import Notes
-from tokenbooth.protocols.openai_chat.parameters import BODY, PARAMETERS, Treatment
+from tokenbooth.protocols.openai_chat.parameters import BODY, PARAMETERS, SERVICE_TIERS, Treatment
 from tokenbooth.protocols.shape import Json, Strangers, bad_value
 from tokenbooth.protocols.strict_json import read_object
 
@@ -46,6 +46,7 @@ def parse(raw: bytes) -> Parsed:
         parallel_tool_calls=fields.get("parallel_tool_calls"),
         reasoning_effort=fields.get("reasoning_effort"),
         end_customer=_end_customer(fields, notes),
+        service_tier=SERVICE_TIERS[fields.get("service_tier", "auto")],
         hints={name: fields[name] for name in ("verbosity", "prompt_cache_key") if name in fields},
     )
     stream = fields.get("stream", False)

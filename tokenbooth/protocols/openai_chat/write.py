@@ -12,6 +12,7 @@ import msgspec
 from tokenbooth.core.delta import Delta, RunEnd, TokenLogprob
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Receipt
+from tokenbooth.core.terms import ServiceTier
 from tokenbooth.protocols.dialect import AnswerFrame, Parsed
 from tokenbooth.protocols.openai_chat.choices import ChoiceBook, ChoiceState, Json, logprobs_json
 from tokenbooth.protocols.problems import error_body
@@ -42,7 +43,7 @@ class StreamWriter:
         self._with_logprobs = parsed.turn.logprobs is not None
         self._with_usage = parsed.include_usage
         self._ended = False
-        head = encode(_head(frame, "chat.completion.chunk"))[:-1]
+        head = encode(_head(parsed, frame, "chat.completion.chunk"))[:-1]
         self._heads = tuple(
             b"data: " + head + b',"choices":[{"index":%d,"delta":' % state.index
             for state in self._book.states
@@ -139,6 +140,7 @@ class WholeWriter:
 
     def __init__(self, parsed: Parsed, frame: AnswerFrame) -> None:
         self._frame = frame
+        self._head = _head(parsed, frame, "chat.completion")
         self._book = ChoiceBook(parsed.turn.choices, frame.request_id)
         self._with_logprobs = parsed.turn.logprobs is not None
         self._gathered: list[list[Delta]] = [[] for _ in self._book.states]
@@ -157,7 +159,7 @@ class WholeWriter:
         if self._ended:
             return b""
         self._ended = True
-        body = _head(self._frame, "chat.completion")
+        body = dict(self._head)
         if end.fingerprint is not None:
             body["system_fingerprint"] = end.fingerprint
         body["choices"] = [
@@ -204,13 +206,17 @@ class WholeWriter:
         }
 
 
-def _head(frame: AnswerFrame, kind: str) -> Json:
-    return {
+def _head(parsed: Parsed, frame: AnswerFrame, kind: str) -> Json:
+    """A tier other than the standard one is named."""
+    head: Json = {
         "id": f"chatcmpl-{frame.request_id}",
         "object": kind,
         "created": frame.created_s,
         "model": frame.model,
     }
+    if parsed.turn.service_tier is not ServiceTier.STANDARD:
+        head["service_tier"] = parsed.turn.service_tier.value
+    return head
 
 
 def _delta_fields(delta: Delta, state: ChoiceState) -> Json:

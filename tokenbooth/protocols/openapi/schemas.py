@@ -117,7 +117,11 @@ def _completion() -> Json:
             "model": TEXT,
             "choices": array(choice),
         },
-        {"usage": ref("Usage"), "system_fingerprint": TEXT},
+        {
+            "usage": ref("Usage"),
+            "system_fingerprint": TEXT,
+            "service_tier": {"enum": [tier.value for tier in ServiceTier]},
+        },
     )
 
 
@@ -148,7 +152,21 @@ def _call() -> Json:
     )
 
 
+def _prices() -> tuple[Json, Json]:
+    """What a tier always and sometimes names; a decimal is for a million units."""
+    rare = ("cache_write", "reasoning", "image", "audio_s", "video_s", "search", "call")
+    always = {"input": DECIMAL, "cached_input": DECIMAL, "output": DECIMAL}
+    lines = dict.fromkeys(rare, DECIMAL)
+    step = record({"context_min_tokens": COUNT, **always}, lines)
+    return always, {**lines, "context_steps": array(step)}
+
+
 def _model() -> Json:
+    always, rare = _prices()
+    head = {"currency": CURRENCY, "per": COUNT, "version": TEXT}
+    tier = record({**head, **always}, rare)
+    tiers = record({}, {tier_name.value: tier for tier_name in ServiceTier})
+    terms = {"enum": [terms.value for terms in DataTerms]}
     return record(
         {
             "id": TEXT,
@@ -157,16 +175,7 @@ def _model() -> Json:
             "owned_by": TEXT,
             "context_length": COUNT_OR_NULL,
             "max_output_tokens": COUNT_OR_NULL,
-            "pricing": record(
-                {
-                    "currency": CURRENCY,
-                    "per": COUNT,
-                    "input": DECIMAL,
-                    "cached_input": DECIMAL,
-                    "output": DECIMAL,
-                    "version": TEXT,
-                }
-            ),
+            "pricing": record({**head, "data_terms": terms, "tiers": tiers}, {**always, **rare}),
             "capabilities": maybe(array({"enum": sorted(feature.value for feature in Feature)})),
         }
     )

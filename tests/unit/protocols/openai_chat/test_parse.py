@@ -8,6 +8,7 @@ import pytest
 from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.terms import ServiceTier
 from tokenbooth.core.turn import (
     FormatKind,
     ImagePart,
@@ -282,7 +283,6 @@ def test_harmless_parameters_are_noted() -> None:
         prompt_cache_key="k",
         prompt_cache_retention="24h",
         prompt_cache_options={"mode": "explicit"},
-        service_tier="auto",
         prediction={"type": "content", "content": "x"},
         modalities=["text"],
     )
@@ -293,12 +293,28 @@ def test_harmless_parameters_are_noted() -> None:
         "prompt_cache_key",
         "prompt_cache_retention",
         "prompt_cache_options",
-        "service_tier",
         "prediction",
     }
     assert "modalities" not in notes(parsed)
     assert parsed.turn.hints == {"verbosity": "low", "prompt_cache_key": "k"}
     assert parse(store=False).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "tier"),
+    [
+        ({}, ServiceTier.STANDARD),
+        ({"service_tier": None}, ServiceTier.STANDARD),
+        ({"service_tier": "auto"}, ServiceTier.STANDARD),
+        ({"service_tier": "default"}, ServiceTier.STANDARD),
+        ({"service_tier": "flex"}, ServiceTier.FLEX),
+        ({"service_tier": "priority"}, ServiceTier.PRIORITY),
+    ],
+)
+def test_a_service_tier_is_honoured(asked: dict[str, str | None], tier: ServiceTier) -> None:
+    parsed = parse(**asked)
+    assert parsed.turn.service_tier is tier
+    assert parsed.notes == ()
 
 
 def test_unknown_fields_are_noted_and_never_refused() -> None:

@@ -20,6 +20,7 @@ from tokenbooth.core.delta import (
 )
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState, Outcome, Receipt
+from tokenbooth.core.terms import ServiceTier
 from tokenbooth.core.turn import LogprobsAsk, Turn
 from tokenbooth.protocols.dialect import AnswerFrame, Parsed, Writer
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
@@ -424,3 +425,14 @@ def test_folding_the_stream_gives_the_whole(
         ChatCompletionChunk.model_validate(chunk)
     ChatCompletion.model_validate(body)
     assert gathered(chunks, choices) == body
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_only_a_tier_that_is_not_the_standard_one_is_named(stream: bool) -> None:
+    for tier in ServiceTier:
+        turn = Turn(model="m", messages=(), service_tier=tier)
+        writer = OPENAI_CHAT.writer(Parsed(turn, stream, include_usage=False), FRAME)
+        raw = writer.delta(Delta(text="a", finish=FinishReason.STOP))
+        raw += writer.closing(RunEnd(None), None)
+        named = f'"service_tier":"{tier.value}"'.encode() in raw
+        assert named is (tier is not ServiceTier.STANDARD)
