@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tokenbooth.gateway.options import TillOptions
-from tokenbooth.gateway.rules import Delivery, delivered_usage
+from tokenbooth.gateway.rules import Delivery, delivered_usage, with_images
 from tokenbooth.gateway.till import Till
 from tokenbooth.money.leases.service import Hold
 
@@ -60,4 +60,5 @@ class CallCover:
             return
         self._told_tokens, self._told_us = tokens, self._now()
         usage = delivered_usage(before, self._hold.input_tokens, exact=self._exact)
+        usage = with_images(usage, self._hold.price.uses.images)
         self._till.progress(self._hold.request_id, usage, first_output_us)

@@ -12,7 +12,7 @@ from tokenbooth.gateway.headers import receipt_headers
 from tokenbooth.gateway.relay import Ended, Relay
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
-from tokenbooth.gateway.rules import Charge, charge_of
+from tokenbooth.gateway.rules import Charge, charge_of, with_images
 from tokenbooth.money.leases.service import Ending
 
 NEVER_RAN = Ended(
@@ -78,7 +78,7 @@ class HeldCall:
             request_id=self._op.request_id,
             outcome=charge.outcome,
             reason=charge.reason,
-            usage=charge.usage,
+            usage=with_images(charge.usage, self._grant.price.uses.images),
             charge=charge.charge,
             started_us=self._started_us,
             first_output_us=self._relay.first_output_us,

@@ -1,6 +1,6 @@
 """Pure decisions of the ten steps: output limits, and what an ended call is charged for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import RunEnd, Usage, UsageSource
@@ -140,11 +140,15 @@ def charge_of(
 
 def is_possible(usage: Usage) -> bool:
     """Whether counts can be true: none negative or absurd, no part above its whole."""
-    cached, reasoning = usage.cached_input_tokens or 0, usage.reasoning_tokens
-    counts = (cached, reasoning, usage.input_tokens, usage.output_tokens)
-    if any(not 0 <= count <= TOKENS_MAX for count in counts):
+    if any(not 0 <= count <= TOKENS_MAX for count in usage.counts):
         return False
-    return cached <= usage.input_tokens and reasoning <= usage.output_tokens
+    cached_tokens = (usage.cached_input_tokens or 0) + usage.cache_write_tokens
+    return cached_tokens <= usage.input_tokens and usage.reasoning_tokens <= usage.output_tokens
+
+
+def with_images(usage: Usage, images: int) -> Usage:
+    """Images are counted in the prompt, whatever the engine says of them."""
+    return replace(usage, images=images) if images else usage
 
 
 def shown_fingerprint(text: str | None) -> str | None:
