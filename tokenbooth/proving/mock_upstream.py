@@ -1,12 +1,14 @@
 """The scripted engine as an OpenAI-compatible server, with delays and faults on demand.
 
-It is the far side in tests, drills and benchmarks. ``GET /mock/state`` counts how its calls ended.
+It is the far side in tests, drills and benchmarks. ``GET /mock/state`` counts how its calls ended,
+``GET /mock/calls`` tells when each began, and when its client left it.
 """
 
 import asyncio
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -29,6 +31,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_BYTES_MAX = 64 * 2**20
 BUFFER_BYTES_MAX = 64 * 2**10
+CALLS_KEPT = 10_000
 DONE = b"data: [DONE]\n\n"
 
 
@@ -74,6 +77,18 @@ class MockState:
     connections: int = 0
 
 
+@dataclass(slots=True)
+class MockCall:
+    """A chat call by the last text that it sent; ``left_us`` is when its client hung up, if it did.
+
+    The times are those of the machine's monotonic clock.
+    """
+
+    text: str
+    began_us: int
+    left_us: int | None = None
+
+
 class _Texts(msgspec.Struct):
     input: str | list[str]
 
@@ -90,6 +105,7 @@ class MockUpstream:
         self._engine = ScriptedEngine(options.script)
         self._clients: set[Any] = set()
         self.state = MockState()
+        self.calls: deque[MockCall] = deque(maxlen=CALLS_KEPT)
 
     async def open(self) -> None:
         await self._engine.open()
@@ -105,6 +121,8 @@ class MockUpstream:
             match (scope["method"], scope["path"].removeprefix("/v1")):
                 case ("GET", "/mock/state"):
                     await _json(send, asdict(self.state))
+                case ("GET", "/mock/calls"):
+                    await _json(send, {"data": [asdict(each) for each in self.calls]})
                 case ("GET", "/metrics"):
                     await _answer(send, await self._metrics())
                 case ("GET", "/models"):
@@ -126,7 +144,7 @@ class MockUpstream:
         lines = (
             f"vllm:prompt_tokens_total{label} {told.input_tokens}.0",
             f"vllm:generation_tokens_total{label} {told.output_tokens}.0",
-            f'vllm:prompt_tokens_created{label} {int(told.generation, 16)}',
+            f"vllm:prompt_tokens_created{label} {int(told.generation, 16)}",
         )
         headers = (("content-type", "text/plain; version=0.0.4"),)
         return Answer(200, headers, "".join(f"{line}\n" for line in lines).encode())
@@ -164,12 +182,16 @@ class MockUpstream:
         call = _Call(parsed, OPENAI_CHAT.writer(parsed, frame), options, fault)
         self.state.running += 1
         run = self._engine.start(parsed.turn, call)
-        hearing = asyncio.ensure_future(_hang_up(receive, run))
+        noted = MockCall(parsed.turn.messages[-1].text, _now_us())
+        self.calls.append(noted)
+        hearing = asyncio.ensure_future(_hang_up(receive, run, noted))
         try:
             await call.write_out(run, send)
         finally:
             hearing.cancel()
             self.state.running -= 1
+            if not call.cancelled:
+                noted.left_us = None  # a server hears a disconnect after every answer
             self._count(call)
 
     def _count(self, call: "_Call") -> None:
@@ -304,10 +326,15 @@ def run_mock_upstream(port: int, options: MockOptions) -> None:
     asyncio.run(serve_mock(options, port, say))
 
 
-async def _hang_up(receive: Receive, run: Run) -> None:
+async def _hang_up(receive: Receive, run: Run, noted: MockCall) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    noted.left_us = _now_us()
     run.cancel()
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
 
 
 async def _read(receive: Receive) -> bytes:

@@ -212,9 +212,25 @@ def test_a_client_that_hangs_up_is_counted_as_cancelled() -> None:
         peer.hang_up()
         await call
         assert (mock.state.cancelled, mock.state.running) == (1, 0)
+        (noted,) = mock.calls
+        assert noted.text == "hi"
+        assert noted.left_us is not None
+        assert noted.left_us >= noted.began_us
         await mock.close()
 
     run(work())
+
+
+def test_the_calls_can_be_asked_for_and_whoever_heard_the_end_did_not_leave() -> None:
+    peer = Peer("GET", "/mock/calls")
+    mock = asked(post(chat("first")), post(chat("second", stream=True)), peer)
+    noted = json.loads(peer.answer)["data"]
+    assert [(each["text"], each["left_us"]) for each in noted] == [
+        ("first", None),
+        ("second", None),
+    ]
+    assert noted[0]["began_us"] <= noted[1]["began_us"]
+    assert mock.state.cancelled == 0
 
 
 def test_a_slow_reader_pauses_the_script() -> None:
