@@ -44,6 +44,32 @@ def mixed(  # noqa: PLR0913 - one parameter for each option of the command line
     _run(lambda: MixedDrill(calls=calls, parallel=parallel), (seed, replicas, store), as_json)
 
 
+@app.command("stampede")
+def stampede(  # noqa: PLR0913 - one parameter for each option of the command line
+    calls: Annotated[int, typer.Option(min=1, help="Calls of an exact rush, all at once.")] = 1000,
+    callers: Annotated[int, typer.Option(min=1, help="Callers of a random rush.")] = 40,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="balance, organization, project or key; may be repeated. [default: all]"),
+    ] = None,
+    seed: Seed = 1,
+    replicas: Replicas = 1,
+    store: Store = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """A crowd at one limit: exactly what fits passes, and 99.9 % of the limit can be used."""
+    from tokenbooth.proving.drills.stampede.drill import StampedeDrill
+    from tokenbooth.proving.drills.stampede.plan import SCOPES
+
+    scopes = SCOPES if limit is None else tuple(dict.fromkeys(limit))
+    _run(
+        lambda: StampedeDrill(calls=calls, callers=callers, scopes=scopes),
+        (seed, replicas, store),
+        as_json,
+    )
+
+
 def _run(
     made: "Callable[[], Drill[Any]]", chosen: tuple[int, int, str | None], as_json: bool
 ) -> None:

@@ -21,10 +21,12 @@ DONE = "[DONE]"
 class Moments:
     """What a drill does in the course of a call.
 
-    ``sent`` is awaited when a call is about to be cut before its first event. ``midway`` runs once,
-    when the answer is well under way or, at the latest, over. ``cut`` runs as the client hangs up.
+    ``connected`` is awaited when the connection stands and nothing is sent yet, ``sent`` when a
+    call is about to be cut before its first event. ``midway`` runs once, when the answer is well
+    under way or, at the latest, over. ``cut`` runs as the client hangs up.
     """
 
+    connected: Callable[[], Awaitable[None]] | None = None
     sent: Callable[[], Awaitable[None]] | None = None
     midway: Callable[[], None] | None = None
     cut: Callable[[], None] | None = None
@@ -60,7 +62,8 @@ class PlannedCall:
         began_us = self._now_us()
         broken = ""
         try:
-            async with asyncio.timeout(CALL_MAX_S), Exchange(address, ask) as exchange:
+            exchange = Exchange(address, ask, self._moments.connected)
+            async with asyncio.timeout(CALL_MAX_S), exchange:
                 await self._converse(exchange)
         except TimeoutError:
             broken = f"no end within {CALL_MAX_S} s"

@@ -9,7 +9,7 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -75,11 +75,17 @@ class WholeAnswer:
 
 
 class Exchange:
-    """``async with Exchange(address, ask) as exchange``: one call, from its bytes to its end."""
+    """``async with Exchange(address, ask) as exchange``: one call, from its bytes to its end.
 
-    def __init__(self, address: Address, ask: Ask) -> None:
+    ``connected`` is awaited once when the connection stands and nothing is sent yet.
+    """
+
+    def __init__(
+        self, address: Address, ask: Ask, connected: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._address = address
         self._ask = ask
+        self._connected = connected
         self._head: Head | None = None
 
     async def __aenter__(self) -> "Exchange":
@@ -89,6 +95,8 @@ class Exchange:
         )
         sent = False
         try:
+            if self._connected is not None:
+                await self._connected()
             with contextlib.suppress(ConnectionError):
                 self._writer.write(self._ask.encoded(self._address))
                 await self._writer.drain()

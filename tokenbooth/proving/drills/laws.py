@@ -21,6 +21,8 @@ from tokenbooth.proving.observations import (
 
 PICO_PER_NANO = 1000
 COMPLETED = "completed"
+# How the record of a whole answer may end: the second is one whose money ran out on the way.
+SERVED = frozenset({COMPLETED, "cap_reached"})
 
 S = TypeVar("S", bound=Saw)
 Seen = Evidence[Saw]
@@ -131,6 +133,20 @@ def one_record_each(seen: Seen) -> Iterator[str]:
             yield f"{request_id}: listed {times} times"
 
 
+def answers_match_records(seen: Seen) -> Iterator[str]:
+    """A whole answer has a record that ended well; a call refused at the door has none."""
+    records = by_mark(seen.records)
+    for call in seen.calls:
+        found = records.get(call.plan.mark, [])
+        if call.complete and not found:
+            yield f"{name_of(call)}: answered, and there is no record"
+        for record in found[:1]:
+            if call.complete and record.status not in SERVED:
+                yield f"{name_of(call)}: answered, and recorded as {record.status}"
+            elif 400 <= (call.status or 0) < 500:
+                yield f"{name_of(call)}: refused, and recorded as {record.status}"
+
+
 # Of the books alone; every drill holds them, whatever it does.
 BOOK_LAWS: tuple[Callable[[Seen], Iterator[str]], ...] = (
     told_costs_are_booked,
@@ -145,6 +161,17 @@ BOOK_LAWS: tuple[Callable[[Seen], Iterator[str]], ...] = (
 def overshoot_nano(seen: Seen) -> int:
     """The most that any level was ever seen over its limit."""
     return max((level.over_nano for level in all_levels(seen)), default=0)
+
+
+def lost(seen: Seen) -> int:
+    """Whole answers without a record, or whose record costs less than the answer said."""
+    records = by_mark(seen.records)
+    missing = 0
+    for call in seen.calls:
+        booked_nano = sum(record.cost_nano for record in records.get(call.plan.mark, []))
+        found = call.plan.mark in records and booked_nano >= (call.told_nano or 0)
+        missing += call.complete and not found
+    return missing
 
 
 def duplicates(seen: Seen) -> int:
