@@ -208,6 +208,24 @@ class Code(Enum):
         "The thing is in a state in which this cannot be done.",
         "Read the message; it names the state.",
     )
+    IDEMPOTENCY_RUNNING = CodeEntry(
+        "idempotency_key_in_use",
+        Kind.CONFLICT,
+        "The call that has this idempotency key is not over yet.",
+        "Retry after the seconds in `retry-after`, with the same key and body.",
+    )
+    IDEMPOTENCY_MISMATCH = CodeEntry(
+        "idempotency_key_reused",
+        Kind.INVALID_REQUEST,
+        "The idempotency key was used with another body.",
+        "Send the first body again, or use a new key.",
+    )
+    REPLAY_UNAVAILABLE = CodeEntry(
+        "idempotency_replay_unavailable",
+        Kind.CONFLICT,
+        "The call that has this idempotency key is over, and its answer cannot be given again.",
+        "Look the call up at `GET /v1/requests/{id}`; use a new key to ask, and pay, anew.",
+    )
     HEAD_TOO_LARGE = CodeEntry(
         "head_too_large",
         Kind.TOO_LARGE,

@@ -65,24 +65,27 @@ ANTHROPIC: WireTable = MappingProxyType(
     }
 )
 
+_OWN_STATUS = MappingProxyType({Code.METHOD_NOT_ALLOWED: 405, Code.IDEMPOTENCY_MISMATCH: 422})
+
 # Clients retry these statuses by themselves; here that could only repeat the failure.
-_NEVER_RETRY_KINDS = frozenset({Kind.CONFLICT, Kind.TIMEOUT})
+_NEVER_RETRY_KINDS = frozenset({Kind.TIMEOUT})
+# Of these only some are worth a retry, so the answer says which.
+_TOLD_TO_RETRY_KINDS = frozenset({Kind.PAYMENT_REQUIRED, Kind.CONFLICT})
 _NEVER_RETRY_CODES = frozenset({Code.UPSTREAM_REJECTED})
 
 
 def status_of(code: Code, table: WireTable = OPENAI) -> int:
-    """The HTTP status of ``code``; an unknown method is 405 though its kind is not_found."""
-    if code is Code.METHOD_NOT_ALLOWED:
-        return 405
-    return table[code.kind].status
+    """The HTTP status of ``code``, which in two cases is more exact than that of its kind."""
+    return _OWN_STATUS.get(code) or table[code.kind].status
 
 
 def retryable(problem: Problem) -> bool:
     """False where a client that repeats the same call can only fail again, or pay twice.
 
-    Money that running calls hold comes back: that is told by ``retry_after_s``.
+    Money that running calls hold comes back, and a call that is in the way ends: that is told by
+    ``retry_after_s``.
     """
-    if problem.kind is Kind.PAYMENT_REQUIRED:
+    if problem.kind in _TOLD_TO_RETRY_KINDS:
         return problem.retry_after_s is not None
     return problem.kind not in _NEVER_RETRY_KINDS and problem.code not in _NEVER_RETRY_CODES
 
@@ -128,7 +131,7 @@ def _headers(problem: Problem) -> tuple[tuple[str, str], ...]:
         headers.append(("retry-after", str(problem.retry_after_s)))
     if not retryable(problem):
         headers.append(("x-should-retry", "false"))
-    elif problem.kind is Kind.PAYMENT_REQUIRED:
+    elif problem.kind in _TOLD_TO_RETRY_KINDS:
         headers.append(("x-should-retry", "true"))
     if problem.kind is Kind.UNAUTHENTICATED:
         headers.append(("www-authenticate", "Bearer"))

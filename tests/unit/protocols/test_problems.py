@@ -106,6 +106,23 @@ def test_money_that_running_calls_hold_is_worth_a_retry(audience: str) -> None:
     assert headers["retry-after"] == "1"
 
 
+@pytest.mark.parametrize("audience", list(REFUSALS))
+def test_a_claimed_idempotency_key_is_retried_only_while_its_call_runs(audience: str) -> None:
+    running = Problem(Code.IDEMPOTENCY_RUNNING, "Running.", retry_after_s=1)
+    answer = REFUSALS[audience](running, "r")
+    headers = dict(answer.headers)
+    assert (answer.status, headers["x-should-retry"], headers["retry-after"]) == (409, "true", "1")
+    over = REFUSALS[audience](Problem(Code.REPLAY_UNAVAILABLE, "Over."), "r")
+    assert (over.status, dict(over.headers)["x-should-retry"]) == (409, "false")
+
+
+@pytest.mark.parametrize("audience", list(REFUSALS))
+def test_another_body_under_the_same_key_is_422(audience: str) -> None:
+    answer = REFUSALS[audience](Problem(Code.IDEMPOTENCY_MISMATCH, "Another."), "r")
+    assert answer.status == 422
+    assert json.loads(answer.body)["error"]["type"] == "invalid_request_error"
+
+
 def test_the_anthropic_body_names_the_limit_and_the_remedy_in_its_message() -> None:
     problem = Problem(
         Code.CAP_REACHED,
@@ -129,6 +146,7 @@ def test_the_anthropic_body_names_the_limit_and_the_remedy_in_its_message() -> N
     }
 
 
+EXACT_STATUSES = {Code.METHOD_NOT_ALLOWED: 405, Code.IDEMPOTENCY_MISMATCH: 422}
 ANTHROPIC_WIRE = {
     Kind.INVALID_REQUEST: (400, "invalid_request_error"),
     Kind.UNAUTHENTICATED: (401, "authentication_error"),
@@ -151,7 +169,7 @@ ANTHROPIC_WIRE = {
 def test_every_code_has_its_answer_in_the_anthropic_dialect(code: Code) -> None:
     answer = anthropic_refusal(Problem(code, "Something."), "req_1")
     status, kind = ANTHROPIC_WIRE[code.kind]
-    assert answer.status == (405 if code is Code.METHOD_NOT_ALLOWED else status)
+    assert answer.status == EXACT_STATUSES.get(code, status)
     document = json.loads(answer.body)
     assert document["type"] == "error"
     assert document["error"]["type"] == kind

@@ -1,0 +1,1 @@
+"""Idempotency keys: who holds one, and the answer that is given again."""
