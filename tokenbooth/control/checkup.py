@@ -57,8 +57,8 @@ def check_directory(data_dir: Path) -> Iterator[Finding]:
             "data directory", ok=False, text=f"{data_dir} holds no booth", cure="tokenbooth init"
         )
         return
-    private = (data_dir, paths.secrets, paths.pepper, paths.sealing_key, paths.up_key)
-    for path in private:
+    secrets = (paths.pepper, paths.sealing_key, paths.receipts_key, paths.up_key)
+    for path in (data_dir, paths.secrets, *secrets):
         if path.exists():
             yield _mode_finding(path)
 

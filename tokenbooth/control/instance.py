@@ -37,6 +37,11 @@ class InstancePaths:
         return self.secrets / "sealing.key"
 
     @property
+    def receipts_key(self) -> Path:
+        """What receipts are signed with; made at the first need."""
+        return self.secrets / "receipts.key"
+
+    @property
     def up_key(self) -> Path:
         """The key that ``up`` made, kept so that it can print the same call again."""
         return self.secrets / "up.key"
@@ -70,7 +75,7 @@ class InstanceSecrets:
 def read_secrets(data_dir: Path) -> InstanceSecrets:
     """Raises Problem STATE_CONFLICT when the instance was not set up, or a secret was cut."""
     paths = InstancePaths(data_dir)
-    return InstanceSecrets(_read_secret(paths.pepper), _read_secret(paths.sealing_key))
+    return InstanceSecrets(read_secret(paths.pepper), read_secret(paths.sealing_key))
 
 
 def is_initialized(data_dir: Path) -> bool:
@@ -79,7 +84,8 @@ def is_initialized(data_dir: Path) -> bool:
     return paths.pepper.is_file() and paths.sealing_key.is_file()
 
 
-def _read_secret(path: Path) -> bytes:
+def read_secret(path: Path) -> bytes:
+    """Raises Problem STATE_CONFLICT when it is missing, unreadable, or was cut."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:

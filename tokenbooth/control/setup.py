@@ -3,12 +3,12 @@
 A file of secrets is made once, for its owner only, and never written again.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokenbooth.control.instance import SECRET_BYTES, InstancePaths
+from tokenbooth.control.secret_files import write_once
 from tokenbooth.core.codes import Code
 from tokenbooth.core.ports import Randomness
 from tokenbooth.core.problem import Problem
@@ -62,26 +62,12 @@ def _check_pepper(paths: InstancePaths, store: StoreOptions) -> None:
         )
 
 
-def write_once(path: Path, content: bytes) -> bool:
-    """Make a file that only its owner can read; False when it exists already."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except FileExistsError:
-        return False
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    return True
-
-
 def _make(paths: InstancePaths, config_text: str, randomness: Randomness) -> Iterator[Path]:
     """What did not exist before, directories first."""
     for directory in (paths.data_dir, paths.secrets, paths.weights):
         if _make_private_dir(directory):
             yield directory
-    for secret in (paths.pepper, paths.sealing_key):
+    for secret in (paths.pepper, paths.sealing_key, paths.receipts_key):
         if write_once(secret, randomness.token_bytes(SECRET_BYTES)):
             yield secret
     if write_once(paths.config, config_text.encode()):

@@ -7,7 +7,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.money.receipts import sql
 from tokenbooth.money.receipts.rules import PROOF, leaf_of, proof_json, receipt_json
 from tokenbooth.money.receipts.signer import PriceShelf
-from tokenbooth.money.receipts.values import Batch, BookedCall, Json
+from tokenbooth.money.receipts.values import Batch, BookedCall, Line
 from tokenbooth.signing.merkle import MerkleTree
 
 TREES_KEPT_MAX = 16
@@ -20,19 +20,22 @@ class Proofs:
         self._shelf = shelf or PriceShelf()
         self._trees: dict[str, tuple[Batch, MerkleTree]] = {}
 
-    def receipt(self, op: Op, tx: Tx, call: BookedCall) -> Json:
-        """The receipt of a signed call. Raises INTERNAL when its record is not the signed one."""
+    def line(self, op: Op, tx: Tx, call: BookedCall) -> Line:
+        """A signed call with its receipt. Raises INTERNAL when its record is not the signed one."""
         assert call.batch_id is not None, "an unsigned call has no proof"
         assert call.leaf_index is not None, "an unsigned call has no proof"
-        made = receipt_json(call, self._shelf.price_of(op, tx, call))
+        price = self._shelf.price_of(op, tx, call)
+        made = receipt_json(call, price)
+        leaf = leaf_of(made)
         batch, tree = self._tree(tx, call.batch_id)
-        if tree.leaf(call.leaf_index) != leaf_of(made):
+        if tree.leaf(call.leaf_index) != leaf:
             raise Problem(
                 Code.INTERNAL,
                 "The record of this call is not the one that was signed.",
                 detail=f"{call.request_id} differs from leaf {call.leaf_index} of {batch.id}",
             )
-        return {**made, PROOF: proof_json(batch, tree, call.leaf_index)}
+        document = {**made, PROOF: proof_json(batch, tree, call.leaf_index)}
+        return Line(document, leaf, str(price["currency"]), call.cost_nano)
 
     def _tree(self, tx: Tx, batch_id: str) -> tuple[Batch, MerkleTree]:
         found = self._trees.get(batch_id)

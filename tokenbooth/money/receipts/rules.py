@@ -12,7 +12,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.money import format_nano
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.prices.service import Price, Step
-from tokenbooth.money.receipts.values import Batch, BookedCall, Json, KeyLine
+from tokenbooth.money.receipts.values import Batch, BookedCall, Json
 from tokenbooth.signing.canonical import canonical, encoded, whole
 from tokenbooth.signing.keys import SigningKey
 from tokenbooth.signing.merkle import MerkleTree, leaf_hash
@@ -133,13 +133,4 @@ def proof_json(batch: Batch, tree: MerkleTree, leaf_index: int) -> Json:
         "key_id": batch.key_id,
         "public_key": batch.public.hex(),
         "signature": batch.signature.hex(),
-    }
-
-
-def key_json(line: KeyLine) -> Json:
-    return {
-        "id": line.id,
-        "algorithm": "ed25519",
-        "public_key": line.public.hex(),
-        "first_used_us": line.created_us,
     }

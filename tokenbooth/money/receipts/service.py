@@ -11,37 +11,50 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.receipts import sql
+from tokenbooth.money.receipts.checking import Trusted, verify
 from tokenbooth.money.receipts.proofs import Proofs
 from tokenbooth.money.receipts.rules import (
     BATCH_CALLS_MAX,
     check_span,
-    key_json,
     leaf_of,
     receipt_json,
     signed_batch,
 )
 from tokenbooth.money.receipts.signer import Signer
-from tokenbooth.money.receipts.values import BookedCall, Json, KeyLine, Place, Span, Step
+from tokenbooth.money.receipts.statements import StatementCheck, Tally, statement_json
+from tokenbooth.money.receipts.values import BookedCall, Json, KeyLine, Page, Place, Span, Step
 
 __all__ = [
     "BATCH_CALLS_MAX",
     "BookedCall",
     "Json",
     "KeyLine",
+    "Page",
     "Place",
     "Proofs",
     "Signer",
     "Span",
+    "StatementCheck",
     "Step",
-    "charges",
-    "key_json",
+    "Tally",
+    "Trusted",
     "keys",
+    "page",
     "receipt",
     "sign_due",
     "sign_these",
+    "statement_json",
+    "verify",
+    "waiting",
 ]
 
 NOT_READY_RETRY_S = 1
+PAGE_CALLS_MAX = 128
+
+
+def waiting(op: Op, tx: Tx) -> bool:
+    """Whether any settled call waits for its receipt."""
+    return sql.waiting(tx)
 
 
 def sign_due(op: Op, tx: Tx, signer: Signer) -> int:
@@ -79,13 +92,22 @@ def receipt(op: Op, tx: Tx, org_id: str, request_id: str) -> Json | None:
         )
     if call.batch_id is None:
         return None
-    return Proofs().receipt(op, tx, call)
+    return Proofs().line(op, tx, call).document
 
 
-def charges(op: Op, tx: Tx, span: Span, after: Place | None, count: int) -> list[BookedCall]:
-    """Charged calls of the period behind ``after``, in the order in which they were booked."""
+def page(op: Op, tx: Tx, proofs: Proofs, span: Span, after: Place | None) -> Page:
+    """The next charged calls of the period behind ``after``, in the order of a statement.
+
+    While some of them are not signed yet, only those are named. Raises INVALID_VALUE for a period
+    that ends before it starts.
+    """
     check_span(span.since_us, span.until_us)
-    return sql.charges(tx, span, after or Place(span.since_us, "", ""), count)
+    calls = sql.charges(tx, span, after or Place(span.since_us, "", ""), PAGE_CALLS_MAX)
+    unsigned = tuple(call.request_id for call in calls if call.batch_id is None)
+    if unsigned:
+        return Page((), unsigned, after)
+    lines = tuple(proofs.line(op, tx, call) for call in calls)
+    return Page(lines, (), calls[-1].place if calls else None)
 
 
 def keys(op: Op, tx: Tx) -> tuple[KeyLine, ...]:

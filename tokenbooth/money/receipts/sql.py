@@ -53,6 +53,7 @@ _CALL_AND_LEAF = (
 )  # fmt: skip
 _IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
 _CLOSED = _C.state != "open"
+_WAITING = select(RECEIPT_DUE.c.request_id).limit(1)
 _DUE = (
     _CALLS.select_from(RECEIPT_DUE.join(_CALL_AND_LEAF, _C.request_id == RECEIPT_DUE.c.request_id))
     .order_by(RECEIPT_DUE.c.request_id)
@@ -106,6 +107,10 @@ _CHARGES = (
     .order_by(*_PLACE)
     .limit(bindparam("count"))
 )
+
+
+def waiting(tx: Tx) -> bool:
+    return tx.execute(_WAITING).first() is not None
 
 
 def due(tx: Tx, count: int) -> list[BookedCall]:

@@ -84,11 +84,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
-    """A public key that receipts are signed with; ``created_us`` is when it signed first."""
+    """A public key; ``created_us`` is when it first signed a receipt, ``None`` if it never did."""
 
     id: str
     public: bytes
-    created_us: int
+    created_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,28 @@ class Span:
     org_id: str
     since_us: int
     until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One receipt as a statement counts it."""
+
+    document: Json
+    leaf: bytes
+    currency: str
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some lines of a statement; ``last`` is where the next page begins, ``None`` when it is over.
+
+    ``unsigned`` are calls that must be signed before this page can be read at all.
+    """
+
+    lines: tuple[Line, ...]
+    unsigned: tuple[str, ...]
+    last: Place | None
 
 
 @dataclass(frozen=True, slots=True)
