@@ -50,9 +50,12 @@ from tokenbooth.telemetry.lines import json_line, text_line
 from tokenbooth.telemetry.log import JsonLog, LineWriter
 from tokenbooth.telemetry.metrics import Gauge, Metrics
 from tokenbooth.web.endpoint import account_endpoint
+from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Workers
 from tokenbooth.workers.upkeep import Upkeep
+
+DIALECTS = {OPENAI_CHAT.name: OPENAI_CHAT}
 
 
 class SystemClock:
@@ -262,6 +265,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
     )
     return [
         Route("POST", "/v1/chat/completions", chat_completions),
+        Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)
             for r in account

@@ -12,9 +12,11 @@ from tokenbooth.cli import (
     config,
     doctor,
     drill,
+    events,
     init,
     key,
     ledger,
+    limit,
     migrate,
     mock_upstream,
     model,
@@ -45,7 +47,9 @@ app.add_typer(project.app)
 app.add_typer(key.app)
 app.add_typer(model.app)
 app.command("usage")(usage.usage)
+app.add_typer(limit.app)
 app.add_typer(ledger.app)
+app.add_typer(events.app)
 app.add_typer(config.app)
 app.command("migrate")(migrate.migrate)
 app.command("backup")(migrate.backup)

@@ -7,6 +7,7 @@ from tokenbooth.core.caller import Scope
 from tokenbooth.core.codes import Code
 from tokenbooth.core.money import parse_decimal
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitScope
 from tokenbooth.core.terms import DataTerms, ServiceTier
 
 NANO_DECIMALS = 9
@@ -100,6 +101,30 @@ def data_terms_of(text: str) -> DataTerms:
             f"data-terms must be one of: {', '.join(DataTerms)}.",
             param="data-terms",
         ) from error
+
+
+def limit_scope(text: str) -> LimitScope:
+    """A level at which money is limited."""
+    try:
+        return LimitScope(text)
+    except ValueError as error:
+        known = ", ".join(LimitScope)
+        raise Problem(
+            Code.INVALID_VALUE, f"scope must be one of: {known}.", param="scope"
+        ) from error
+
+
+def percents_of(text: str, *, none: str) -> tuple[int, ...]:
+    """``50,80,95``, or the word for none; which percentages are allowed is not judged here."""
+    if text == none:
+        return ()
+    if not re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", text):
+        raise Problem(
+            Code.INVALID_VALUE,
+            "percents must be whole numbers with commas between, such as 50,80,95.",
+            param="percents",
+        )
+    return tuple(map(int, text.split(",")))
 
 
 def pairs(texts: list[str] | None) -> dict[str, str]:

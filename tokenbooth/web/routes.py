@@ -8,7 +8,7 @@ from tokenbooth.core.caller import Scope
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
 from tokenbooth.protocols.dialect import Answer
-from tokenbooth.web import account, health, models, openapi
+from tokenbooth.web import account, events, health, models, openapi
 from tokenbooth.web.rooms import WebRooms
 
 __all__ = ["WebRooms", "WebRoute", "account_routes"]
@@ -43,6 +43,7 @@ KEYED_ENDPOINTS: tuple[tuple[str, Scope, Endpoint], ...] = (
     ("/v1/usage", Scope.READ, account.usage),
     ("/v1/requests", Scope.READ, account.list_calls),
     ("/v1/requests/{request_id}", Scope.READ, account.one_call),
+    ("/v1/events", Scope.READ, events.list_events),
 )
 
 

@@ -36,6 +36,8 @@ def test_bytes_are_the_document() -> None:
 def test_every_path_of_the_api_is_there() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
+        "/v1/quote",
+        "/v1/events",
         "/v1/models",
         "/v1/models/{model}",
         "/v1/models/{owner}/{model}",

@@ -2,6 +2,7 @@
 
 import json
 
+from tokenbooth.protocols.openapi.money import MONEY_SCHEMAS
 from tokenbooth.protocols.openapi.paths import paths
 from tokenbooth.protocols.openapi.schemas import SCHEMAS, Json
 
@@ -20,7 +21,7 @@ def openapi_document(version: str) -> Json:
         },
         "paths": paths(),
         "components": {
-            "schemas": dict(SCHEMAS),
+            "schemas": {**SCHEMAS, **MONEY_SCHEMAS},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},

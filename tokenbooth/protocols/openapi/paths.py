@@ -144,7 +144,38 @@ _AWAY = _answer(
 
 def paths() -> dict[str, Any]:
     """The ``paths`` object."""
-    return {"/v1/chat/completions": _chat(), **_models(), **_account(), **_open()}
+    return {
+        "/v1/chat/completions": _chat(),
+        "/v1/quote": _quote(),
+        **_models(),
+        **_account(),
+        **_open(),
+    }
+
+
+def _quote() -> Json:
+    """Everything that a call is refused for, but want of money."""
+    kinds = [kind for kind in Kind if kind not in (Kind.PAYMENT_REQUIRED, Kind.CONFLICT)]
+    return {
+        "post": {
+            "operationId": "createQuote",
+            "summary": "What this body would cost, and whether each limit can bear it. Free.",
+            "description": "Nothing is run, held or kept. The worst case is that of the whole "
+            "output limit; `hold` is what a call would hold now.",
+            "security": _KEYED,
+            "parameters": [
+                _query("dialect", "Whose body it is; `openai_chat`.", {"type": "string"})
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": ref("ChatRequest")}},
+            },
+            "responses": {
+                "200": _answer("The quote.", {"application/json": ref("Quote")}),
+                **_errors(kinds, OWN),
+            },
+        }
+    }
 
 
 def _models() -> Json:
@@ -198,6 +229,16 @@ def _account() -> Json:
                 _query("after", "`next_after` of the page before.", _ID),
                 _query("project_id", "Only this project.", _ID),
                 _query("key_id", "Only this key.", _ID),
+            ],
+        ),
+        "/v1/events": _get(
+            "listEvents",
+            "Spend alerts and other events of the organization, newest first.",
+            _answer("One page.", {"application/json": ref("EventPage")}),
+            _ACCOUNT,
+            [
+                _query("limit", "Rows.", {"type": "integer", "minimum": 1, "maximum": 100}),
+                _query("after", "`next_after` of the page before.", _ID),
             ],
         ),
         "/v1/requests/{request_id}": _get(

@@ -1,0 +1,110 @@
+"""``GET /v1/events``: the own organization's, page by page."""
+
+import pytest
+
+from tests.unit.web.conftest import Account
+from tokenbooth.control import accounts, keys
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitScope
+from tokenbooth.money.alerts import service as alerts
+from tokenbooth.money.alerts.service import SpendMove
+from tokenbooth.money.outbox import service as outbox
+
+
+def move_of(org_id: str, owner_id: str, before: int, after: int) -> SpendMove:
+    return SpendMove(
+        scope=LimitScope.KEY,
+        owner_id=owner_id,
+        window_id="",
+        org_id=org_id,
+        limit_nano=1000,
+        before_nano=before,
+        after_nano=after,
+    )
+
+
+async def alert(account: Account, *moves: SpendMove) -> None:
+    op = account.booth.op
+    for move in moves:
+        account.booth.clock.us += 1
+        await account.booth.store.write(
+            lambda tx, move=move: outbox.put(
+                op, tx, alerts.events_for(op, tx, (move,), (50, 80, 100))
+            )
+        )
+
+
+def test_events_are_told_newest_first_with_their_body(play):
+    async def scene(account: Account) -> None:
+        org_id = account.booth.org_id
+        assert (await account.get("/v1/events"))["data"] == []
+        await alert(account, move_of(org_id, "k", 0, 500), move_of(org_id, "k", 500, 900))
+        page = await account.get("/v1/events")
+        assert [event["body"]["threshold_percent"] for event in page["data"]] == [80, 50]
+        assert page["has_more"] is False
+        event = page["data"][0]
+        assert event["object"] == "event"
+        assert event["topic"] == "spend_alert"
+        assert event["organization_id"] == org_id
+        assert event["created_at"].endswith("Z")
+        assert event["body"]["limit_source"] == "key"
+        assert event["body"]["spent"] == "0.000000900"
+
+    play(scene)
+
+
+def test_pages_are_bounded_and_follow_each_other(play):
+    async def scene(account: Account) -> None:
+        org_id = account.booth.org_id
+        await alert(account, *(move_of(org_id, f"k{i}", 0, 500) for i in range(5)))
+        first = await account.get("/v1/events", {"limit": "3"})
+        assert (len(first["data"]), first["has_more"]) == (3, True)
+        rest = await account.get("/v1/events", {"limit": "3", "after": first["next_after"]})
+        assert (len(rest["data"]), rest["has_more"], rest["next_after"]) == (2, False, None)
+        owners = [event["body"]["owner_id"] for event in first["data"] + rest["data"]]
+        assert owners == ["k4", "k3", "k2", "k1", "k0"]
+
+    play(scene)
+
+
+def test_the_events_of_others_and_of_the_operator_are_not_told(play):
+    async def scene(account: Account) -> None:
+        op, booth = account.booth.op, account.booth
+        await alert(account, move_of(booth.org_id, "k", 0, 500), move_of("", "x", 0, 500))
+
+        def other(tx):
+            from tests.support.booth import PEPPER, Noise
+            from tests.support.ops import CountingIds
+
+            ids = CountingIds(10_000)
+            accounts.create_organization(op, tx, accounts.OrganizationAsk("rival"), ids)
+            noise = Noise()
+            noise.token_bytes(32)
+            noise.token_bytes(32)
+            mint = keys.Mint(ids, noise, PEPPER)
+            return keys.create_key(op, tx, keys.NewKey(org="rival", name="k"), mint).secret
+
+        secret = await booth.store.write(other)
+        assert len((await account.get("/v1/events"))["data"]) == 1
+        assert (await account.get("/v1/events", secret=secret))["data"] == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "param"),
+    [
+        ({"limit": "0"}, Code.INVALID_VALUE, "limit"),
+        ({"limit": "101"}, Code.INVALID_VALUE, "limit"),
+        ({"after": "a b"}, Code.INVALID_VALUE, "after"),
+        ({"topic": "x"}, Code.UNKNOWN_FIELD, "topic"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(play, query, code, param):
+    async def scene(account: Account) -> None:
+        with pytest.raises(Problem) as refused:
+            await account.answer("/v1/events", query)
+        assert (refused.value.code, refused.value.param) == (code, param)
+
+    play(scene)
