@@ -70,6 +70,20 @@ def stampede(  # noqa: PLR0913 - one parameter for each option of the command li
     )
 
 
+@app.command("disconnect")
+def disconnect(
+    seed: Seed = 1,
+    replicas: Replicas = 1,
+    store: Store = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Clients hang up at every place of an answer: they pay for what they got, the engine stops."""
+    from tokenbooth.proving.drills.disconnect.drill import DisconnectDrill
+
+    _run(DisconnectDrill, (seed, replicas, store), as_json)
+
+
 def _run(
     made: "Callable[[], Drill[Any]]", chosen: tuple[int, int, str | None], as_json: bool
 ) -> None:

@@ -63,9 +63,11 @@ class MockEngine:
             else:
                 return
 
-    async def state(self) -> Any:
-        """What it counted so far."""
-        return (await call(self.address, Ask("GET", "/mock/state"))).document()
+    async def calls(self) -> dict[str, int | None]:
+        """When each chat call was left by its client, by its last text; ``None``: it was not."""
+        answer = await call(self.address, Ask("GET", "/mock/calls"))
+        document: Any = answer.document()
+        return {noted["text"]: noted["left_us"] for noted in document["data"]}
 
 
 def free_port() -> int:

@@ -39,15 +39,16 @@ def test_an_engine_that_stays_away_is_told_after_the_bound(
         asyncio.run(engine.up(within_s=0))
 
 
-def test_what_it_counted_is_asked_of_it(tmp_path: Path) -> None:
+def test_it_tells_who_left_it(tmp_path: Path) -> None:
     engine = MockEngine(tmp_path)
 
     async def play() -> object:
-        counted = json.dumps({"cancelled": 3}).encode()
-        async with wire_server(answers(body_answer(counted))) as engine.address:
-            return await engine.state()
+        noted = [{"text": "a", "began_us": 1, "left_us": 5}, {"text": "b", "left_us": None}]
+        told = json.dumps({"data": noted}).encode()
+        async with wire_server(answers(body_answer(told))) as engine.address:
+            return await engine.calls()
 
-    assert asyncio.run(play()) == {"cancelled": 3}
+    assert asyncio.run(play()) == {"a": 5, "b": None}
 
 
 def test_a_free_port_is_a_port() -> None:

@@ -1,0 +1,1 @@
+"""The disconnect drill: clients hang up at every place of an answer."""
