@@ -15,6 +15,7 @@ from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings
 from tokenbooth.control.instance import InstancePaths, InstanceSecrets, read_secrets
 from tokenbooth.control.keys import Mint
+from tokenbooth.control.receipts_key import own_signer
 from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -41,6 +42,7 @@ from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
 from tokenbooth.money.journal.service import JournalDriver, open_directory
+from tokenbooth.money.receipts.service import Signer
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
@@ -53,6 +55,7 @@ from tokenbooth.web.endpoint import account_endpoint
 from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Workers
+from tokenbooth.workers.receipts import ReceiptSigning
 from tokenbooth.workers.upkeep import Upkeep
 
 DIALECTS = {OPENAI_CHAT.name: OPENAI_CHAT}
@@ -106,6 +109,10 @@ class Booth:
     def mint(self) -> Mint:
         """What key secrets are made with."""
         return Mint(self.ids, self.randomness, self.secrets.pepper)
+
+    def signer(self) -> Signer:
+        """Signs receipts, with a new key where the instance has none yet."""
+        return own_signer(self.settings.data_dir, self.randomness)
 
     def op(self, actor: str = "operator", request_id: str | None = None) -> Op:
         """The context of one operation of ``actor``."""
@@ -208,7 +215,9 @@ async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
         )
         upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
         _watch(rooms)
-        workers = Workers(upkeep.loops(), booth.log)
+        signing = ReceiptSigning(booth.store, booth.signer(), lambda: booth.op("worker"))
+        receipts = signing.loop(settings.workers.receipts_every_ms)
+        workers = Workers((*upkeep.loops(), receipts), booth.log)
         workers.start()
         preload = asyncio.create_task(_preload(booth, rooms))
         try:
@@ -261,6 +270,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             metrics=booth.metrics,
             settlements=rooms.till,
             metrics_loopback_only=booth.settings.metrics.loopback_only,
+            signer=booth.signer(),
         )
     )
     return [

@@ -117,6 +117,7 @@ RULES: Mapping[str, Rule] = {
     "workers.revocation_every_ms": Rule("Period of the look for revoked keys.", 50, 900),
     "workers.catalog_every_ms": Rule("Period of the look for changed models.", 50, 60_000),
     "workers.beat_every_ms": Rule("Period of this process's sign of life.", 100, 5000),
+    "workers.receipts_every_ms": Rule("Period of the signing of receipts.", 50, 60_000),
     "till.block_nano_max": Rule(
         "Nano-units leased in advance at one limit: the most that the loss of a disk can cost.",
         0,

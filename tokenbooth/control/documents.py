@@ -139,30 +139,6 @@ def offer_json(version: PriceVersion, data_terms: DataTerms) -> Json | None:
     }
 
 
-def version_json(version: PriceVersion) -> Json:
-    """The operator's view: every tier under all data terms, every context step."""
-    return {
-        "object": "price_version",
-        "id": version.id,
-        "model": version.model,
-        "currency": version.currency,
-        "per": MICRO_PER_UNIT,
-        "sequence": version.sequence,
-        "author": version.author,
-        "effective_at": iso_moment(version.effective_us),
-        "lines": [
-            {
-                "tier": tariff.tier.value,
-                "data_terms": tariff.data_terms.value,
-                "context_min_tokens": step.context_min_tokens,
-                **lines_json(step.lines),
-            }
-            for tariff in version.tariffs
-            for step in tariff.steps
-        ],
-    }
-
-
 def price_cells(price: Price | None) -> tuple[str | None, str | None, str | None]:
     """Input, cached input and output for a million each; ``None`` without a price."""
     if price is None:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 from tokenbooth.control.documents import Json, iso_moment
@@ -29,9 +29,6 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 class Layout(Protocol):
     """How a statement is written."""
 
-    @property
-    def content_type(self) -> str: ...
-
     def head(self) -> bytes: ...
 
     def receipt(self, document: Mapping[str, object]) -> bytes: ...
@@ -47,6 +44,7 @@ class JsonLines:
     """One receipt on each line, and the signed statement on the last."""
 
     content_type = "application/x-ndjson"
+    suffix = "jsonl"
 
     def head(self) -> bytes:
         return b""
@@ -66,6 +64,7 @@ class Table:
     """Comma-separated values (RFC 4180): a row for each call, and one with the sum."""
 
     content_type = "text/csv; charset=utf-8"
+    suffix = "csv"
 
     def head(self) -> bytes:
         return _row(COLUMNS)
@@ -98,7 +97,7 @@ _TIMES = ("booked", "created", "ended")
 
 async def statement(
     store: Store, op: Op, signer: Signer, span: Span, layout: Layout
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The statement in pieces, one for each page; calls that nobody signed yet are signed first.
 
     Raises INVALID_VALUE for a period that ends before it starts, before the first piece.

@@ -31,7 +31,7 @@ async def usage(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     only(head.query, ("since", "until"))
     org_id = caller_of(op).org_id
     since_us, until_us = day_span(head.query, op.now(), DAYS_DEFAULT)
-    async with _in_turn(rooms):
+    async with in_turn(rooms):
         report = await rooms.store.read(
             lambda tx: reports.usage(op, tx, org_id, since_us, until_us)
         )
@@ -49,7 +49,7 @@ async def list_calls(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
         key_id=identifier(query, "key_id"),
     )
     caller = caller_of(op)
-    async with _in_turn(rooms):
+    async with in_turn(rooms):
         page = await rooms.store.read(lambda tx: reports.calls(op, tx, caller, ask))
     return json_answer(page)
 
@@ -62,7 +62,7 @@ async def one_call(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
 
 
 @asynccontextmanager
-async def _in_turn(rooms: WebRooms) -> AsyncIterator[None]:
+async def in_turn(rooms: WebRooms) -> AsyncIterator[None]:
     """Raises ENGINE_BUSY with retry advice when too many reports wait."""
     try:
         place = await rooms.reports.enter(REPORT_WAIT_MAX_S)

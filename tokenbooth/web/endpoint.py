@@ -12,8 +12,9 @@ from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import authenticate
 from tokenbooth.protocols.dialect import Answer
 from tokenbooth.protocols.problems import own_refusal
+from tokenbooth.web.streaming import StreamAnswer, pour
 
-Ask = Callable[[Op, CallHead], Awaitable[Answer]]
+Ask = Callable[[Op, CallHead], Awaitable[Answer | StreamAnswer]]
 Endpoint = Callable[[Op, CallHead, Body, Sink], Awaitable[None]]
 
 
@@ -31,6 +32,9 @@ def account_endpoint(rooms: Rooms, scope: Scope | None, ask: Ask) -> Endpoint:
             answer = await ask(op, head)
         except Problem as problem:
             answer = own_refusal(problem, op.request_id)
+        if isinstance(answer, StreamAnswer):
+            await pour(op, sink, answer, limits)
+            return
         sink.start(answer.status, (*answer.headers, *limits))
         sink.write(answer.body)
         sink.end()

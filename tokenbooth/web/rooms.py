@@ -9,6 +9,7 @@ from tokenbooth.core.caller import Caller
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Store
 from tokenbooth.engines.port import Engine, Health
+from tokenbooth.money.receipts.service import Signer
 
 
 class Engines(Protocol):
@@ -37,14 +38,15 @@ REPORTS_QUEUE_MAX = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebRooms:
-    """``reports``: what reads many rows is read one at a time, so that the store's other readers
-    stay free for calls."""
+    """``signer`` makes receipts. ``reports``: what reads many rows is read one at a time, so that
+    the store's other readers stay free for calls."""
 
     store: Store
     engines: Engines
     metrics: Rendered
     settlements: Settlements
     metrics_loopback_only: bool
+    signer: Signer
     reports: Gate = field(default_factory=lambda: Gate(1, REPORTS_QUEUE_MAX))
 
 

@@ -8,13 +8,14 @@ from tokenbooth.core.caller import Scope
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
 from tokenbooth.protocols.dialect import Answer
-from tokenbooth.web import account, events, health, models, openapi
+from tokenbooth.web import account, events, health, models, openapi, receipts
 from tokenbooth.web.rooms import WebRooms
+from tokenbooth.web.streaming import StreamAnswer
 
 __all__ = ["WebRooms", "WebRoute", "account_routes"]
 
-AnswerTo = Callable[[Op, CallHead], Awaitable[Answer]]
-Endpoint = Callable[[WebRooms, Op, CallHead], Awaitable[Answer]]
+AnswerTo = Callable[[Op, CallHead], Awaitable[Answer | StreamAnswer]]
+Endpoint = Callable[[WebRooms, Op, CallHead], Awaitable[Answer | StreamAnswer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ OPEN_ENDPOINTS: tuple[tuple[str, Endpoint], ...] = (
     ("/healthz", health.alive),
     ("/readyz", health.ready),
     ("/openapi.json", openapi.document),
+    ("/v1/receipts/keys", receipts.keys),
 )
 
 KEYED_ENDPOINTS: tuple[tuple[str, Scope, Endpoint], ...] = (
@@ -43,6 +45,8 @@ KEYED_ENDPOINTS: tuple[tuple[str, Scope, Endpoint], ...] = (
     ("/v1/usage", Scope.READ, account.usage),
     ("/v1/requests", Scope.READ, account.list_calls),
     ("/v1/requests/{request_id}", Scope.READ, account.one_call),
+    ("/v1/requests/{request_id}/receipt", Scope.READ, receipts.one_receipt),
+    ("/v1/statement", Scope.READ, receipts.statement),
     ("/v1/events", Scope.READ, events.list_events),
 )
 

@@ -10,3 +10,4 @@ class WorkerOptions:
     revocation_every_ms: int = 400
     catalog_every_ms: int = 1000
     beat_every_ms: int = 2000
+    receipts_every_ms: int = 1000

@@ -11,10 +11,12 @@ import msgspec
 import pytest
 
 from tests.support.booth import TestBooth, open_test_booth
+from tests.support.settled import SEED
 from tokenbooth.access.keys import service as keys
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
 from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.money.receipts.service import Signer
 from tokenbooth.protocols.dialect import Answer
 from tokenbooth.web.routes import WebRooms, WebRoute, account_routes
 
@@ -28,8 +30,9 @@ class Account:
             store=booth.store,
             engines=booth.rooms.engines,
             metrics=booth.rooms.metrics,
-            settlements=booth.rooms.settler,
+            settlements=booth.rooms.till,
             metrics_loopback_only=True,
+            signer=Signer(SEED),
         )
         self.routes: dict[str, WebRoute] = {r.pattern: r for r in account_routes(self.rooms)}
 
