@@ -39,7 +39,11 @@ _DROP_EXPIRED = delete(REPLAY).where(_KEY.in_(_EXPIRED))
 _UNKEPT = (
     select(_C.project_id, _C.idempotency_key)
     .where(
-        _C.project_id.in_(select(ANSWER_RETENTION.c.project_id).where(~ANSWER_RETENTION.c.kept)),
+        _C.project_id.in_(
+            select(ANSWER_RETENTION.c.project_id).where(
+                ANSWER_RETENTION.c.kept == bindparam("kept")
+            )
+        ),
         _C.sealed.is_not(None),
     )
     .limit(bindparam("count"))
@@ -123,7 +127,8 @@ def drop_expired(tx: Tx, now_us: int, count: int) -> int:
 def empty_unkept(tx: Tx, count: int) -> int:
     """Take the answers out of at most ``count`` claims of projects that keep none."""
     values = {"sealed": None, "lacks": Lack.NOT_KEPT.value}
-    emptied: int = tx.execute(_EMPTY_UNKEPT.values(values), {"count": count}).rowcount
+    wanted = {"kept": False, "count": count}
+    emptied: int = tx.execute(_EMPTY_UNKEPT.values(values), wanted).rowcount
     return emptied
 
 
