@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,11 +206,14 @@ async def open_test_booth(
         for i, d in enumerate(model.deployments)
     }
 
-    till_options = TillOptions(ship_after_ms=0)
+    till_names = {f.name for f in fields(TillOptions)}
+    till_options = TillOptions(
+        **{"ship_after_ms": 0, **{k: v for k, v in options.items() if k in till_names}}
+    )
     disk, journal_id = open_directory(directory / "journal", noise)
     pool, journal = await recovered(store, op, disk, journal_id, "main", till_options)
     till = Till(store, pool, JournalDriver(journal), clock, till_options)
-    bounds = GatewayOptions(**options)
+    bounds = GatewayOptions(**{k: v for k, v in options.items() if k not in till_names})
     rooms = Rooms(
         store=store,
         clock=clock,

@@ -4,6 +4,7 @@ A hold is taken from leased money without a wait, or waits for a round. A settle
 journal alone. What the ledger does not know yet is told in rounds, in the background.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -64,6 +65,7 @@ class Till:
         self._journal = journal
         self._clock = clock
         self._options = options
+        self._closed = False
         self._running: dict[str, _Running] = {}
         self._teller = Teller(store, pool, clock, options, booked=journal.forget)
 
@@ -74,10 +76,15 @@ class Till:
     async def close(self) -> None:
         """Tell everything, give every lease back, and let go of the journal.
 
-        What the database does not take in time is told by the next start of this replica.
+        What the database does not take in time is told by the next start of this replica. Closing
+        again does nothing.
         """
+        if self._closed:
+            return
+        self._closed = True
         await self._teller.close()
-        await self._journal.close()
+        with contextlib.suppress(Problem):  # a broken journal was told of when it broke
+            await self._journal.close()
 
     @property
     def away(self) -> bool:

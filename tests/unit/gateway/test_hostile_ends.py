@@ -1,4 +1,4 @@
-"""Ends under attack: stalling readers, lying engines, a ledger that goes away, a late stop."""
+"""Ends under attack: stalling readers, lying engines, a late stop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,7 +14,6 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import Fault, ScriptOptions, UsageFault
-from tokenbooth.money.ledger import service as ledger
 
 HANG = ScriptOptions(fault=Fault.HANG, fault_after_chunks=3)
 
@@ -103,105 +102,15 @@ def test_a_stream_whose_settlement_breaks_still_gets_its_terminal_event(tmp_path
     async def scenario():
         async with open_test_booth(tmp_path) as booth:
 
-            async def broken(op, ending, **withheld):
+            async def broken(op, ending):
                 raise RuntimeError("a bug of ours")
 
-            booth.rooms.settler.settle = broken  # type: ignore[method-assign]
+            booth.rooms.till.settle = broken  # type: ignore[method-assign]
             sink = MemorySink()
             with pytest.raises(RuntimeError):
                 await booth.ask(chat(stream=True), sink=sink)
             assert sink.events[-1]["error"]["code"] == "internal_error"
             assert sink.ends == 1
-
-    in_loop(scenario)
-
-
-class Away:
-    """A store whose writes are refused from a given one on; what they did may be kept or not."""
-
-    def __init__(self, store, *, after: int, keeps: bool) -> None:
-        self._store, self._after, self._keeps, self.away = store, after, keeps, True
-        self.read = store.read
-
-    async def write(self, verb):
-        self._after -= 1
-        if self._after >= 0 or not self.away:
-            return await self._store.write(verb)
-        if self._keeps:
-            await self._store.write(verb)
-        raise Problem(Code.LEDGER_UNAVAILABLE, "away")
-
-
-def test_a_whole_answer_that_cannot_be_booked_is_withheld_and_costs_nothing(tmp_path: Path):
-    async def scenario():
-        async with open_test_booth(tmp_path, settle_wait_max_s=1) as booth:
-            settler = booth.rooms.settler
-            settler._store = away = Away(booth.store, after=0, keeps=False)
-            assert error(await booth.ask(chat())) == (503, "billing_unavailable")
-            assert settler.late == 1
-            away.away = False
-            assert await settler.settle_late() == 1
-            record = await booth.record()
-            assert (record.outcome, record.cost_nano) == (Outcome.INTERRUPTED, 0)
-            assert (await booth.verified()).open_holds == 0
-
-    in_loop(scenario)
-
-
-def test_a_charge_whose_commit_went_unanswered_is_paid_back_with_the_withheld_answer(
-    tmp_path: Path,
-):
-    async def scenario():
-        async with open_test_booth(tmp_path, settle_wait_max_s=1) as booth:
-            settler = booth.rooms.settler
-            settler._store = away = Away(booth.store, after=0, keeps=True)
-            before_nano = await remaining_nano(booth)
-            assert error(await booth.ask(chat())) == (503, "billing_unavailable")
-            away.away = False
-            record = await booth.record()
-            assert record.cost_nano == before_nano - await remaining_nano(booth) > 0
-            assert await settler.settle_late() == 1
-            assert await remaining_nano(booth) == before_nano
-            assert (await booth.verified()).open_holds == 0
-
-    in_loop(scenario)
-
-
-async def remaining_nano(booth) -> int:
-    chain = ((ledger.LimitScope.BALANCE, booth.org_id),)
-    (balance,) = await booth.store.read(lambda tx: ledger.limits(booth.op, tx, chain))
-    return balance.remaining_nano
-
-
-def test_a_stream_that_cannot_be_booked_yet_is_charged_later(tmp_path: Path):
-    async def scenario():
-        async with open_test_booth(tmp_path, settle_wait_max_s=1) as booth:
-            settler = booth.rooms.settler
-            settler._store = away = Away(booth.store, after=0, keeps=False)
-            sink = await booth.ask(chat(stream=True))
-            assert sink.events[-1]["error"]["code"] == "billing_unavailable"
-            away.away = False
-            assert await settler.settle_late() == 1
-            record = await booth.record()
-            assert record.outcome is Outcome.COMPLETED
-            assert record.cost_nano == await booth.spent_nano() > 0
-
-    in_loop(scenario)
-
-
-@pytest.mark.parametrize("kept", [False, True])
-def test_a_hold_whose_commit_went_unanswered_is_resolved(tmp_path: Path, kept: bool):
-    async def scenario():
-        async with open_test_booth(tmp_path) as booth:
-            settler = booth.rooms.settler
-            away = Away(booth.store, after=0, keeps=kept)
-            broken = replace(booth, rooms=replace(booth.rooms, store=away))
-            assert error(await broken.ask(chat())) == (503, "billing_unavailable")
-            found = await booth.store.read(lambda tx: ledger.open_holds(booth.op, tx))
-            assert found == int(kept)
-            assert await settler.settle_late() == 1
-            assert (await booth.verified()).open_holds == 0
-            assert await booth.spent_nano() == 0
 
     in_loop(scenario)
 

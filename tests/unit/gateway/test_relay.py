@@ -87,14 +87,19 @@ class Scene:
         self.now_us = 0
         self.sink = MemorySink()
         self.run = Turned()
+        self.told: list[tuple[Delivery, int | None]] = []
         self.relay = Relay(
             TextWriter(),
             self.sink,
             stream_headers=(("x-held", "1"),) if stream else None,
             output_tokens_max=output_tokens_max,
+            delivered=lambda delivery, first_us: self.told.append((delivery, first_us)),
             now=lambda: self.now_us,
         )
         self.relay.attach(self.run)
+
+
+def untold(delivery: Delivery, first_output_us: int | None) -> None: ...
 
 
 def in_loop(scenario: Callable[[], object]) -> None:
@@ -224,7 +229,7 @@ def test_pressure_pauses_and_resumes_the_run():
 def test_pressure_before_the_run_is_harmless():
     def scenario():
         sink = MemorySink()
-        relay = Relay(TextWriter(), sink, stream_headers=(), output_tokens_max=1, now=lambda: 0)
+        relay = Relay(TextWriter(), sink, stream_headers=(), output_tokens_max=1, delivered=untold, now=lambda: 0)
         relay.pressure(True)
         relay.gone()
         assert sink.listener is relay
@@ -329,7 +334,7 @@ def test_waiting_ends_with_the_call_and_with_the_engine():
 def test_a_call_that_never_ran_is_over_at_once():
     async def scenario():
         relay = Relay(
-            TextWriter(), MemorySink(), stream_headers=(), output_tokens_max=1, now=lambda: 0
+            TextWriter(), MemorySink(), stream_headers=(), output_tokens_max=1, delivered=untold, now=lambda: 0
         )
         assert await relay.wait_over(0)
 

@@ -134,7 +134,15 @@ def test_a_complete_answer_without_usage_is_charged_by_the_bound(end):
     assert charge.reason == UNCOUNTED
 
 
-@pytest.mark.parametrize("outcome", [Outcome.CLIENT_GONE, Outcome.KEY_REVOKED])
+PAID_IF_DELIVERED = [
+    Outcome.CLIENT_GONE,
+    Outcome.KEY_REVOKED,
+    Outcome.INTERRUPTED,
+    Outcome.CAP_REACHED,
+]
+
+
+@pytest.mark.parametrize("outcome", PAID_IF_DELIVERED)
 def test_what_the_caller_ended_is_charged_as_far_as_delivered(outcome):
     charge = charge_of(outcome, None, Delivery(3, 0, 9), 5, exact=True)
     assert charge.charge
@@ -142,7 +150,7 @@ def test_what_the_caller_ended_is_charged_as_far_as_delivered(outcome):
     assert charge.reason == REASONS[outcome]
 
 
-@pytest.mark.parametrize("outcome", [Outcome.CLIENT_GONE, Outcome.KEY_REVOKED])
+@pytest.mark.parametrize("outcome", PAID_IF_DELIVERED)
 def test_nothing_delivered_costs_nothing(outcome):
     charge = charge_of(outcome, None, Delivery(0, 0, 900), 5, exact=True)
     assert not charge.charge
@@ -158,7 +166,7 @@ def test_uncounted_output_and_a_bound_of_the_input_are_said_to_be_bounds():
 
 @pytest.mark.parametrize(
     "outcome",
-    [Outcome.ENGINE_FAILED, Outcome.TIMED_OUT, Outcome.INTERRUPTED, Outcome.REFUSED],
+    [Outcome.ENGINE_FAILED, Outcome.TIMED_OUT, Outcome.REFUSED],
 )
 def test_what_we_or_the_engine_ended_costs_nothing(outcome):
     charge = charge_of(outcome, RunEnd(ENGINE_USAGE), Delivery(30, 5, 90), 5, exact=True)

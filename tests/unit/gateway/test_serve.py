@@ -85,14 +85,14 @@ def test_the_terminal_event_waits_for_the_settlement(tmp_path: Path):
     async def scenario():
         async with open_test_booth(tmp_path) as booth:
             settled = []
-            settle = booth.rooms.settler.settle
+            settle = booth.rooms.till.settle
 
-            async def watched(op, ending, **withheld):
+            async def watched(op, ending):
                 assert b"[DONE]" not in sink.body
                 settled.append(sink.body.count(b"data: "))
-                return await settle(op, ending, **withheld)
+                return await settle(op, ending)
 
-            booth.rooms.settler.settle = watched  # type: ignore[method-assign]
+            booth.rooms.till.settle = watched  # type: ignore[method-assign]
             sink = MemorySink()
             await booth.ask(chat(stream=True), sink=sink)
             assert settled[0] >= 16
@@ -296,7 +296,7 @@ def test_step_7_lowers_the_output_to_what_the_money_buys_and_says_so(tmp_path: P
     async def scenario():
         probe_nano = cost_nano(200, 5)
         async with open_test_booth(tmp_path, credit_nano=probe_nano) as booth:
-            sink = await booth.ask(chat())
+            sink = await booth.ask(chat(max_tokens=100))
             record = await booth.record()
             assert sink.status == 200
             lowered = sink.headers["x-tokenbooth-output-lowered"]

@@ -11,7 +11,7 @@ import msgspec
 
 from tokenbooth.core.delta import Delta, RunEnd, TokenLogprob
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.receipt import Receipt
+from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.core.terms import ServiceTier
 from tokenbooth.protocols.dialect import AnswerFrame, Parsed
 from tokenbooth.protocols.openai_chat.choices import ChoiceBook, ChoiceState, Json, logprobs_json
@@ -20,6 +20,7 @@ from tokenbooth.protocols.receipts import receipt_json, tokens_json
 
 DONE = b"data: [DONE]\n\n"
 HEARTBEAT = b": keep-alive\n\n"
+CAPPED = b'"stopped":"%s"' % Outcome.CAP_REACHED.value.encode()
 
 _json = msgspec.json.Encoder().encode
 
@@ -74,6 +75,8 @@ class StreamWriter:
             return b""
         self._ended = True
         pieces = []
+        if _is_capped(receipt):
+            self._tail = b"}]," + CAPPED + self._tail[2:]
         for state in self._book.states:
             if state.finish is None:
                 state.end(cancelled=end.cancelled)
@@ -169,6 +172,8 @@ class WholeWriter:
         usage = _usage(end, receipt)
         if usage is not None:
             body["usage"] = usage
+        if _is_capped(receipt):
+            body["stopped"] = Outcome.CAP_REACHED.value
         return encode(body)
 
     def problem(self, problem: Problem) -> bytes:
@@ -233,6 +238,11 @@ def _delta_fields(delta: Delta, state: ChoiceState) -> Json:
     if piece is not None:
         fields["tool_calls"] = [piece]
     return fields
+
+
+def _is_capped(receipt: Receipt | None) -> bool:
+    """Whether the money ended the answer, which its chunks then name beside ``length``."""
+    return receipt is not None and receipt.outcome is Outcome.CAP_REACHED
 
 
 def _usage(end: RunEnd, receipt: Receipt | None) -> Json | None:
