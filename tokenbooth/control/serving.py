@@ -77,10 +77,11 @@ def serving_lock(data_dir: Path, replica: str = MAIN_REPLICA) -> Iterator[Servin
         os.close(descriptor)
 
 
-def serving_now(data_dir: Path) -> Serving | None:
-    """Who serves ``data_dir`` at the moment, as far as it has said where."""
+def serving_now(data_dir: Path, replica: str = MAIN_REPLICA) -> Serving | None:
+    """Who serves ``data_dir`` as that replica at the moment, as far as it has said where."""
+    path = InstancePaths(data_dir).running(replica)
     try:
-        descriptor = os.open(InstancePaths(data_dir).running(), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tokenbooth.config import Settings, load_settings
+from tokenbooth.control.instance import MAIN_REPLICA
 from tokenbooth.proving.child import clean_environment, own_command
 from tokenbooth.proving.client import Address
 from tokenbooth.proving.replica import READY_WAIT_S, InstanceFault, Replica, is_ready
@@ -41,7 +42,7 @@ class PrivateInstance:
         }
         self._environ = clean_environment(self.variables)
         data_dir.mkdir(parents=True, exist_ok=True)
-        names = [None] if replicas == 1 else [f"r{number}" for number in range(1, replicas + 1)]
+        names = [MAIN_REPLICA, *(f"r{number}" for number in range(2, replicas + 1))]
         self.replicas = tuple(Replica(data_dir, self._environ, name) for name in names)
 
     def __enter__(self) -> "PrivateInstance":

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from tokenbooth.control.instance import MAIN_REPLICA
 from tokenbooth.control.serving import serving_now
 from tokenbooth.proving.child import Child, own_command
 from tokenbooth.proving.client import Address
@@ -19,13 +20,16 @@ class InstanceFault(Exception):
 
 
 class Replica:
-    """``name`` of ``None`` is the only server of its data directory. A new port at each start."""
+    """One of several servers of a data directory, by its name. A new port at each start."""
 
-    def __init__(self, data_dir: Path, environ: Mapping[str, str], name: str | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, environ: Mapping[str, str], name: str = MAIN_REPLICA
+    ) -> None:
         self.name = name
         self._data_dir = data_dir
-        named = () if name is None else ("--replica", name)
-        self.log_path = data_dir / ("serve.log" if name is None else f"serve-{name}.log")
+        main = name == MAIN_REPLICA
+        named = () if main else ("--replica", name)
+        self.log_path = data_dir / ("serve.log" if main else f"serve-{name}.log")
         command = own_command("serve", "--data-dir", str(data_dir), *named)
         self._child = Child(command, self.log_path, environ)
         self._address: Address | None = None
@@ -79,7 +83,7 @@ class Replica:
         return self._child.log_tail()
 
     def _serving_at(self) -> Address | None:
-        serving = serving_now(self._data_dir)
+        serving = serving_now(self._data_dir, self.name)
         if serving is None or serving.pid != self._child.pid:
             return None
         return Address(serving.host, serving.port)

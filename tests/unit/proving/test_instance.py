@@ -168,8 +168,9 @@ def test_several_replicas_have_names_and_logs_of_their_own(
     tmp_path: Path, commands: list[list[str]]
 ) -> None:
     made = PrivateInstance(tmp_path, replicas=3)
-    assert [replica.name for replica in made.replicas] == ["r1", "r2", "r3"]
-    assert [command[-2:] for command in commands] == [["--replica", f"r{n}"] for n in (1, 2, 3)]
+    assert [replica.name for replica in made.replicas] == ["main", "r2", "r3"]
+    serve = ["serve", "--data-dir", str(tmp_path)]
+    assert commands == [serve, [*serve, "--replica", "r2"], [*serve, "--replica", "r3"]]
     assert len({replica.log_path for replica in made.replicas}) == 3
 
 
