@@ -21,8 +21,11 @@ from tokenbooth.cli import (
     mock_upstream,
     model,
     org,
+    price,
     project,
+    receipt,
     serve,
+    statement,
     up,
     usage,
 )
@@ -46,9 +49,12 @@ app.add_typer(org.app)
 app.add_typer(project.app)
 app.add_typer(key.app)
 app.add_typer(model.app)
+app.add_typer(price.app)
 app.command("usage")(usage.usage)
 app.add_typer(limit.app)
 app.add_typer(ledger.app)
+app.add_typer(receipt.app)
+app.add_typer(statement.app)
 app.add_typer(events.app)
 app.add_typer(config.app)
 app.command("migrate")(migrate.migrate)

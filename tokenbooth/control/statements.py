@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
+from tokenbooth.access.orgs import service as orgs
 from tokenbooth.control.documents import Json, iso_moment
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Store, Tx
@@ -111,6 +112,11 @@ async def statement(
         yield b"".join(layout.receipt(line.document) for line in page.lines)
         page = await reader.page(page.last)
     yield layout.end(receipts.statement_json(tally, span, op.now(), signer.key))
+
+
+def span_of(op: Op, tx: Tx, org: str, since_us: int, until_us: int) -> Span:
+    """The operator's choice of an organization, by name or id. Raises NAME_NOT_FOUND."""
+    return Span(orgs.org_by(op, tx, org).id, since_us, until_us)
 
 
 class _Reader:
