@@ -21,7 +21,6 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.gateway.options import GatewayOptions, TillOptions
-from tokenbooth.money.alerts.options import AlertOptions
 from tokenbooth.store.options import StoreOptions
 from tokenbooth.workers.options import WorkerOptions
 
@@ -68,7 +67,6 @@ class Settings:
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
     log: LogOptions = field(default_factory=LogOptions)
     safety: SafetyOptions = field(default_factory=SafetyOptions)
-    alerts: AlertOptions = field(default_factory=AlertOptions)
 
     def listening(
         self, host: str | None, port: int | None, replica: str | None = None
@@ -137,13 +135,13 @@ RULES: Mapping[str, Rule] = {
     "till.recall_retry_ms": Rule("Period of asking again for recalled money.", 5, 1000),
     "till.retry_after_ms": Rule("Pause between rounds while the database is away.", 50, 10_000),
     "till.progress_tokens": Rule("Delivered tokens after which progress is written.", 1, 1 << 20),
+    "till.alert_percents": Rule("Parts of a limit, in percent, whose spending makes an event."),
     "till.progress_every_ms": Rule("Milliseconds after which it is written too.", 10, 10_000),
     "store.url": Rule("sqlite:///<absolute path>, or postgresql://<role>@<host>/<database>."),
     "metrics.loopback_only": Rule("Serve /metrics to this machine only."),
     "log.format": Rule("json or text."),
     "log.level": Rule("debug, info, warning or error."),
     "safety.blocked_phrases": Rule("A turn that contains one of these phrases is refused."),
-    "alerts.percents": Rule("Parts of a limit, in percent, whose spending makes an event."),
 }
 
 

@@ -45,7 +45,7 @@ def alerts(
         line = write(
             data_dir, lambda _booth, op, tx: events.set_alerts(op, tx, level, owner, wanted)
         )
-    default = load_settings(data_dir).settings.alerts.percents
+    default = load_settings(data_dir).settings.till.alert_percents
     found = line.percents if line.percents is not None else default
     shown = ", ".join(f"{percent} %" for percent in found) or "none"
     whose = "its own" if line.percents is not None else "the booth's"

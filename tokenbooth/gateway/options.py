@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.money.alerts.service import DEFAULT_PERCENTS, checked_percents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ class TillOptions:
     """How money is leased and told of; what is not a setting is a field all the same, for tests.
 
     ``block_nano_max`` bounds what one replica leases in advance at one level. An unstated output
-    limit is held in steps of ``output_step_tokens`` for each choice.
+    limit is held in steps of ``output_step_tokens`` for each choice. ``alert_percents`` are the
+    parts of a limit whose spending makes an event. Raises Problem INVALID_VALUE for others.
     """
 
     block_nano_max: int = 20 * 10**9
@@ -55,3 +57,7 @@ class TillOptions:
     retry_after_ms: int = 200
     progress_tokens: int = 64
     progress_every_ms: int = 250
+    alert_percents: tuple[int, ...] = DEFAULT_PERCENTS
+
+    def __post_init__(self) -> None:
+        checked_percents(self.alert_percents, param="till.alert_percents")

@@ -33,7 +33,7 @@ async def recovered(
             number=rounds,
             settled=left[at : at + options.round_calls_max],
         )
-        await store.write(partial(_book, op, ask))
+        await store.write(partial(_book, op, ask, options.alert_percents))
     returned_nano = await store.write(lambda tx: leases.close(op, tx, replica_id))
     journal.forget(tuple(call.facts.request_id for call in left))
     if left or returned_nano:
@@ -48,5 +48,5 @@ async def recovered(
     return Pool(replica_id, epoch, bounds, rounds=rounds), journal
 
 
-def _book(op: Op, ask: RoundAsk, tx: Tx) -> None:
-    leases.book(op, tx, ask)
+def _book(op: Op, ask: RoundAsk, alert_percents: tuple[int, ...], tx: Tx) -> None:
+    leases.book(op, tx, ask, alert_percents)

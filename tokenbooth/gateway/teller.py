@@ -226,7 +226,7 @@ class Teller:
                 done.set_result(None)
 
     async def _book(self, op: Op, ask: RoundAsk) -> None:
-        done = await self._store.write(partial(_book, op, ask))
+        done = await self._store.write(partial(_book, op, ask, self._options.alert_percents))
         self.away = False
         self._rounds += 1
         self._pool.apply(done, self._clock.monotonic_us())
@@ -266,8 +266,8 @@ class Teller:
         await asyncio.sleep(self._options.retry_after_ms / MS)
 
 
-def _book(op: Op, ask: RoundAsk, tx: Tx) -> RoundDone:
-    return leases.book(op, tx, ask)
+def _book(op: Op, ask: RoundAsk, alert_percents: tuple[int, ...], tx: Tx) -> RoundDone:
+    return leases.book(op, tx, ask, alert_percents)
 
 
 def _recalled(op: Op, replica_id: str, tx: Tx) -> dict[str, int]:

@@ -140,13 +140,13 @@ def test_lists_and_booleans_come_from_the_environment_too(tmp_path: Path) -> Non
 
 
 def test_thresholds_of_alerts_are_rising_percentages(tmp_path: Path) -> None:
-    write_file(tmp_path, "[alerts]\npercents = [25, 75]")
-    assert load_settings(tmp_path, {}).settings.alerts.percents == (25, 75)
-    off = load_settings(tmp_path, {"TOKENBOOTH_ALERTS__PERCENTS": "[]"})
-    assert off.settings.alerts.percents == ()
-    write_file(tmp_path, "[alerts]\npercents = [75, 25]")
+    write_file(tmp_path, "[till]\nalert_percents = [25, 75]")
+    assert load_settings(tmp_path, {}).settings.till.alert_percents == (25, 75)
+    off = load_settings(tmp_path, {"TOKENBOOTH_TILL__ALERT_PERCENTS": "[]"})
+    assert off.settings.till.alert_percents == ()
+    write_file(tmp_path, "[till]\nalert_percents = [75, 25]")
     problem = refusal(tmp_path)
-    assert (problem.code, problem.param) == (Code.INVALID_VALUE, "alerts.percents")
+    assert (problem.code, problem.param) == (Code.INVALID_VALUE, "till.alert_percents")
 
 
 def test_a_broken_list_in_the_environment_is_refused(tmp_path: Path) -> None:

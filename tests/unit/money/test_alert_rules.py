@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope
-from tokenbooth.money.alerts.options import AlertOptions
+from tokenbooth.gateway.options import TillOptions
 from tokenbooth.money.alerts.rules import alerts_of, checked_percents, counted_from, crossed
 from tokenbooth.money.alerts.values import DEFAULT_PERCENTS, CountedFrom, SpendMove
 from tokenbooth.money.outbox.values import Event, Topic
@@ -109,15 +109,6 @@ def test_no_limit_no_thresholds_no_alert():
     assert alerts(percents=(), after_nano=1000) == []
 
 
-def test_a_refused_call_shows_that_the_limit_is_used_up():
-    """The last rest of a limit is often smaller than any call."""
-    (event,) = alerts(before_nano=990, after_nano=990, refused=True)
-    body = json.loads(event.body)
-    assert (body["threshold_percent"], body["remaining_nano"]) == (100, 10)
-    assert len(alerts(before_nano=990, after_nano=1000, refused=True)) == 1
-    assert alerts(percents=(50,), before_nano=990, after_nano=990, refused=True) == []
-
-
 BALANCE = replace(MOVE, scope=LimitScope.BALANCE, owner_id="org_1")
 
 
@@ -149,13 +140,13 @@ def test_what_is_no_list_of_rising_percentages_is_refused(percents):
     assert refused.value.code is Code.INVALID_VALUE
     assert refused.value.param == "percents"
     with pytest.raises(Problem):
-        AlertOptions(percents=percents)
+        TillOptions(alert_percents=percents)
 
 
 @pytest.mark.parametrize("percents", [(), (1,), (100,), (50, 80, 95, 100), tuple(range(1, 11))])
 def test_rising_percentages_are_taken_as_they_are(percents):
     assert checked_percents(list(percents), param="x") == percents
-    assert AlertOptions(percents=percents).percents == percents
+    assert TillOptions(alert_percents=percents).alert_percents == percents
 
 
 def test_a_limit_is_named_as_the_ledger_names_it():

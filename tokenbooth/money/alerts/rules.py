@@ -65,12 +65,8 @@ def alerts_of(
         return
     begin_nano = 0 if begin is None else begin.spent_nano
     limit_nano = move.limit_nano - begin_nano
-    found = crossed(
-        move.before_nano - begin_nano, move.after_nano - begin_nano, limit_nano, percents
-    )
-    if move.refused and WHOLE in percents and WHOLE not in found:
-        found = (*found, WHOLE)
-    for percent in found:
+    before_nano, after_nano = move.before_nano - begin_nano, move.after_nano - begin_nano
+    for percent in crossed(before_nano, after_nano, limit_nano, percents):
         name = f"{move.limit_id}:{move.limit_nano}:{percent}"
         amounts = {
             "limit": move.limit_nano,

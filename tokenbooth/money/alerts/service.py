@@ -10,7 +10,14 @@ from tokenbooth.money.alerts.rules import alerts_of, checked_percents, counted_f
 from tokenbooth.money.alerts.values import DEFAULT_PERCENTS, CountedFrom, SpendMove
 from tokenbooth.money.outbox.values import Event
 
-__all__ = ["DEFAULT_PERCENTS", "SpendMove", "events_for", "percents_of", "set_percents"]
+__all__ = [
+    "DEFAULT_PERCENTS",
+    "SpendMove",
+    "checked_percents",
+    "events_for",
+    "percents_of",
+    "set_percents",
+]
 
 
 def events_for(

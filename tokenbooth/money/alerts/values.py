@@ -11,8 +11,7 @@ DEFAULT_PERCENTS = (50, 80, 95, 100)
 class SpendMove:
     """What one limit had spent before and after a transaction.
 
-    ``window_id`` is empty where the limit never renews. ``refused``: a call was refused meanwhile
-    though no other held money of this limit, so it is used up whatever small rest it has.
+    ``window_id`` is empty where the limit never renews.
     """
 
     scope: LimitScope
@@ -22,7 +21,6 @@ class SpendMove:
     limit_nano: int | None
     before_nano: int
     after_nano: int
-    refused: bool = False
 
     @property
     def level_id(self) -> str:

@@ -4,7 +4,7 @@ Order matters on PostgreSQL: the rows of limits, for which every replica of an o
 are locked last.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,6 +13,8 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope
+from tokenbooth.money.alerts import service as alerts
+from tokenbooth.money.alerts.service import DEFAULT_PERCENTS, SpendMove
 from tokenbooth.money.leases import rules, sql
 from tokenbooth.money.leases.records import sql as records
 from tokenbooth.money.leases.values import (
@@ -25,6 +27,7 @@ from tokenbooth.money.leases.values import (
     SettledCall,
 )
 from tokenbooth.money.ledger import service as ledger
+from tokenbooth.money.outbox import service as outbox
 from tokenbooth.money.windows import Period, limit_id, window_left_us
 
 SILENT_US = 10_000_000
@@ -49,9 +52,12 @@ class _Rows:
         self.limits[name], self.leases[name] = by(self.limits[name], self.lease(name))
 
 
-def book(op: Op, tx: Tx, ask: RoundAsk) -> RoundDone:
+def book(
+    op: Op, tx: Tx, ask: RoundAsk, alert_percents: Sequence[int] = DEFAULT_PERCENTS
+) -> RoundDone:
     """Book the round once; the same number again returns the limits as they are now.
 
+    What its spending passes of ``alert_percents``, or of a limit's own, goes into the outbox.
     Raises REPLICA_FENCED when the replica's epoch is over.
     """
     forfeited_epoch = sql.next_round(tx, ask.replica_id, ask.epoch, ask.number)
@@ -61,7 +67,9 @@ def book(op: Op, tx: Tx, ask: RoundAsk) -> RoundDone:
         return _done(tx, ask, rows, frozenset())
     calls = _fresh(op, tx, ask, forfeited_epoch)
     rows = _rows(tx, ask, calls)
-    for name, cost_nano in rules.spent_by_limit(calls).items():
+    spent = rules.spent_by_limit(calls)
+    outbox.put(op, tx, alerts.events_for(op, tx, _moves(calls, rows, spent), alert_percents))
+    for name, cost_nano in spent.items():
         rows.move(name, partial(rules.spend, cost_nano=cost_nano))
     for name, giving in ask.givings.items():
         rows.move(name, partial(rules.give, giving=giving))
@@ -72,6 +80,25 @@ def book(op: Op, tx: Tx, ask: RoundAsk) -> RoundDone:
     sql.move_limits(tx, rows.limits.values())
     sql.put_leases(tx, ask.replica_id, rows.leases.values())
     return _done(tx, ask, rows, unmet)
+
+
+def _moves(
+    calls: Iterable[SettledCall], rows: _Rows, spent: Mapping[str, int]
+) -> tuple[SpendMove, ...]:
+    """What each limit had spent before this round, and what after it."""
+    owners = {name: call.facts.org_id for call in calls for name in call.facts.chain}
+    return tuple(
+        SpendMove(
+            scope=rows.limits[name].scope,
+            owner_id=rows.limits[name].owner_id,
+            window_id=rows.limits[name].window_id,
+            org_id=owners[name],
+            limit_nano=rows.limits[name].limit_nano,
+            before_nano=rows.limits[name].spent_nano,
+            after_nano=rows.limits[name].spent_nano + cost_nano,
+        )
+        for name, cost_nano in spent.items()
+    )
 
 
 def _check_repeated(tx: Tx, ask: RoundAsk) -> None:
