@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tokenbooth.core.caller import Scope
 from tokenbooth.core.codes import Code
@@ -50,18 +51,23 @@ def span_s(text: str, param: str) -> int:
 
 
 def expiry_us(text: str | None, now_us: int) -> int | None:
+    """When a key ends; what ``moment_us`` reads."""
+    return moment_us(text, now_us, "expires")
+
+
+def moment_us(text: str | None, now_us: int, param: str) -> int | None:
     """A span from now, a UTC day, or an ISO time; a time without a zone is UTC."""
     if text is None:
         return None
     if re.fullmatch(r"[0-9]+[smhd]", text):
-        return now_us + span_s(text, "expires") * US_PER_S
+        return now_us + span_s(text, param) * US_PER_S
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise Problem(
             Code.INVALID_VALUE,
-            "expires must be a span such as 30d, or a time such as 2026-12-31T23:59:59Z.",
-            param="expires",
+            f"{param} must be a span such as 30d, or a time such as 2026-12-31T23:59:59Z.",
+            param=param,
         ) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -127,7 +133,19 @@ def percents_of(text: str, *, none: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
 
 
-def pairs(texts: list[str] | None) -> dict[str, str]:
+def file_bytes(path: Path, bytes_max: int, param: str = "file") -> bytes:
+    """One byte more than ``bytes_max`` at most, so that the reader can tell. Raises
+    INVALID_VALUE for a file that cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(bytes_max + 1)
+    except OSError as error:
+        raise Problem(
+            Code.INVALID_VALUE, f"{path} cannot be read: {error.strerror}.", param=param
+        ) from error
+
+
+def pairs(texts: list[str] | None, param: str = "option") -> dict[str, str]:
     """``NAME=VALUE`` texts; a name stands once."""
     found: dict[str, str] = {}
     for text in texts or ():
@@ -136,7 +154,7 @@ def pairs(texts: list[str] | None) -> dict[str, str]:
             raise Problem(
                 Code.INVALID_VALUE,
                 f"{text!r} is not a NAME=VALUE, or stands twice.",
-                param="option",
+                param=param,
             )
         found[name] = value
     return found

@@ -66,7 +66,7 @@ def test_a_database_that_is_away_is_not_taken_for_a_missing_price(
     def away(*asked: object) -> Price:
         raise Problem(Code.LEDGER_UNAVAILABLE, "away")
 
-    monkeypatch.setattr(prices.book, "current", away)
+    monkeypatch.setattr(prices.prices, "current", away)
     with pytest.raises(Problem) as caught:
         prices.current_price(op, tx, "m")
     assert caught.value.code is Code.LEDGER_UNAVAILABLE

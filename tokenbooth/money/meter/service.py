@@ -1,23 +1,34 @@
 """Verbs that read what was used; the ledger writes it when it settles."""
 
+from collections.abc import Iterator
+
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.meter import sql
 from tokenbooth.money.meter.rules import DAY_US, PAGE_RECORDS_MAX, check_page, check_span
-from tokenbooth.money.meter.values import CallRecord, OrgTotal, Page, PageAsk, UsageLine
+from tokenbooth.money.meter.values import (
+    CallRecord,
+    ChargedCall,
+    OrgTotal,
+    Page,
+    PageAsk,
+    UsageLine,
+)
 
 __all__ = [
     "DAY_US",
     "PAGE_RECORDS_MAX",
     "CallRecord",
+    "ChargedCall",
     "OrgTotal",
     "Page",
     "PageAsk",
     "UsageLine",
     "call",
     "calls",
+    "charged_calls",
     "totals",
     "usage",
 ]
@@ -51,6 +62,14 @@ def usage(op: Op, tx: Tx, org_id: str, since_us: int, until_us: int) -> tuple[Us
     """Sums by UTC day and model over calls that began in ``since_us <= t < until_us``."""
     check_span(since_us, until_us)
     return sql.usage(tx, org_id, since_us, until_us)
+
+
+def charged_calls(
+    op: Op, tx: Tx, org_id: str, since_us: int, until_us: int
+) -> Iterator[ChargedCall]:
+    """What was charged for calls that began in ``since_us <= t < until_us``, oldest first; read in
+    pages, so that memory stays bounded."""
+    return sql.charged_calls(tx, org_id, since_us, until_us)
 
 
 def totals(op: Op, tx: Tx) -> tuple[OrgTotal, ...]:

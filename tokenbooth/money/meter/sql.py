@@ -1,23 +1,45 @@
 """Statements over call records; the tenant stands in every WHERE but the operator's."""
 
+from collections.abc import Iterator
 from operator import eq, lt
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, tuple_
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.meter.rules import DAY_US
-from tokenbooth.money.meter.values import CallRecord, OrgTotal, PageAsk, UsageLine
+from tokenbooth.money.meter.values import CallRecord, ChargedCall, OrgTotal, PageAsk, UsageLine
 from tokenbooth.store.tables.money import CALL_RECORD
-from tokenbooth.store.usage_columns import COUNT_COLUMNS, usage_from, usage_sum
+from tokenbooth.store.usage_columns import COUNT_COLUMNS, USAGE_COLUMNS, usage_from, usage_sum
 
 _C = CALL_RECORD.c
 _IS_OPEN = _C.state == "open"
 _OF_ORG = select(CALL_RECORD).where(_C.org_id == bindparam("org"))
 _CALL = _OF_ORG.where(_C.request_id == bindparam("request"))
 _CALLS = _OF_ORG.order_by(_C.request_id.desc()).limit(bindparam("count"))
+
+PAGE_ROWS = 1000
+_CHARGED = (
+    select(
+        _C.request_id,
+        _C.created_us,
+        _C.model,
+        _C.tier,
+        _C.data_terms,
+        _C.cost_nano,
+        *(_C[name] for name in USAGE_COLUMNS),
+    )
+    .where(
+        _C.org_id == bindparam("org"),
+        _C.state == "posted",
+        tuple_(_C.created_us, _C.request_id) > tuple_(bindparam("since_us"), bindparam("after")),
+        _C.created_us < bindparam("until_us"),
+    )
+    .order_by(_C.created_us, _C.request_id)
+    .limit(PAGE_ROWS)
+)
 
 
 def _sum(column: Any) -> Any:
@@ -95,6 +117,20 @@ def usage(tx: Tx, org_id: str, since_us: int, until_us: int) -> tuple[UsageLine,
         )
         for row in tx.execute(_USAGE, values)
     )
+
+
+def charged_calls(tx: Tx, org_id: str, since_us: int, until_us: int) -> Iterator[ChargedCall]:
+    values = {"org": org_id, "since_us": since_us, "until_us": until_us, "after": ""}
+    while rows := tx.execute(_CHARGED, values).all():
+        for row in rows:
+            yield ChargedCall(
+                model=row.model,
+                tier=ServiceTier(row.tier),
+                data_terms=DataTerms(row.data_terms),
+                usage=usage_from(row),
+                cost_nano=row.cost_nano,
+            )
+        values = {**values, "since_us": rows[-1].created_us, "after": rows[-1].request_id}
 
 
 def totals(tx: Tx) -> tuple[OrgTotal, ...]:

@@ -42,6 +42,17 @@ class CallRecord:
         return self.outcome is None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargedCall:
+    """What a charged call used, on which terms, and what it cost."""
+
+    model: str
+    tier: ServiceTier
+    data_terms: DataTerms
+    usage: Usage
+    cost_nano: int
+
+
 @dataclass(frozen=True, slots=True)
 class PageAsk:
     """``after`` is the last id of the page before; the ids narrow the records."""

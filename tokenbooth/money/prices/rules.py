@@ -160,14 +160,19 @@ def overlapping(new: PriceLock, others: Iterable[PriceLock]) -> PriceLock | None
     for other in others:
         begins_before = other.until_us is None or new.from_us < other.until_us
         ends_after = new.until_us is None or other.from_us < new.until_us
-        if other.model == new.model and _holds(other) and begins_before and ends_after:
+        ever = other.until_us is None or other.from_us < other.until_us
+        if other.model == new.model and ever and begins_before and ends_after:
             return other
     return None
 
 
-def _holds(lock: PriceLock) -> bool:
-    """Not ended before it began."""
-    return lock.until_us is None or lock.from_us < lock.until_us
+def holds_at(lock: PriceLock, now_us: int) -> bool:
+    return lock.from_us <= now_us and (lock.until_us is None or now_us < lock.until_us)
+
+
+def binds_from(lock: PriceLock, now_us: int) -> bool:
+    """Whether it holds now or will."""
+    return lock.until_us is None or lock.until_us > max(now_us, lock.from_us)
 
 
 def effective_pico(lines: Lines, meter: Meter) -> int:

@@ -10,10 +10,12 @@ from tokenbooth.money.prices.currencies import DECIMALS, checked_currency
 from tokenbooth.money.prices.rules import (
     UNBOUNDED_TOKENS,
     affordable_output_tokens,
+    binds_from,
     check_lock,
     checked_tariffs,
     cost_nano,
     effective_pico,
+    holds_at,
     named,
     overlapping,
     price_in,
@@ -28,6 +30,7 @@ from tokenbooth.money.prices.values import (
     DEFAULT_CURRENCY,
     NO_USES,
     Book,
+    Lines,
     Meter,
     Price,
     PriceAsk,
@@ -48,6 +51,7 @@ __all__ = [
     "NO_USES",
     "UNBOUNDED_TOKENS",
     "Book",
+    "Lines",
     "Meter",
     "Price",
     "PriceAsk",
@@ -60,6 +64,7 @@ __all__ = [
     "VersionAsk",
     "affordable_output_tokens",
     "assign_book",
+    "binds_from",
     "book_by",
     "book_of",
     "books",
@@ -72,6 +77,7 @@ __all__ = [
     "effective_pico",
     "for_call",
     "history",
+    "holds_at",
     "listed",
     "lock",
     "locks",
@@ -225,7 +231,7 @@ def assign_book(op: Op, tx: Tx, org_id: str, book: Book) -> None:
     """
     if book_of(op, tx, org_id) == book:
         return
-    if any(_binds(each, op.now()) for each in sql.locks(tx, org_id)):
+    if any(binds_from(each, op.now()) for each in sql.locks(tx, org_id)):
         raise Problem(
             Code.STATE_CONFLICT,
             "The organization is locked to prices of its present book; unlock them first.",
@@ -269,7 +275,7 @@ def unlock(op: Op, tx: Tx, org_id: str, model: str) -> tuple[PriceLock, ...]:
 
     Raises NAME_NOT_FOUND when there is none.
     """
-    bound = [e for e in sql.locks(tx, org_id) if e.model == model and _binds(e, op.now())]
+    bound = [e for e in sql.locks(tx, org_id) if e.model == model and binds_from(e, op.now())]
     if not bound:
         raise Problem(
             Code.NAME_NOT_FOUND,
@@ -284,11 +290,6 @@ def unlock(op: Op, tx: Tx, org_id: str, model: str) -> tuple[PriceLock, ...]:
 def locks(op: Op, tx: Tx, org_id: str | None) -> tuple[PriceLock, ...]:
     """One organization's locks, or with ``None`` everybody's, ended ones among them."""
     return sql.locks(tx, org_id)
-
-
-def _binds(lock: PriceLock, now_us: int) -> bool:
-    """Whether it holds now or will."""
-    return lock.until_us is None or lock.until_us > max(now_us, lock.from_us)
 
 
 def _known(found: PriceVersion | None, model: str) -> PriceVersion:
