@@ -60,7 +60,8 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class EngineCounters:
-    """Tokens that the engine says it has worked on, since ``generation`` began.
+    """Tokens that the engine says it has worked on, since ``generation`` began; what runs that
+    failed have cost may be missing.
 
     Another generation counts from somewhere else. ``shared``: everybody's calls are in them, not
     only those of this process. ``with_cached`` is False where input that a prefix cache served is

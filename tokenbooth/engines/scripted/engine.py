@@ -58,7 +58,7 @@ class ScriptedEngine:
         return Health(ready=self._is_open, reason="" if self._is_open else "the engine is not open")
 
     async def counters(self) -> EngineCounters:
-        """What was really played, whatever the script tells of its usage."""
+        """What was really played, whatever the script tells of its usage; not of failed runs."""
         return self._tally.counters
 
     async def count_input_tokens(self, turn: Turn) -> InputCount:
@@ -86,7 +86,8 @@ class ScriptedEngine:
 
     def _ended(self, run: "_Play") -> None:
         self._runs.discard(run)
-        self._tally.count(run.input_tokens, run.output_tokens)
+        if not run.failed:
+            self._tally.count(run.input_tokens, run.output_tokens)
 
     def _options_for(self, turn: Turn) -> ScriptOptions:
         commands = commands_in(turn) if self._options.turn_commands else {}
@@ -118,6 +119,7 @@ class _Play:
         self._waiting: Callable[[], None] | None = None
         self._options = ScriptOptions()
         self._steps: Iterator[Delta] = iter(())
+        self.failed = False
         self.input_tokens = 0
         self._choices_left = 0
         self._chunks_out = 0
@@ -151,6 +153,7 @@ class _Play:
 
     def fail(self, problem: Problem) -> None:
         if not self._over:
+            self.failed = True
             self._stop()
             self._sink.failed(problem)
 
