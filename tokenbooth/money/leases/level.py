@@ -10,6 +10,7 @@ LOW_S = 2
 class Level:
     """``granted_nano`` is leased, ``held_nano`` of it in running calls, ``free_nano`` is the rest.
 
+    ``unmet_in`` is the newest round that found less here than was needed.
     ``unbooked_nano`` was spent here and is not in the ledger yet. ``rate_nano`` is what calls took
     in the last whole second that was looked at.
     """
@@ -32,6 +33,7 @@ class Level:
         "taken_nano",
         "told_held_nano",
         "unbooked_nano",
+        "unmet_in",
         "used_us",
     )
 
@@ -54,6 +56,7 @@ class Level:
         self.others_leased_nano = 0
         self.room_nano = 0
         self.behind = False
+        self.unmet_in = 0
 
     @property
     def named_key(self) -> LevelKey:
@@ -101,7 +104,12 @@ class Level:
         return nothing and self.held_nano == 0
 
     def renew(
-        self, line: LeaseLine, booked_nano: int, told_held_nano: int | None, now_us: int
+        self,
+        line: LeaseLine,
+        booked_nano: int,
+        told_held_nano: int | None,
+        now_us: int,
+        round_number: int,
     ) -> None:
         """Take in what the ledger says after a round that booked ``booked_nano`` here."""
         self.unbooked_nano -= booked_nano
@@ -117,6 +125,8 @@ class Level:
         self.others_leased_nano = max(0, row.leased_nano - line.granted_nano)
         self.room_nano = row.room_nano
         self.behind = line.behind
+        if line.unmet:
+            self.unmet_in = round_number
         if now_us - self.rated_us >= US_PER_S:
             self.rate_nano = self.taken_nano * US_PER_S // (now_us - self.rated_us)
             self.taken_nano, self.rated_us = 0, now_us

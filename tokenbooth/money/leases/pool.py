@@ -226,7 +226,7 @@ class Pool:
             level = self._levels.get(name)
             if level is not None:
                 told_held_nano = asked.givings[name].held_nano if name in asked.givings else None
-                level.renew(line, costs[name], told_held_nano, now_us)
+                level.renew(line, costs[name], told_held_nano, now_us, done.number)
         wanted = frozenset(done.wanted.values())  # whoever waits there has to see it empty
         for name in [n for n, v in self._levels.items() if v.unused() and n not in wanted]:
             self._forget(name)

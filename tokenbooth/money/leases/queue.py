@@ -119,6 +119,7 @@ class MoneyQueue:
         for level in levels:
             if level is None:
                 return Verdict.WAIT
-            if level.free_nano < waiter.amount_nano and not level.behind:
+            asked = level.unmet_in >= waiter.asked_in  # others may have taken what was free before
+            if level.free_nano < waiter.amount_nano and asked and not level.behind:
                 return Verdict.SHORT
         return Verdict.WAIT

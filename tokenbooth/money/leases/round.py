@@ -205,6 +205,7 @@ def _done(tx: Tx, ask: RoundAsk, rows: _Rows, unmet: frozenset[str]) -> RoundDon
         name: LeaseLine(
             row=row,
             granted_nano=rows.lease(name).granted_nano,
+            unmet=name in unmet,
             behind=name in behind,
             left_us=window_left_us(row.period, row.window_id, rows.now_us),
         )

@@ -175,12 +175,14 @@ class LeaseRow:
 class LeaseLine:
     """A limit after a round, with the replica's own lease in it.
 
-    ``behind``: another living replica has not answered the newest recall yet. ``left_us`` is the
-    time until the window ends, ``None`` for one that never does.
+    ``unmet``: the round left less there than was needed. ``behind``: another living replica has
+    not answered the newest recall yet. ``left_us`` is the time until the window ends, ``None`` for
+    one that never does.
     """
 
     row: LimitRow
     granted_nano: int
+    unmet: bool
     behind: bool
     left_us: int | None
 
