@@ -1,6 +1,8 @@
 """``tokenbooth drill``: a private instance under fire, and the proof that the books are right."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +17,9 @@ app = group("drill", "Drills: a private instance, real faults, exact books.")
 Seed = Annotated[int, typer.Option(help="What is drawn: which calls, and where it hurts.")]
 Store = Annotated[
     str | None, typer.Option(help="PostgreSQL URL. [default: a SQLite file of its own]")
+]
+Keep = Annotated[
+    Path | None, typer.Option(help="Play in this new directory and leave it, with all logs.")
 ]
 Replicas = Annotated[int, typer.Option(min=1, help="Server processes that share the store.")]
 
@@ -35,13 +40,18 @@ def mixed(  # noqa: PLR0913 - one parameter for each option of the command line
     seed: Seed = 1,
     replicas: Replicas = 1,
     store: Store = None,
+    keep: Keep = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Mixed calls, some cut, malformed or over cap, the engine killed twice; then the proof."""
     from tokenbooth.proving.drills.mixed.drill import MixedDrill
 
-    _run(lambda: MixedDrill(calls=calls, parallel=parallel), (seed, replicas, store), as_json)
+    _run(
+        lambda: MixedDrill(calls=calls, parallel=parallel),
+        _Chosen(seed, replicas, store, keep),
+        as_json,
+    )
 
 
 @app.command("stampede")
@@ -55,6 +65,7 @@ def stampede(  # noqa: PLR0913 - one parameter for each option of the command li
     seed: Seed = 1,
     replicas: Replicas = 1,
     store: Store = None,
+    keep: Keep = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -65,7 +76,7 @@ def stampede(  # noqa: PLR0913 - one parameter for each option of the command li
     scopes = SCOPES if limit is None else tuple(dict.fromkeys(limit))
     _run(
         lambda: StampedeDrill(calls=calls, callers=callers, scopes=scopes),
-        (seed, replicas, store),
+        _Chosen(seed, replicas, store, keep),
         as_json,
     )
 
@@ -75,27 +86,37 @@ def disconnect(
     seed: Seed = 1,
     replicas: Replicas = 1,
     store: Store = None,
+    keep: Keep = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Clients hang up at every place of an answer: they pay for what they got, the engine stops."""
     from tokenbooth.proving.drills.disconnect.drill import DisconnectDrill
 
-    _run(DisconnectDrill, (seed, replicas, store), as_json)
+    _run(DisconnectDrill, _Chosen(seed, replicas, store, keep), as_json)
 
 
-def _run(
-    made: "Callable[[], Drill[Any]]", chosen: tuple[int, int, str | None], as_json: bool
-) -> None:
-    """Play what ``made`` returns with ``chosen``: seed, replicas and store."""
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The options that all drills share."""
+
+    seed: int
+    replicas: int
+    store: str | None
+    keep: Path | None
+
+
+def _run(made: "Callable[[], Drill[Any]]", chosen: _Chosen, as_json: bool) -> None:
+    """Play what ``made`` returns."""
     from tokenbooth.cli.output import EXIT_REFUSED, emit, lines, step_progress
     from tokenbooth.core.codes import Code
     from tokenbooth.core.problem import Problem
     from tokenbooth.proving.drills import play
 
-    seed, replicas, store = chosen
     try:
-        options = play.DrillOptions(seed=seed, replicas=replicas, store_url=store)
+        options = play.DrillOptions(
+            seed=chosen.seed, replicas=chosen.replicas, store_url=chosen.store, keep=chosen.keep
+        )
         with step_progress() as progress:
             report = play.run_drill(made(), options, progress)
     except ValueError as error:

@@ -41,14 +41,18 @@ class DrillOptions:
     """``store_url`` of ``None`` is a SQLite file in the drill's own directory, gone afterwards.
 
     A PostgreSQL database must be reachable; the drill brings its schema up to date and leaves its
-    organizations in it. Raises ValueError for numbers out of range.
+    organizations in it. ``keep`` is a new or empty directory to play in, which stays with its logs;
+    ``None`` plays in one that goes. Raises ValueError for what cannot be played.
     """
 
     seed: int = 1
     replicas: int = 1
     store_url: str | None = None
+    keep: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.keep is not None and self.keep.exists() and any(self.keep.iterdir()):
+            raise ValueError(f"{self.keep} is not empty")
         if not 1 <= self.replicas <= REPLICAS_MAX:
             raise ValueError(f"replicas must be from 1 to {REPLICAS_MAX}")
 
@@ -108,11 +112,8 @@ def run_drill(drill: Drill[S], options: DrillOptions, progress: Progress) -> Dri
     Raises InstanceFault or TimeoutError when the drill itself cannot be set up.
     """
     began = time.monotonic_ns()
-    with (
-        ended_by_signal(),
-        tempfile.TemporaryDirectory(prefix="tokenbooth-drill-") as made,
-    ):
-        seen = _play(drill, options, Path(made), progress)
+    with ended_by_signal(), _directory(options) as directory:
+        seen = _play(drill, options, directory, progress)
     frame = DrillFrame(
         drill=drill.name,
         seed=options.seed,
@@ -123,6 +124,16 @@ def run_drill(drill: Drill[S], options: DrillOptions, progress: Progress) -> Dri
     return DrillReport(
         frame=frame, figures=drill.figures(seen), violations=violations(seen, drill.laws)
     )
+
+
+@contextlib.contextmanager
+def _directory(options: DrillOptions) -> Iterator[Path]:
+    if options.keep is not None:
+        options.keep.mkdir(parents=True, exist_ok=True)
+        yield options.keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="tokenbooth-drill-") as made:
+        yield Path(made)
 
 
 def _play(drill: Drill[S], options: DrillOptions, directory: Path, progress: Progress) -> Any:
