@@ -111,6 +111,7 @@ async def statement(
             tally.add(line.leaf, line.currency, line.amount_nano)
         yield b"".join(layout.receipt(line.document) for line in page.lines)
         page = await reader.page(page.last)
+    await store.write(lambda tx: receipts.note_key(op, tx, signer))
     yield layout.end(receipts.statement_json(tally, span, op.now(), signer.key))
 
 

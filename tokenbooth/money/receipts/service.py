@@ -26,6 +26,7 @@ from tokenbooth.money.receipts.values import BookedCall, Json, KeyLine, Page, Pl
 
 __all__ = [
     "BATCH_CALLS_MAX",
+    "PAGE_CALLS_MAX",
     "BookedCall",
     "Json",
     "KeyLine",
@@ -39,6 +40,7 @@ __all__ = [
     "Tally",
     "Trusted",
     "keys",
+    "note_key",
     "page",
     "receipt",
     "sign_due",
@@ -72,6 +74,11 @@ def sign_these(op: Op, tx: Tx, signer: Signer, request_ids: Collection[str]) -> 
     calls = sql.locked(tx, request_ids)
     _sign(op, tx, signer, calls)
     sql.drop_these(tx, request_ids)
+
+
+def note_key(op: Op, tx: Tx, signer: Signer) -> None:
+    """Keep the public half of the signer's key, for the time when its secret is gone."""
+    sql.add_key(tx, KeyLine(signer.key.key_id, signer.key.public, op.now()))
 
 
 def receipt(op: Op, tx: Tx, org_id: str, request_id: str) -> Json | None:
@@ -120,7 +127,6 @@ def _sign(op: Op, tx: Tx, signer: Signer, calls: Sequence[BookedCall]) -> None:
     if not fresh:
         return
     leaves = [leaf_of(receipt_json(call, signer.shelf.price_of(op, tx, call))) for call in fresh]
-    now_us = op.now()
-    sql.add_key(tx, KeyLine(signer.key.key_id, signer.key.public, now_us))
-    batch = signed_batch(leaves, signer.key, now_us)
+    note_key(op, tx, signer)
+    batch = signed_batch(leaves, signer.key, op.now())
     sql.add_batch(tx, batch, [call.request_id for call in fresh])
