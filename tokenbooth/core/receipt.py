@@ -28,15 +28,36 @@ class LimitScope(StrEnum):
     KEY = "key"
 
 
+class Period(StrEnum):
+    """How often a cap begins anew; days and months are those of UTC."""
+
+    NONE = "none"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitWindow:
+    """The span that a renewing cap counts in: ``2026-11-20`` or ``2026-11``, until ``renews_us``."""
+
+    period: Period
+    id: str
+    renews_us: int
+
+
 @dataclass(frozen=True, slots=True)
 class LimitState:
-    """One level: ``limit_nano`` is ``None`` when the level is not capped."""
+    """One level: ``limit_nano`` is ``None`` when the level is not capped.
+
+    What is spent and held is that of ``window`` alone, where the cap renews.
+    """
 
     scope: LimitScope
     owner_id: str
     limit_nano: int | None
     spent_nano: int
     held_nano: int
+    window: LimitWindow | None = None
 
     @property
     def remaining_nano(self) -> int | None:

@@ -4,19 +4,13 @@ Only the database's clock says which window it is.
 """
 
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
-from tokenbooth.core.receipt import LimitScope
+from tokenbooth.core.receipt import LimitScope, LimitWindow, Period
+
+__all__ = ["Period", "limit_id", "window_left_us", "window_named", "window_of"]
 
 US_PER_S = 1_000_000
-
-
-class Period(StrEnum):
-    """How often a cap begins anew; days and months are those of UTC."""
-
-    NONE = "none"
-    DAY = "day"
-    MONTH = "month"
+_FORMATS = {Period.DAY: "%Y-%m-%d", Period.MONTH: "%Y-%m"}
 
 
 def limit_id(scope: LimitScope, owner_id: str, window_id: str = "") -> str:
@@ -27,23 +21,23 @@ def limit_id(scope: LimitScope, owner_id: str, window_id: str = "") -> str:
 
 def window_of(period: Period, now_us: int) -> str:
     """The name of the window that ``now_us`` falls into; empty where windows do not exist."""
-    moment = datetime.fromtimestamp(now_us // US_PER_S, UTC)
-    match period:
-        case Period.NONE:
-            return ""
-        case Period.DAY:
-            return moment.strftime("%Y-%m-%d")
-        case Period.MONTH:
-            return moment.strftime("%Y-%m")
+    if period is Period.NONE:
+        return ""
+    return datetime.fromtimestamp(now_us // US_PER_S, UTC).strftime(_FORMATS[period])
 
 
-def window_left_us(period: Period, window_id: str, now_us: int) -> int | None:
-    """Time until the window ends, 0 when it has ended; ``None`` for what never does."""
+def window_named(period: Period, window_id: str) -> LimitWindow | None:
+    """The window of that name, with its end; ``None`` for what never ends."""
     if not window_id:
         return None
+    first = datetime.strptime(window_id, _FORMATS[period]).replace(tzinfo=UTC)
     if period is Period.DAY:
-        end = datetime.strptime(window_id, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+        end = first + timedelta(days=1)
     else:
-        first = datetime.strptime(window_id, "%Y-%m").replace(tzinfo=UTC)
         end = (first + timedelta(days=32)).replace(day=1)
-    return max(0, int(end.timestamp()) * US_PER_S - now_us)
+    return LimitWindow(period, window_id, int(end.timestamp()) * US_PER_S)
+
+
+def window_left_us(window: LimitWindow | None, now_us: int) -> int | None:
+    """Time until the window ends, 0 when it has ended; ``None`` for what never does."""
+    return None if window is None else max(0, window.renews_us - now_us)

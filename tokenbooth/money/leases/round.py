@@ -28,7 +28,7 @@ from tokenbooth.money.leases.values import (
 )
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.outbox import service as outbox
-from tokenbooth.money.windows import Period, limit_id, window_left_us
+from tokenbooth.money.windows import Period, limit_id, window_left_us, window_named
 
 SILENT_US = 10_000_000
 
@@ -207,7 +207,7 @@ def _done(tx: Tx, ask: RoundAsk, rows: _Rows, unmet: frozenset[str]) -> RoundDon
             granted_nano=rows.lease(name).granted_nano,
             unmet=name in unmet,
             behind=name in behind,
-            left_us=window_left_us(row.period, row.window_id, rows.now_us),
+            left_us=window_left_us(window_named(row.period, row.window_id), rows.now_us),
         )
         for name, row in rows.limits.items()
     }
