@@ -38,6 +38,7 @@ from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.recovery import recovered
+from tokenbooth.gateway.replay import ReplayDesk
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
@@ -208,12 +209,14 @@ async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
             ),
             live=LiveCalls(),
             till=till,
+            replays=_replay_desk(booth, till),
             policy=Policy(settings.safety.blocked_phrases),
             metrics=booth.metrics,
             options=settings.gateway,
             till_options=settings.till,
         )
         upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
+        await rooms.replays.sweep(booth.op("replica"))
         _watch(rooms)
         signing = ReceiptSigning(booth.store, booth.signer(), lambda: booth.op("worker"))
         receipts = signing.loop(settings.workers.receipts_every_ms)
@@ -247,6 +250,16 @@ async def _open_till(booth: Booth) -> AsyncIterator[Till]:
         yield till
     finally:
         await till.close()
+
+
+def _replay_desk(booth: Booth, till: Till) -> ReplayDesk:
+    return ReplayDesk(
+        booth.store,
+        till,
+        key=booth.secrets.sealing_key,
+        noise=booth.randomness,
+        options=booth.settings.replays,
+    )
 
 
 def _directory(booth: Booth) -> Directory:

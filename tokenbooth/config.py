@@ -20,7 +20,7 @@ import msgspec
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.gateway.options import GatewayOptions, TillOptions
+from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, TillOptions
 from tokenbooth.store.options import StoreOptions
 from tokenbooth.workers.options import WorkerOptions
 
@@ -62,6 +62,7 @@ class Settings:
     edge: EdgeOptions = field(default_factory=EdgeOptions)
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
     till: TillOptions = field(default_factory=TillOptions)
+    replays: ReplayOptions = field(default_factory=ReplayOptions)
     workers: WorkerOptions = field(default_factory=WorkerOptions)
     store: StoreOptions
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
@@ -116,6 +117,10 @@ RULES: Mapping[str, Rule] = {
     "workers.catalog_every_ms": Rule("Period of the look for changed models.", 50, 60_000),
     "workers.beat_every_ms": Rule("Period of this process's sign of life.", 100, 5000),
     "workers.receipts_every_ms": Rule("Period of the signing of receipts.", 50, 60_000),
+    "workers.replays_every_ms": Rule("Period of the deletion of stored answers.", 100, 600_000),
+    "replays.kept_s": Rule("Seconds that an idempotency key and its answer stand.", 60, 2_592_000),
+    "replays.answer_bytes_max": Rule("Bytes of the largest answer kept.", 0, 1 << 26),
+    "replays.answers_bytes_max": Rule("The same of all that are being written.", 0, 1 << 34),
     "till.block_nano_max": Rule(
         "Nano-units leased in advance at one limit: the most that the loss of a disk can cost.",
         0,

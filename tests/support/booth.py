@@ -23,9 +23,10 @@ from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
-from tokenbooth.gateway.options import GatewayOptions, TillOptions
+from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, TillOptions
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.recovery import recovered
+from tokenbooth.gateway.replay import ReplayDesk
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
@@ -39,6 +40,7 @@ from tokenbooth.store.open import AsyncStore
 from tokenbooth.telemetry.metrics import Metrics
 
 PEPPER = b"p" * 32
+SEALING_KEY = b"s" * 32
 INPUT_PICO, OUTPUT_PICO = 1_000_000, 4_000_000
 
 
@@ -175,6 +177,7 @@ async def open_test_booth(
     engines: Mapping[str, Engine] | None = None,
     policy: Policy | None = None,
     deployment: Mapping[str, Any] | None = None,
+    replay_options: ReplayOptions | None = None,
     **options: int,
 ) -> AsyncIterator[TestBooth]:
     """A booth whose model ``demo`` has one deployment for each script, in order.
@@ -231,6 +234,9 @@ async def open_test_booth(
         engines=EnginePool(lambda d: made[d.id], open_wait_max_s=5),
         live=LiveCalls(),
         till=till,
+        replays=ReplayDesk(
+            store, till, key=SEALING_KEY, noise=noise, options=replay_options or ReplayOptions()
+        ),
         policy=policy or Policy(),
         metrics=Metrics(),
         options=bounds,

@@ -44,14 +44,19 @@ class Grant:
     output_tokens_max: int
 
 
+def check_allowed(caller: Caller, model: str) -> None:
+    """Raises MODEL_NOT_ALLOWED when the key's list has not this model."""
+    if caller.models is not None and model not in caller.models:
+        raise Problem(
+            Code.MODEL_NOT_ALLOWED, f"This key may not use the model {model!r}.", param="model"
+        )
+
+
 async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed) -> Grant:
     """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PRICE_UNKNOWN, PRICE_NOT_OFFERED,
     UNSUPPORTED_FEATURE, CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY."""
     turn = parsed.turn
-    if caller.models is not None and turn.model not in caller.models:
-        raise Problem(
-            Code.MODEL_NOT_ALLOWED, f"This key may not use the model {turn.model!r}.", param="model"
-        )
+    check_allowed(caller, turn.model)
     model = await rooms.directory.model(op, turn.model)
     price = await rooms.directory.price(op, question_of(caller, turn))
     candidates = await _candidates(rooms, dialect, turn, model.deployments)

@@ -35,6 +35,18 @@ class GatewayOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOptions:
+    """What is kept for calls with an idempotency key, and for how long.
+
+    ``answers_bytes_max`` is of all answers that are being written, ``answer_bytes_max`` of one.
+    """
+
+    kept_s: int = 24 * 3600
+    answer_bytes_max: int = 1024 * 1024
+    answers_bytes_max: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TillOptions:
     """How money is leased and told of; what is not a setting is a field all the same, for tests.
 

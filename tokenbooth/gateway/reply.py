@@ -8,6 +8,7 @@ from tokenbooth.gateway.call_cover import CallCover
 from tokenbooth.gateway.grant import Grant
 from tokenbooth.gateway.headers import Pairs, hold_headers, lowered_header, note_headers
 from tokenbooth.gateway.relay import Relay
+from tokenbooth.gateway.replay import Once
 from tokenbooth.money.leases.service import Hold
 from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect
 from tokenbooth.telemetry.metrics import Metrics
@@ -23,6 +24,15 @@ class Reply:
         self._sink = sink
         self._relay: Relay | None = None
         self.headers: Pairs = ()
+
+    @property
+    def begun(self) -> bool:
+        """Whether money was held for the call."""
+        return self._relay is not None
+
+    def through(self, once: Once) -> None:
+        """Write by way of what remembers the answer."""
+        self._sink = once.tee(self._sink)
 
     def begin(self, grant: Grant, hold: Hold, cover: CallCover) -> Relay:
         """The relay that the run pushes to; from now on it knows whether the answer has begun."""

@@ -9,6 +9,7 @@ from tokenbooth.gateway.directory import Directory
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.options import GatewayOptions, TillOptions
 from tokenbooth.gateway.pool import EnginePool
+from tokenbooth.gateway.replay import ReplayDesk
 from tokenbooth.gateway.till import Till
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.telemetry.metrics import Metrics
@@ -26,6 +27,7 @@ class Rooms:
     engines: EnginePool
     live: LiveCalls
     till: Till
+    replays: ReplayDesk
     policy: Policy
     metrics: Metrics
     options: GatewayOptions

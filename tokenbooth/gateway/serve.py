@@ -1,6 +1,7 @@
 """The life of one call: one function, ten steps, in this order for every dialect."""
 
 from dataclasses import replace
+from functools import partial
 
 from tokenbooth.access.keys import service as keys
 from tokenbooth.admission.rates import service as rates
@@ -11,9 +12,10 @@ from tokenbooth.core.ports import Body, CallHead, Sink
 from tokenbooth.core.problem import Problem
 from tokenbooth.gateway.admitted import admitted
 from tokenbooth.gateway.call_cover import CallCover
-from tokenbooth.gateway.grant import Grant, gate
+from tokenbooth.gateway.grant import Grant, check_allowed, gate
 from tokenbooth.gateway.headers import strict_of
 from tokenbooth.gateway.held import HeldCall
+from tokenbooth.gateway.replay import FREELY
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.route import Course, run
@@ -30,7 +32,7 @@ async def serve(
     Problems become the dialect's own errors. Runs in a task that is not cancelled with the
     caller's connection, so that what was held is always resolved.
     """
-    reply = Reply(dialect, op, sink, rooms.metrics)
+    reply, once = Reply(dialect, op, sink, rooms.metrics), FREELY
     try:
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
         reply.headers = rates.headers(rooms.rates.state(caller))
@@ -38,6 +40,11 @@ async def serve(
         parsed = dialect.parse(raw)  # 3 parse
         caller = replace(caller, end_customer=parsed.turn.end_customer)
         op = replace(op, caller=caller)
+        check_allowed(caller, parsed.turn.model)
+        once = await rooms.replays.claimed(op, head, raw)  # 3, with an idempotency key
+        if await once.replay(sink):
+            return
+        reply.through(once)
         grant = await gate(rooms, op, dialect, caller, parsed)  # 4
         async with admitted(rooms, op, grant, sink) as admission:  # 5 admit
             reply.headers = rates.headers(rooms.rates.state(caller))
@@ -48,10 +55,12 @@ async def serve(
             async with HeldCall(rooms, op, grant, course.relay, op.now()) as call:  # 10, on leaving
                 await run(rooms, grant, course, admission.seat)  # 8, 9
             admission.used(call.tokens_used)
-        call.answer(reply)
+        await once.answer(call.receipt, partial(call.answer, reply))
     except Problem as problem:
+        await once.refused(held=reply.begun)
         reply.refuse(problem)
     finally:
+        once.close()
         reply.close()
 
 

@@ -39,6 +39,8 @@ from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.prices import service as prices
 from tokenbooth.money.prices.service import Price
 
+CHAINS_MAX = 10_000
+
 
 @dataclass(slots=True)
 class _Running:
@@ -66,6 +68,7 @@ class Till:
         self._clock = clock
         self._options = options
         self._closed = False
+        self._chains: dict[str, tuple[LevelKey, ...]] = {}
         self._running: dict[str, _Running] = {}
         self._teller = Teller(store, pool, clock, options, booked=journal.forget)
 
@@ -104,9 +107,9 @@ class Till:
     def epoch(self) -> int:
         return self._pool.epoch
 
-    async def flushed(self) -> None:
-        """Wait until the ledger shows what happened here so far; bounded, and then it lags."""
-        await self._teller.flushed()
+    async def flushed(self) -> bool:
+        """Wait until the ledger shows what happened here so far; bounded: then it lags, False."""
+        return await self._teller.flushed()
 
     async def check_start(
         self, op: Op, caller: Caller, price: Price, input_tokens: int, output_tokens: int
@@ -115,7 +118,7 @@ class Till:
 
         Asks the ledger only where memory does not say that it fits. Raises what ``hold`` raises.
         """
-        chain = _chain(caller)
+        chain = self._chain(caller)
         needed_nano = prices.worst_case_nano(price, input_tokens, output_tokens)
         if self._teller.levels_now(chain, needed_nano) is not None:
             return
@@ -136,7 +139,7 @@ class Till:
             raise Problem(Code.STATE_CONFLICT, f"The call {ask.request_id} has a hold already.")
         self._check_open()
         sized = leases.wished(ask)
-        chain = _chain(ask.caller)
+        chain = self._chain(ask.caller)
         levels = self._teller.levels_now(chain, sized.amount_nano)
         if levels is not None:
             return self._take(op, ask, levels, sized)
@@ -175,7 +178,7 @@ class Till:
         self._journal.open(facts)
         held = self._pool.hold(facts, levels, self._clock.monotonic_us())
         self._running[ask.request_id] = _Running(ask, held, sized.held_output_tokens)
-        limits = self._pool.limits(levels)
+        limits = self._pool.limits(levels) if ask.stream or sized.lowered else ()
         tightest = min(limits, key=_left_nano).scope if sized.lowered else None
         return Hold(
             request_id=ask.request_id,
@@ -337,6 +340,16 @@ class Till:
                 retry_after_s=5,
             )
 
+    def _chain(self, caller: Caller) -> tuple[LevelKey, ...]:
+        """The levels that pay for the caller; one object for each key, so that lookups are quick."""
+        chain = self._chains.get(caller.key_id)
+        if chain is None:
+            if len(self._chains) >= CHAINS_MAX:
+                self._chains.clear()
+            chain = tuple(LevelKey(*level) for level in ledger.chain_of(caller))
+            self._chains[caller.key_id] = chain
+        return chain
+
     def _check_open(self) -> None:
         self._teller.check_open()
         if self._journal.broken is not None:
@@ -346,10 +359,6 @@ class Till:
                 detail=self._journal.broken,
                 retry_after_s=5,
             )
-
-
-def _chain(caller: Caller) -> tuple[LevelKey, ...]:
-    return tuple(LevelKey(*level) for level in ledger.chain_of(caller))
 
 
 def _withheld(ending: Ending) -> Ending:

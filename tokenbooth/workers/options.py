@@ -11,3 +11,4 @@ class WorkerOptions:
     catalog_every_ms: int = 1000
     beat_every_ms: int = 2000
     receipts_every_ms: int = 1000
+    replays_every_ms: int = 10_000

@@ -28,6 +28,7 @@ class Upkeep:
             Loop("revocations", options.revocation_every_ms, self.stop_revoked),
             Loop("catalog", options.catalog_every_ms, self.follow_catalog),
             Loop("beat", options.beat_every_ms, self.beat),
+            Loop("replays", options.replays_every_ms, self.tidy_replays),
             Loop("health", options.beat_every_ms, self._rooms.engines.health),
         )
 
@@ -52,6 +53,11 @@ class Upkeep:
         await self._rooms.engines.keep_only(offered)
         self._rooms.gates.keep_only(offered)
         self._catalog_revision = revision
+
+    async def tidy_replays(self) -> int:
+        """Resolve claims that calls left behind, and delete stored answers whose time is over."""
+        await self._rooms.replays.sweep(self._new_op())
+        return await self._rooms.replays.tidy(self._new_op())
 
     async def beat(self) -> None:
         """Say that this replica lives, so that others wait for what it gives back."""

@@ -12,6 +12,7 @@ from tokenbooth.core.receipt import Outcome
 HEADER = "Idempotency-Key"
 KEY_CHARACTERS_MAX = 255
 RETRY_S = 1
+RUNNING_EXTRA_US = 86_400_000_000
 WHOLE_OUTCOMES = frozenset({Outcome.COMPLETED, Outcome.CAP_REACHED})
 _WHY = {
     Lack.NOT_KEPT: "the project keeps no answers",
@@ -84,7 +85,9 @@ def fate_of(outcome: Outcome, cost_nano: int) -> Fate:
 
 
 def is_expired(claim: Claim, now_us: int) -> bool:
-    return claim.expires_us <= now_us
+    """A call that may still run, or whose end nobody has told yet, has a day more."""
+    extra_us = RUNNING_EXTRA_US if claim.state is ClaimState.RUNNING else 0
+    return claim.expires_us + extra_us <= now_us
 
 
 def packed(answer: StoredAnswer) -> bytes:

@@ -28,6 +28,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Randomness, Tx
 
 __all__ = [
+    "BATCH",
     "HEADER",
     "Claim",
     "ClaimAsk",
@@ -66,7 +67,7 @@ def claim(op: Op, tx: Tx, ask: ClaimAsk) -> Claim | None:
         if found is None:  # let go of in this very moment
             continue
         if is_expired(found, op.now()):
-            release(op, tx, found)
+            sql.forget_claim(tx, found)
             continue
         check_same(found, ask.body_sha256)
         if found.sealed is not None and not answers_kept(op, tx, ask.project_id):
@@ -76,12 +77,12 @@ def claim(op: Op, tx: Tx, ask: ClaimAsk) -> Claim | None:
 
 
 def release(op: Op, tx: Tx, held: Claim | ClaimAsk) -> None:
-    """Let the key go, so that the same question is asked anew; another call's claim stays."""
-    sql.drop_claim(tx, held.project_id, held.key, held.request_id)
+    """Let the key of a running call go, so that the question is asked anew; no other claim."""
+    sql.release_claim(tx, held)
 
 
 def finish(op: Op, tx: Tx, held: Claim | ClaimAsk, over: Over) -> None:
-    """Say how the call ended; the answer is stored only where the project keeps answers."""
+    """Say how the call ended, once; the answer is stored only where the project keeps answers."""
     if over.sealed is not None and not answers_kept(op, tx, held.project_id):
         over = replace(over, sealed=None, lacks=Lack.NOT_KEPT)
     sql.finish_claim(tx, held, over)
@@ -90,7 +91,10 @@ def finish(op: Op, tx: Tx, held: Claim | ClaimAsk, over: Over) -> None:
 def past(
     op: Op, tx: Tx, replica_id: str, epoch: int, after: Claim | None = None
 ) -> tuple[Claim, ...]:
-    """Claims that earlier runs of this process left behind, at most ``BATCH`` of them."""
+    """Running claims of this process from before ``epoch``, at most ``BATCH`` of them.
+
+    ``after`` is the last one seen.
+    """
     place = _PLACES if after is None else (after.project_id, after.key)
     return sql.past_claims(tx, replica_id, epoch, place, BATCH)
 

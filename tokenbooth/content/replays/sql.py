@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Text, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from tokenbooth.content.replays.rules import RUNNING_EXTRA_US
 from tokenbooth.content.replays.values import Claim, ClaimAsk, ClaimState, Lack, Over
 from tokenbooth.core.ports import Tx
 from tokenbooth.store.tables.content import ANSWER_RETENTION, REPLAY
@@ -15,12 +16,14 @@ _IS_THIS = (_C.project_id == bindparam("project")) & (_C.idempotency_key == bind
 _IS_MINE = _IS_THIS & (_C.request_id == bindparam("request"))
 _CLAIM = select(REPLAY).where(_IS_THIS).with_for_update()
 _ADD = insert(REPLAY).on_conflict_do_nothing()
-_DROP = delete(REPLAY).where(_IS_MINE)
-_FINISH = update(REPLAY).where(_IS_MINE)
+_IS_RUNNING = _C.state == "running"
+_FORGET = delete(REPLAY).where(_IS_MINE)
+_RELEASE = delete(REPLAY).where(_IS_MINE, _IS_RUNNING)
+_FINISH = update(REPLAY).where(_IS_MINE, _IS_RUNNING)
 _PAST = (
     select(REPLAY)
     .where(
-        _C.state == "running",
+        _IS_RUNNING,
         _C.replica_id == bindparam("replica"),
         _C.epoch < bindparam("epoch"),
         tuple_(bindparam("after_project", type_=Text), bindparam("after_key", type_=Text)) < _KEY,
@@ -30,7 +33,10 @@ _PAST = (
 )
 _EXPIRED = (
     select(_C.project_id, _C.idempotency_key)
-    .where(_C.expires_us <= bindparam("now_us"))
+    .where(
+        _C.expires_us <= bindparam("now_us"),
+        ~_IS_RUNNING | (_C.expires_us <= bindparam("now_us") - RUNNING_EXTRA_US),
+    )
     .order_by(_C.expires_us)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True)
@@ -87,12 +93,17 @@ def locked_claim(tx: Tx, project_id: str, key: str) -> Claim | None:
     return None if row is None else _claim(row)
 
 
-def drop_claim(tx: Tx, project_id: str, key: str, request_id: str) -> None:
-    tx.execute(_DROP, {"project": project_id, "key": key, "request": request_id})
+def forget_claim(tx: Tx, claim: Claim) -> None:
+    tx.execute(_FORGET, _mine(claim))
+
+
+def release_claim(tx: Tx, claim: ClaimAsk | Claim) -> None:
+    """Only while this very call runs."""
+    tx.execute(_RELEASE, _mine(claim))
 
 
 def finish_claim(tx: Tx, claim: ClaimAsk | Claim, over: Over) -> None:
-    """Only the claim of this very call."""
+    """Only while this very call runs: the first end stays."""
     state = ClaimState.DONE if over.whole else ClaimState.FAILED
     values = {
         "state": state.value,
@@ -100,8 +111,7 @@ def finish_claim(tx: Tx, claim: ClaimAsk | Claim, over: Over) -> None:
         "lacks": None if over.lacks is None else over.lacks.value,
         "sealed": over.sealed,
     }
-    mine = {"project": claim.project_id, "key": claim.key, "request": claim.request_id}
-    tx.execute(_FINISH.values(values), mine)
+    tx.execute(_FINISH.values(values), _mine(claim))
 
 
 def past_claims(
@@ -140,6 +150,10 @@ def answers_kept(tx: Tx, project_id: str) -> bool:
 def put_retention(tx: Tx, project_id: str, *, kept: bool, now_us: int, author: str) -> None:
     row = {"project_id": project_id, "kept": kept, "set_us": now_us, "set_by": author}
     tx.execute(_PUT_RETENTION, row)
+
+
+def _mine(claim: ClaimAsk | Claim) -> dict[str, str]:
+    return {"project": claim.project_id, "key": claim.key, "request": claim.request_id}
 
 
 def _claim(row: Any) -> Claim:

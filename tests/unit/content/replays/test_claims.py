@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.claims import KEEP_US, ClaimDesk
 from tokenbooth.content.replays import service as replays
+from tokenbooth.content.replays.rules import RUNNING_EXTRA_US
 from tokenbooth.content.replays.service import BATCH, Claim, ClaimState, Lack, Over
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
@@ -86,9 +87,18 @@ def test_only_the_call_that_holds_a_key_can_let_it_go_or_finish_it(desk: ClaimDe
     assert standing(desk.claim("req_3")).state is ClaimState.RUNNING
 
 
+def test_the_first_end_stays(desk: ClaimDesk):
+    desk.claim("req_1")
+    desk.finish("req_1")
+    desk.finish("req_1", NOT_WHOLE)
+    desk.release("req_1")
+    found = standing(desk.claim("req_2"))
+    assert (found.state, found.sealed) == (ClaimState.DONE, b"sealed")
+
+
 def test_a_late_end_of_a_forgotten_claim_changes_nothing_of_the_next_one(desk: ClaimDesk):
     desk.claim("req_1")
-    desk.clock.us += KEEP_US
+    desk.clock.us += KEEP_US + RUNNING_EXTRA_US
     desk.claim("req_2")
     desk.finish("req_1")
     desk.release("req_1")
@@ -173,6 +183,7 @@ def test_what_has_expired_is_deleted_in_steps_oldest_first(desk: ClaimDesk):
     extra = 3
     for n in range(BATCH + extra):
         desk.claim(f"req_{n}", key=f"k{n}")
+        desk.finish(f"req_{n}", key=f"k{n}")
         desk.clock.us += 1
     desk.clock.us += KEEP_US
     desk.claim("req_new", key="new")
@@ -181,6 +192,16 @@ def test_what_has_expired_is_deleted_in_steps_oldest_first(desk: ClaimDesk):
     assert left == {"new", *(f"k{BATCH + n}" for n in range(extra))}
     assert [desk.write(replays.drop_over) for _ in range(2)] == [extra, 0]
     assert desk.rows("SELECT idempotency_key FROM replay") == [("new",)]
+
+
+def test_a_claim_of_a_running_call_is_deleted_a_day_later(desk: ClaimDesk):
+    desk.claim("req_1")
+    desk.clock.us += KEEP_US + RUNNING_EXTRA_US - 1
+    assert desk.write(replays.drop_over) == 0
+    assert standing(desk.claim("req_2")).request_id == "req_1"
+    desk.clock.us += 1
+    assert desk.write(replays.drop_over) == 1
+    assert desk.claim("req_3") is None
 
 
 def past(desk: ClaimDesk, epoch: int, after: Claim | None = None) -> list[str]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenbooth.content.replays.rules import (
     HEADER,
     KEY_CHARACTERS_MAX,
+    RUNNING_EXTRA_US,
     WHOLE_OUTCOMES,
     body_sha256,
     check_same,
@@ -131,8 +132,14 @@ def test_a_free_model_that_answers_has_answered():
 
 
 @pytest.mark.parametrize(("now_us", "expired"), [(9, False), (10, True), (11, True)])
-def test_a_claim_stands_until_its_end(now_us: int, expired: bool):
-    assert is_expired(claim_of(), now_us) is expired
+@pytest.mark.parametrize("state", [ClaimState.DONE, ClaimState.FAILED])
+def test_a_claim_stands_until_its_end(state: ClaimState, now_us: int, expired: bool):
+    assert is_expired(claim_of(state=state), now_us) is expired
+
+
+@pytest.mark.parametrize(("late_us", "expired"), [(-1, False), (0, True)])
+def test_a_claim_of_a_running_call_stands_a_day_longer(late_us: int, expired: bool):
+    assert is_expired(claim_of(), 10 + RUNNING_EXTRA_US + late_us) is expired
 
 
 ANSWERS = st.builds(
