@@ -182,6 +182,7 @@ def call_json(record: CallRecord, currency: str) -> Json:
         "first_output_at": iso_moment(record.first_output_us),
         "ended_at": iso_moment(record.ended_us),
         "system_fingerprint": record.fingerprint,
+        "receipt": f"/v1/requests/{record.request_id}/receipt" if over else None,
     }
 
 

@@ -6,11 +6,14 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from tests.support.signed import KEY, booked, signed
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, ToolCallDelta, Usage
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState, Outcome, Receipt
 from tokenbooth.core.turn import LogprobsAsk, Turn
+from tokenbooth.money.receipts.statements import Tally, statement_json
+from tokenbooth.money.receipts.values import Span
 from tokenbooth.protocols.dialect import AnswerFrame, Parsed
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.openai_chat.parameters import PARAMETERS
@@ -45,6 +48,9 @@ def test_every_path_of_the_api_is_there() -> None:
         "/v1/usage",
         "/v1/requests",
         "/v1/requests/{request_id}",
+        "/v1/requests/{request_id}/receipt",
+        "/v1/receipts/keys",
+        "/v1/statement",
         "/healthz",
         "/readyz",
         "/openapi.json",
@@ -99,8 +105,9 @@ def test_errors_say_when_to_retry_and_carry_an_id() -> None:
 
 def test_account_reads_need_a_key_and_the_others_none() -> None:
     for path, read in READS.items():
-        assert bool(read["security"]) == path.startswith("/v1/")
-        assert ("401" in read["responses"]) == path.startswith("/v1/")
+        keyed = path.startswith("/v1/") and path != "/v1/receipts/keys"
+        assert bool(read["security"]) == keyed
+        assert ("401" in read["responses"]) == keyed
         assert {"200", "400", "500", "503"} <= set(read["responses"])
     assert "404" in READS["/v1/requests/{request_id}"]["responses"]
     assert "404" in READS["/metrics"]["responses"]
@@ -152,3 +159,14 @@ def test_the_headers_that_tell_the_price_are_described() -> None:
     told = post["responses"]["200"]["headers"]
     assert {"x-request-id", "x-tokenbooth-cost", "x-tokenbooth-held"} <= set(told)
     assert all(name == name.lower() for name in told)
+
+
+def test_receipts_and_statements_fit_their_schemas() -> None:
+    for document in signed([booked(1), booked(2, state="void", end_customer=None)]):
+        assert fits("Receipt", document)
+        assert fits("StatementLine", document)
+        assert not fits("Receipt", {**document, "amount_nano": -1})
+    end = statement_json(Tally(), Span("org_1", 0, 1), 2, KEY)
+    assert fits("Statement", end)
+    assert fits("StatementLine", end)
+    assert not fits("StatementLine", {**end, "object": "other"})

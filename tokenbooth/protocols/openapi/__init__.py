@@ -4,6 +4,7 @@ import json
 
 from tokenbooth.protocols.openapi.money import MONEY_SCHEMAS
 from tokenbooth.protocols.openapi.paths import paths
+from tokenbooth.protocols.openapi.receipts import RECEIPT_SCHEMAS
 from tokenbooth.protocols.openapi.schemas import SCHEMAS, Json
 
 __all__ = ["openapi_bytes", "openapi_document"]
@@ -21,7 +22,7 @@ def openapi_document(version: str) -> Json:
         },
         "paths": paths(),
         "components": {
-            "schemas": {**SCHEMAS, **MONEY_SCHEMAS},
+            "schemas": {**SCHEMAS, **MONEY_SCHEMAS, **RECEIPT_SCHEMAS},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},

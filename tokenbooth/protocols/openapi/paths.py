@@ -57,7 +57,7 @@ def _errors(kinds: Iterable[Kind], table: WireTable) -> Json:
     made = {}
     for status, texts in sorted(codes.items()):
         answer = _answer(f"One of: {', '.join(texts)}.", {"application/json": ref("Error")})
-        if status in (429, 503):
+        if status in (409, 429, 503):
             answer["headers"] = _REQUEST_ID | _RETRY_AFTER
         made[str(status)] = answer
     return made
@@ -149,6 +149,7 @@ def paths() -> dict[str, Any]:
         "/v1/quote": _quote(),
         **_models(),
         **_account(),
+        **_receipts(),
         **_open(),
     }
 
@@ -247,6 +248,34 @@ def _account() -> Json:
             _answer("The call.", {"application/json": ref("Call")}),
             _FOUND,
             [_in_path("request_id")],
+        ),
+    }
+
+
+def _receipts() -> Json:
+    keys = _answer("The keys.", {"application/json": ref("ReceiptKeys")})
+    lines = {"application/x-ndjson": ref("StatementLine"), "text/csv": {"type": "string"}}
+    return {
+        "/v1/requests/{request_id}/receipt": _get(
+            "getReceipt",
+            "The signed receipt of one call that has ended.",
+            _answer("The receipt.", {"application/json": ref("Receipt")}),
+            (*_FOUND, Kind.CONFLICT),
+            [_in_path("request_id")],
+        ),
+        "/v1/receipts/keys": _open_get(
+            "listReceiptKeys", "Every public key that receipts were signed with.", {"200": keys}
+        ),
+        "/v1/statement": _get(
+            "getStatement",
+            "Every charge that was booked on these days, and their sum on the last line.",
+            _answer("One line for each.", lines),
+            _ACCOUNT,
+            [
+                _query("since", "First UTC day.", _DAY),
+                _query("until", "Last UTC day, inclusive.", _DAY),
+                _query("format", "Receipts, or a table.", {"enum": ["json", "csv"]}),
+            ],
         ),
     }
 

@@ -148,6 +148,7 @@ def _call() -> Json:
             "cost": ref("Cost"),
             "held": ref("Amount"),
             "system_fingerprint": TEXT_OR_NULL,
+            "receipt": TEXT_OR_NULL,
         }
     )
 
