@@ -83,14 +83,17 @@ class Teller:
     @property
     def busy_for_running(self) -> bool:
         """Whether a running call waits for money, which no other may take before it."""
-        return any(waiter.runs for waiter in self._queue)
+        return self._queue.for_running > 0
 
     def levels_now(self, chain: tuple[LevelKey, ...], amount_nano: int) -> Levels | None:
         """The levels of a new call if it may take its money at once."""
-        levels = self._pool.levels(chain, self._clock.monotonic_us())
-        if not self._pool.fits(levels, amount_nano) or self.busy_for_running:
+        levels = self._pool.leased_levels(chain, self._clock.monotonic_us())
+        if levels is None or self.busy_for_running:
             return None
-        return tuple(level for level in levels if level is not None)
+        for level in levels:
+            if level.free_nano < amount_nano:
+                return None
+        return levels
 
     async def wait(
         self,

@@ -30,7 +30,22 @@ def usage_sum(row: Any) -> Usage:
     return Usage(**counts)
 
 
+def usage_row(usage: Usage) -> tuple[int | str | None, ...]:
+    """Values in the order of ``USAGE_COLUMNS``."""
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_input_tokens,
+        usage.reasoning_tokens,
+        usage.cache_write_tokens,
+        usage.images,
+        usage.audio_s,
+        usage.video_s,
+        usage.searches,
+        usage.source.value,
+    )
+
+
 def usage_values(usage: Usage) -> dict[str, int | str | None]:
     """The same as values by column."""
-    values: dict[str, int | str | None] = {name: getattr(usage, name) for name in COUNT_COLUMNS}
-    return {**values, "usage_source": usage.source.value}
+    return dict(zip(USAGE_COLUMNS, usage_row(usage), strict=True))

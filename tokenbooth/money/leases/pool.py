@@ -59,6 +59,7 @@ class Pool:
         self._levels: dict[str, Level] = {}
         self._current: dict[LevelKey, Level] = {}
         self._calls: dict[str, HeldMoney] = {}
+        self._chains: dict[tuple[LevelKey, ...], tuple[Levels, int | None]] = {}
         self._settled: deque[SettledCall] = deque()
         self._recalled: dict[str, int] = {}
 
@@ -93,6 +94,22 @@ class Pool:
         """The levels of a chain as known now; ``None`` for one never leased, or whose window is
         over though the window of the moment was asked for."""
         return tuple(self._level(key, now_us) for key in chain)
+
+    def leased_levels(self, chain: tuple[LevelKey, ...], now_us: int) -> Levels | None:
+        """The same where all of them are leased; remembered until a level comes or goes."""
+        known = self._chains.get(chain)
+        if known is None:
+            levels = self.levels(chain, now_us)
+            found = tuple(level for level in levels if level is not None)
+            if len(found) < len(levels):
+                return None
+            ends_us = min((v.ends_us for v in found if v.ends_us is not None), default=None)
+            known = self._chains[chain] = (found, ends_us)
+        found, ends_us = known
+        if ends_us is not None and now_us >= ends_us:
+            del self._chains[chain]
+            return None
+        return found
 
     def _level(self, key: LevelKey, now_us: int) -> Level | None:
         if key.window_id is not None:
@@ -217,6 +234,8 @@ class Pool:
         self._asked = None
         self._round = done.number
         for key, name in done.wanted.items():
+            if name not in self._levels or key not in self._current:
+                self._chains.clear()
             if name not in self._levels:
                 self._levels[name] = Level(name, key)
             if key.window_id is None:
@@ -233,6 +252,7 @@ class Pool:
 
     def _forget(self, name: str) -> None:
         level = self._levels.pop(name)
+        self._chains.clear()
         for key in [k for k, found in self._current.items() if found is level]:
             del self._current[key]
 

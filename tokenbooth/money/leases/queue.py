@@ -52,6 +52,11 @@ class MoneyQueue:
         yield from tuple(self._new)
 
     @property
+    def for_running(self) -> int:
+        """How many waiters stand for calls that run already."""
+        return len(self._running)
+
+    @property
     def unasked(self) -> bool:
         """Whether somebody waits for whom no round has asked yet."""
         return any(waiter.asked_in is None for waiter in self)

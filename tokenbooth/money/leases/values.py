@@ -93,6 +93,10 @@ class LevelKey:
     owner_id: str
     window_id: str | None = None
 
+    def __hash__(self) -> int:
+        """Quick, as every call looks its levels up; few keys share an owner."""
+        return hash(self.owner_id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:

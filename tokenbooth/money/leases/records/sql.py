@@ -8,15 +8,50 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.leases.values import CallFacts, SettledCall, Settlement
+from tokenbooth.store.bulk import BulkInsert, Row
 from tokenbooth.store.tables.money import CALL_RECORD
-from tokenbooth.store.usage_columns import usage_values
+from tokenbooth.store.usage_columns import USAGE_COLUMNS, usage_row, usage_values
 
 _IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
 _STATES = select(CALL_RECORD.c.request_id, CALL_RECORD.c.state).where(
     CALL_RECORD.c.request_id.in_(_IDS)
 )
 _ANNOUNCE = insert(CALL_RECORD).on_conflict_do_nothing()
-_ADD = insert(CALL_RECORD)
+_ADD = BulkInsert(
+    CALL_RECORD,
+    (
+        "request_id",
+        "org_id",
+        "project_id",
+        "key_id",
+        "end_customer",
+        "model",
+        "stream",
+        "replica_id",
+        "epoch",
+        "chain",
+        "price_version",
+        "tier",
+        "data_terms",
+        "held_nano",
+        "held_input_tokens",
+        "held_output_tokens",
+        "created_us",
+        "state",
+        "swept",
+        "txn_id",
+        "outcome",
+        "reason",
+        *USAGE_COLUMNS,
+        "cost_nano",
+        "operator_loss_nano",
+        "started_us",
+        "first_output_us",
+        "ended_us",
+        "fingerprint",
+        "deployment_id",
+    ),
+)
 _CLOSE = update(CALL_RECORD).where(
     CALL_RECORD.c.request_id == bindparam("request"), CALL_RECORD.c.state == "open"
 )
@@ -38,9 +73,7 @@ def announce(tx: Tx, calls: Iterable[CallFacts], replica_id: str, epoch: int) ->
 
 def add(tx: Tx, calls: Iterable[SettledCall], replica_id: str, txns: dict[str, str]) -> None:
     """Add records of calls that nobody announced; ``txns`` are the charges by organization."""
-    rows = [{**_facts(call.facts, replica_id, call.epoch), **_ending(call, txns)} for call in calls]
-    if rows:
-        tx.execute(_ADD, rows)
+    _ADD.run(tx, [_row(call, replica_id, txns) for call in calls])
 
 
 def close(tx: Tx, calls: Iterable[SettledCall], txns: dict[str, str]) -> None:
@@ -48,6 +81,42 @@ def close(tx: Tx, calls: Iterable[SettledCall], txns: dict[str, str]) -> None:
     rows = [{"request": call.facts.request_id, **_ending(call, txns)} for call in calls]
     if rows:
         tx.execute(_CLOSE, rows)
+
+
+def _row(call: SettledCall, replica_id: str, txns: dict[str, str]) -> Row:
+    facts, end = call.facts, call.settlement
+    return (
+        facts.request_id,
+        facts.org_id,
+        facts.project_id,
+        facts.key_id,
+        facts.end_customer,
+        facts.model,
+        int(facts.stream),
+        replica_id,
+        call.epoch,
+        " ".join(facts.chain),
+        facts.price_version,
+        facts.tier,
+        facts.data_terms,
+        end.held_nano,
+        facts.input_tokens,
+        facts.output_tokens,
+        facts.created_us,
+        "posted" if end.charged else "void",
+        int(call.forfeited),
+        txns[facts.org_id] if end.cost_nano else None,
+        end.outcome.value,
+        end.reason,
+        *usage_row(end.usage),
+        end.cost_nano,
+        end.loss_nano,
+        end.started_us,
+        end.first_output_us,
+        end.ended_us,
+        end.fingerprint,
+        end.deployment_id,
+    )
 
 
 def _facts(facts: CallFacts, replica_id: str, epoch: int) -> dict[str, Any]:
