@@ -37,6 +37,7 @@ from tokenbooth.engines.upstream.values import UpstreamOptions
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.pool import EnginePool
+from tokenbooth.gateway.reconcile import Reconciler
 from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.replay import ReplayDesk
 from tokenbooth.gateway.rooms import Rooms
@@ -55,8 +56,9 @@ from tokenbooth.telemetry.metrics import Gauge, Metrics
 from tokenbooth.web.endpoint import account_endpoint
 from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.routes import WebRooms, account_routes
-from tokenbooth.workers.loop import Workers
+from tokenbooth.workers.loop import Loop, Workers
 from tokenbooth.workers.receipts import ReceiptSigning
+from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
 DIALECTS = {OPENAI_CHAT.name: OPENAI_CHAT}
@@ -220,7 +222,7 @@ async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
         _watch(rooms)
         signing = ReceiptSigning(booth.store, booth.signer(), lambda: booth.op("worker"))
         receipts = signing.loop(settings.workers.receipts_every_ms)
-        workers = Workers((*upkeep.loops(), receipts), booth.log)
+        workers = Workers((*upkeep.loops(), receipts, _reconciling(booth, rooms)), booth.log)
         workers.start()
         preload = asyncio.create_task(_preload(booth, rooms))
         try:
@@ -305,6 +307,16 @@ async def _preload(booth: Booth, rooms: Rooms) -> None:
                 await rooms.engines.engine(deployment)
             except Problem as problem:
                 booth.log.fault("engine_not_opened", problem, model=model.name)
+
+
+def _reconciling(booth: Booth, rooms: Rooms) -> Loop:
+    """Made before the first call, because it counts from now on."""
+    found = Reconciler(rooms, asyncio.sleep, started_us=booth.clock.now_us())
+    rooms.metrics.watch(Gauge.LEDGER_DIFFERENCE_NANO, lambda: found.ledger_difference_nano)
+    rooms.metrics.watch(Gauge.ENGINE_DIFFERENCE_TOKENS, lambda: found.engine_differences)
+    rooms.metrics.watch(Gauge.RECONCILED_AT_S, lambda: found.finished_s)
+    every_s = booth.settings.workers.reconcile_every_s
+    return reconcile_loop(found, lambda: booth.op("worker"), every_s)
 
 
 def _watch(rooms: Rooms) -> None:

@@ -29,6 +29,9 @@ class Gauge(StrEnum):
     ENGINE_RESTARTS = "Starts of the deployment's engine after its first."
     LATE_SETTLEMENTS = "Ended calls whose settlement waits for the database."
     LOG_LINES_LOST = "Log lines that could not be written."
+    LEDGER_DIFFERENCE_NANO = "What the last proof of the ledger found too much or too little."
+    ENGINE_DIFFERENCE_TOKENS = "Tokens that the engine's counters and its calls differ by."
+    RECONCILED_AT_S = "Unix time of the last look at all charges; 0 before the first."
 
 
 Reading = Callable[[], int | Mapping[str, int]]

@@ -1,0 +1,1 @@
+"""Charges held against what they came from: postings, calls, and the engines' own counters."""
