@@ -96,6 +96,27 @@ def disconnect(
     _run(DisconnectDrill, _Chosen(seed, replicas, store, keep), as_json)
 
 
+@app.command("kill")
+def kill(  # noqa: PLR0913 - one parameter for each option of the command line
+    kills: Annotated[int, typer.Option(min=1, help="How often a server dies.")] = 12,
+    parallel: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 12,
+    seed: Seed = 1,
+    replicas: Replicas = 2,
+    store: Store = None,
+    keep: Keep = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """kill -9 at random points under load: no charge is lost, doubled, or above what came."""
+    from tokenbooth.proving.drills.kill.drill import KillDrill
+
+    _run(
+        lambda: KillDrill(seed=seed, kills=kills, parallel=parallel),
+        _Chosen(seed, replicas, store, keep),
+        as_json,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """The options that all drills share."""

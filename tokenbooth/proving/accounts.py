@@ -1,6 +1,7 @@
 """Reads an organization's account over the API, as its owner would."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tokenbooth.proving.client import Address, Ask, WholeAnswer, bearer, call
@@ -30,6 +31,13 @@ async def balance_nano(address: Address, secret: str) -> int:
     """What is left and not held."""
     (balance,) = (level for level in await levels(address, secret) if level.scope == "balance")
     return (balance.limit_nano or 0) - balance.spent_nano - balance.held_nano
+
+
+async def record_or_none(address: Address, secret: str, request_id: str) -> RecordSeen | None:
+    """``GET /v1/requests/{id}``; ``None`` while nothing is known of it."""
+    path = f"/v1/requests/{request_id}"
+    answer = await call(address, Ask("GET", path, bearer(secret)))
+    return None if answer.status == 404 else record_of(_document(path, answer))
 
 
 async def records(address: Address, secret: str) -> tuple[RecordSeen, ...]:
@@ -72,6 +80,16 @@ def record_of(row: Mapping[str, Any]) -> RecordSeen:
         input_tokens=usage.get("prompt_tokens"),
         cached_tokens=cached,
         output_tokens=usage.get("completion_tokens"),
+        ended_us=time_us(row["ended_at"]),
+    )
+
+
+def time_us(text: str | None) -> int | None:
+    """Microseconds of Unix time of an ISO 8601 text."""
+    if text is None:
+        return None
+    return (datetime.fromisoformat(text) - datetime.fromtimestamp(0, UTC)) // timedelta(
+        microseconds=1
     )
 
 

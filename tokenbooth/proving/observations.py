@@ -101,7 +101,8 @@ class CallSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSeen:
-    """A row of ``GET /v1/requests``; tokens are ``None`` while it runs."""
+    """A row of ``GET /v1/requests``; tokens and ``ended_us`` (Unix time) are ``None`` while it
+    runs."""
 
     id: str
     status: str
@@ -113,6 +114,7 @@ class RecordSeen:
     input_tokens: int | None
     cached_tokens: int
     output_tokens: int | None
+    ended_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

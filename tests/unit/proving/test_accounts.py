@@ -26,6 +26,7 @@ ROW: Mapping[str, Any] = {
         "completion_tokens": 4,
         "prompt_tokens_details": {"cached_tokens": 3},
     },
+    "ended_at": "2026-01-31T08:00:00.000250Z",
 }
 
 
@@ -66,11 +67,22 @@ def test_a_record_is_read_whole() -> None:
         input_tokens=10,
         cached_tokens=3,
         output_tokens=4,
+        ended_us=1_769_846_400_000_250,
     )
 
 
+def test_a_record_that_is_not_known_is_none() -> None:
+    found = served(
+        {"/v1/requests/req_1": ROW},
+        lambda address: accounts.record_or_none(address, "secret", "req_1"),
+    )
+    assert found == accounts.record_of(ROW)
+    assert served({}, lambda address: accounts.record_or_none(address, "secret", "x")) is None
+
+
 def test_a_running_record_has_no_tokens_and_an_untold_cache_is_empty() -> None:
-    running = accounts.record_of({**ROW, "usage": None})
+    running = accounts.record_of({**ROW, "usage": None, "ended_at": None})
+    assert running.ended_us is None
     assert (running.input_tokens, running.output_tokens, running.cached_tokens) == (None, None, 0)
     untold = accounts.record_of({**ROW, "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
     assert untold.cached_tokens == 0

@@ -147,6 +147,18 @@ def answers_match_records(seen: Seen) -> Iterator[str]:
                 yield f"{name_of(call)}: refused, and recorded as {record.status}"
 
 
+def refusals_add_up(seen: Seen) -> Iterator[str]:
+    """By its own numbers a call refused for money does not fit, and it is told to wait exactly
+    where only the holds of running calls are in the way."""
+    for call in seen.calls:
+        if call.refusal is None:
+            continue
+        if call.refusal.false:
+            yield f"{name_of(call)}: refused, and it would have fitted: {call.refusal}"
+        if call.refusal.final != (call.retry_after_s is None):
+            yield f"{name_of(call)}: retry-after {call.retry_after_s} beside {call.refusal}"
+
+
 # Of the books alone; every drill holds them, whatever it does.
 BOOK_LAWS: tuple[Callable[[Seen], Iterator[str]], ...] = (
     told_costs_are_booked,

@@ -17,11 +17,21 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from tokenbooth.proving import accounts
 from tokenbooth.proving.accounts import level_of
+from tokenbooth.proving.asking import ask_of
+from tokenbooth.proving.caller import Moments, PlannedCall
 from tokenbooth.proving.client import Address
 from tokenbooth.proving.drills.laws import Law, violations
 from tokenbooth.proving.drills.report import DrillFrame, DrillReport
 from tokenbooth.proving.instance import InstanceFault, PrivateInstance
-from tokenbooth.proving.observations import AccountSeen, Evidence, LedgerSeen, LevelSeen, Saw
+from tokenbooth.proving.observations import (
+    AccountSeen,
+    CallSeen,
+    Evidence,
+    LedgerSeen,
+    LevelSeen,
+    Saw,
+)
+from tokenbooth.proving.plans import CallPlan
 from tokenbooth.proving.stage import Stage, StagePlan
 from tokenbooth.proving.staging import clear_stage, set_stage
 
@@ -70,6 +80,14 @@ class Scene:
         """Of the replica with that number; any whole number will do."""
         replicas = self.instance.replicas
         return replicas[number % len(replicas)].address
+
+    async def call(
+        self, plan: CallPlan, moments: Moments | None = None, replica: int | None = None
+    ) -> CallSeen:
+        """Make one call, at that replica or at the one whose turn it is."""
+        number = (plan.number if replica is None else replica) % len(self.instance.replicas)
+        call = PlannedCall(plan, self.now_us, moments, replica=number)
+        return await call.make(self.address(number), ask_of(plan, self.stage))
 
     @staticmethod
     def now_us() -> int:

@@ -6,8 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tokenbooth.proving.asking import ask_of
-from tokenbooth.proving.caller import Moments, PlannedCall
+from tokenbooth.proving.caller import Moments
 from tokenbooth.proving.drills.disconnect.checks import CHECKS, CutSeen, DisconnectSaw
 from tokenbooth.proving.drills.disconnect.plan import Cut, Place, cuts, stage_plan
 from tokenbooth.proving.drills.engine import MockEngine
@@ -64,16 +63,10 @@ class DisconnectDrill(Drill[DisconnectSaw]):
         async def engine_has_it() -> None:
             await self._told(lambda calls: cut.plan.prompt in calls)
 
-        call = PlannedCall(
-            cut.plan,
-            scene.now_us,
-            Moments(
-                sent=engine_has_it if cut.far else None,
-                cut=lambda: moments.append(scene.now_us()),
-            ),
-            replica=cut.plan.number,
+        told = Moments(
+            sent=engine_has_it if cut.far else None, cut=lambda: moments.append(scene.now_us())
         )
-        seen = await call.make(scene.address(cut.plan.number), ask_of(cut.plan, scene.stage))
+        seen = await scene.call(cut.plan, told)
         return CutSeen(cut, seen, moments[0] if moments else None, None)
 
     async def _told(self, enough: Callable[[EngineCalls], bool]) -> EngineCalls:

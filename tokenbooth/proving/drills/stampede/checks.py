@@ -8,38 +8,21 @@ from tokenbooth.proving.drills.laws import (
     Law,
     answers_match_records,
     by_mark,
-    cost_nano,
     name_of,
     one_record_each,
+    refusals_add_up,
 )
-from tokenbooth.proving.drills.stampede.plan import (
-    CALL_NANO,
-    CAP_NANO,
-    DRAWN_TOKENS,
-    FITTING,
-    ODD_PRICE,
-    PROMPT_TOKENS,
-    Rush,
+from tokenbooth.proving.drills.probing import (
+    ProbedSaw,
+    ProbeSeen,
+    the_last_nano_is_judged_right,
 )
-from tokenbooth.proving.observations import CallSeen, Evidence, Saw
+from tokenbooth.proving.drills.stampede.plan import CALL_NANO, CAP_NANO, FITTING, Rush
+from tokenbooth.proving.observations import CallSeen, Evidence
 
 USED_PPM_MIN = 999_000
 PPM = 1_000_000
 OUT_OF_MONEY = "insufficient_quota"
-PROBE_TOKENS = (DRAWN_TOKENS, PROMPT_TOKENS)
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeSeen:
-    """A call at the quiet end, and what its limit had left just before it."""
-
-    call: CallSeen
-    left_nano: int
-    needed_nano: int
-
-    @property
-    def fits(self) -> bool:
-        return self.needed_nano <= self.left_nano
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +40,7 @@ class RushSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StampedeSaw(Saw):
+class StampedeSaw(ProbedSaw):
     """``parallel`` is how many calls of an exact rush were connected before the first was sent."""
 
     rushes: tuple[RushSeen, ...]
@@ -92,19 +75,15 @@ def refusals_are_named(seen: Seen) -> Iterator[str]:
 
 
 def refusals_are_true(seen: Seen) -> Iterator[str]:
-    """By its own numbers a refused call does not fit; it says to wait exactly where only holds are
-    in the way; and it names no more as spent than was spent in the end."""
+    """A refusal names the limit that the rush is at, and no more as spent than was in the end."""
     for each in seen.saw.rushes:
         spent_nano = spent_by(seen, each.all_calls)
         for call in each.calls:
-            if call.refusal is None:
-                continue
-            if call.refusal.false:
-                yield f"{name_of(call)}: refused, and it would have fitted: {call.refusal}"
-            if call.refusal.final != (call.retry_after_s is None):
-                yield f"{name_of(call)}: retry-after {call.retry_after_s} beside {call.refusal}"
-            if call.refusal.spent_nano > spent_nano:
-                yield f"{name_of(call)}: {call.refusal}, and {spent_nano} was spent in the end"
+            told = call.refusal
+            if told is not None and told.spent_nano > spent_nano:
+                yield f"{name_of(call)}: {told}, and {spent_nano} was spent in the end"
+            if told is not None and (told.scope, told.limit_nano) != (each.rush.scope, CAP_NANO):
+                yield f"{name_of(call)}: {told}, and the limit is {CAP_NANO} of {each.rush.scope}"
 
 
 def caps_are_used_up(seen: Seen) -> Iterator[str]:
@@ -114,18 +93,6 @@ def caps_are_used_up(seen: Seen) -> Iterator[str]:
             yield f"{each.rush.name}: its callers were never refused for good"
         if not each.rush.exact and used_ppm(seen, each) < USED_PPM_MIN:
             yield f"{each.rush.name}: {used_ppm(seen, each)} millionths of the limit were used"
-
-
-def the_last_nano_is_judged_right(seen: Seen) -> Iterator[str]:
-    """At the quiet end a call passes exactly when its worst case fits what is left."""
-    for each in seen.saw.rushes:
-        for probe in each.probes:
-            if probe.fits != probe.call.complete:
-                verdict = "passed" if probe.call.complete else "was refused"
-                yield (
-                    f"{name_of(probe.call)}: needs {probe.needed_nano} of {probe.left_nano} nano "
-                    f"left, and {verdict}"
-                )
 
 
 def stampede_was_one(seen: Seen) -> Iterator[str]:
@@ -142,6 +109,7 @@ def stampede_was_one(seen: Seen) -> Iterator[str]:
 CHECKS: Sequence[Law[StampedeSaw]] = (
     exactly_what_fits_passes,
     refusals_are_named,
+    refusals_add_up,
     refusals_are_true,
     caps_are_used_up,
     the_last_nano_is_judged_right,
@@ -154,11 +122,6 @@ CHECKS: Sequence[Law[StampedeSaw]] = (
 
 def passes(each: RushSeen) -> int:
     return sum(call.complete for call in each.calls)
-
-
-def needed_nano(input_tokens: int) -> int:
-    """The least that a call can start with: its input and one token of output."""
-    return cost_nano(ODD_PRICE, input_tokens, 1)
 
 
 def spent_by(seen: Seen, calls: Iterable[CallSeen]) -> int:
@@ -175,7 +138,4 @@ def used_ppm(seen: Seen, each: RushSeen) -> int:
 def false_refusals(seen: Seen) -> int:
     """Calls that were refused although they fitted."""
     told = sum(call.refusal is not None and call.refusal.false for call in seen.calls)
-    probed = sum(
-        probe.fits and not probe.call.complete for each in seen.saw.rushes for probe in each.probes
-    )
-    return told + probed
+    return told + sum(probe.false for probe in seen.saw.probes)

@@ -52,8 +52,12 @@ class StampedeDrill(Drill[StampedeSaw]):
 
     async def attack(self, scene: Scene) -> StampedeSaw:
         seen, parallel = await stampede(scene, self._rushes, self._calls, self._callers)
-        calls = tuple(call for each in seen for call in each.all_calls)
-        return StampedeSaw(calls=calls, rushes=seen, parallel=parallel)
+        return StampedeSaw(
+            calls=tuple(call for each in seen for call in each.all_calls),
+            probes=tuple(probe for each in seen for probe in each.probes),
+            rushes=seen,
+            parallel=parallel,
+        )
 
     def figures(self, seen: Evidence[StampedeSaw]) -> Mapping[str, object]:
         return {

@@ -5,17 +5,11 @@ import itertools
 import resource
 from collections.abc import Callable, Sequence
 
-from tokenbooth.proving import accounts
-from tokenbooth.proving.asking import ask_of
-from tokenbooth.proving.caller import Moments, PlannedCall
-from tokenbooth.proving.drills.play import Scene, until_quiet
-from tokenbooth.proving.drills.stampede.checks import (
-    PROBE_TOKENS,
-    ProbeSeen,
-    RushSeen,
-    needed_nano,
-)
-from tokenbooth.proving.drills.stampede.plan import Rush, drawn_calls, exact_calls, probe_calls
+from tokenbooth.proving.caller import Moments
+from tokenbooth.proving.drills.play import Scene
+from tokenbooth.proving.drills.probing import Probe, probe_all
+from tokenbooth.proving.drills.stampede.checks import RushSeen
+from tokenbooth.proving.drills.stampede.plan import Rush, drawn_calls, exact_calls, last_calls
 from tokenbooth.proving.observations import CallSeen
 from tokenbooth.proving.plans import CallPlan
 
@@ -84,7 +78,7 @@ class ExactRush:
                 await self._gate.wait()
 
             try:
-                return await make_call(self._scene, plan, Moments(connected=connected))
+                return await self._scene.call(plan, Moments(connected=connected))
             finally:
                 leave()
 
@@ -97,6 +91,7 @@ class RandomRush:
         self._rush = rush
         self._callers = callers
         self._plans = itertools.islice(drawn_calls(rush, scene.options.seed), TRIES_MAX)
+        self._probes = tuple(Probe(*last) for last in last_calls(rush))
         self._seen: list[CallSeen] = []
         self._refused = 0
 
@@ -105,40 +100,19 @@ class RandomRush:
         return RushSeen(
             rush=self._rush,
             calls=tuple(self._seen),
-            probes=await self._probe(),
+            probes=await probe_all(self._scene, self._probes, (self._rush.name,)),
             endless=self._refused < self._callers,
         )
 
     async def _call_until_refused(self) -> None:
         for plan in self._plans:
-            seen = await make_call(self._scene, plan)
+            seen = await self._scene.call(plan)
             self._seen.append(seen)
             if seen.retry_after_s is not None:
                 await asyncio.sleep(min(seen.retry_after_s, RETRY_MAX_S))
             elif not seen.complete:
                 self._refused += 1
                 return
-
-    async def _probe(self) -> tuple[ProbeSeen, ...]:
-        """One call after the other, each when nothing is held any more."""
-        stage = self._scene.stage
-        addresses = [replica.address for replica in self._scene.instance.replicas]
-        found = []
-        for plan, tokens in zip(probe_calls(self._rush), PROBE_TOKENS, strict=True):
-            await until_quiet(addresses, (stage.readers[self._rush.name],))
-            secret = stage.keys[plan.key].secret
-            levels = await accounts.levels(self._scene.address(plan.number), secret)
-            (level,) = (level for level in levels if level.scope == self._rush.scope)
-            left_nano = (level.limit_nano or 0) - level.spent_nano
-            seen = await make_call(self._scene, plan)
-            found.append(ProbeSeen(seen, left_nano, needed_nano(tokens)))
-        return tuple(found)
-
-
-async def make_call(scene: Scene, plan: CallPlan, moments: Moments | None = None) -> CallSeen:
-    """One call at the replica whose turn it is."""
-    call = PlannedCall(plan, scene.now_us, moments, replica=plan.number)
-    return await call.make(scene.address(plan.number), ask_of(plan, scene.stage))
 
 
 def _once(verb: Callable[[], None]) -> Callable[[], None]:

@@ -146,10 +146,11 @@ def drawn_calls(rush: Rush, seed: int) -> Iterator[CallPlan]:
         )
 
 
-def probe_calls(rush: Rush) -> tuple[CallPlan, ...]:
-    """What is asked at the quiet end: once more what all were refused, then the least there is."""
-    prompts = ("[script tokens_per_chunk=1 chunks=1]", PROMPT)
-    return tuple(
+def last_calls(rush: Rush) -> tuple[tuple[CallPlan, int], ...]:
+    """What is asked at the quiet end, with its input tokens: once more what all were refused, then
+    the least there is."""
+    prompts = (("[script tokens_per_chunk=1 chunks=1]", DRAWN_TOKENS), (PROMPT, PROMPT_TOKENS))
+    plans = (
         CallPlan(
             number=(rush.index + 1) * NUMBERS_EACH - 1 - n,
             kind=CallKind.WHOLE,
@@ -158,5 +159,6 @@ def probe_calls(rush: Rush) -> tuple[CallPlan, ...]:
             model=ODD,
             output_tokens_max=1,
         )
-        for n, prompt in enumerate(prompts)
+        for n, (prompt, _tokens) in enumerate(prompts)
     )
+    return tuple(zip(plans, (tokens for _prompt, tokens in prompts), strict=True))

@@ -1,0 +1,1 @@
+"""The kill drill: server processes die at random points under load."""

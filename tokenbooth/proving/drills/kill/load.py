@@ -1,0 +1,159 @@
+"""Callers that never rest, and a killer for each server."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterator
+
+from tokenbooth.proving import accounts
+from tokenbooth.proving.draw import Draw
+from tokenbooth.proving.drills.kill.checks import KillSeen
+from tokenbooth.proving.drills.kill.plan import Wallet
+from tokenbooth.proving.drills.play import Scene
+from tokenbooth.proving.observations import RUNNING, CallSeen
+from tokenbooth.proving.plans import CallPlan
+from tokenbooth.proving.wire import BrokenWire
+
+REFUSED_PAUSE_S = 0.05
+LIFE_MS = (30, 900)
+LOOKED_AT_MAX = 3
+RECOVERY_WAIT_S = 40
+POLL_S = 0.1
+MEANWHILE = "kills"
+
+Strike = Callable[[int], None]
+
+
+class Servers:
+    """Which replicas are up, and the kills so far. ``strike`` runs while a replica lies dead."""
+
+    def __init__(self, scene: Scene, planned: int, strike: Strike | None = None) -> None:
+        self._scene = scene
+        self._left = planned
+        self._planned = planned
+        self._strike = strike
+        self._count = len(scene.instance.replicas)
+        self._up = set(range(self._count))
+        self._some_up = asyncio.Event()
+        self._some_up.set()
+        # Where there are several, one always serves.
+        self._killing = asyncio.Semaphore(max(1, self._count - 1))
+        self.kills: list[KillSeen] = []
+
+    async def one_that_is_up(self, draw: Draw) -> int:
+        await self._some_up.wait()
+        return draw.one_of(sorted(self._up))
+
+    async def kill_all(self) -> None:
+        """Every planned kill, each server's by a killer of its own."""
+        killers = [asyncio.create_task(self._kill_one(n)) for n in range(self._count)]
+        try:
+            await asyncio.gather(*killers)
+        finally:
+            for killer in killers:
+                killer.cancel()
+
+    async def _kill_one(self, number: int) -> None:
+        draw = Draw(self._scene.options.seed, f"killer {number}")
+        while True:
+            await asyncio.sleep(draw.between(*LIFE_MS) / 1000)
+            if not self._left:
+                return
+            self._left -= 1
+            async with self._killing:
+                self.kills.append(await self._kill(number))
+            self._scene.progress(MEANWHILE, len(self.kills), self._planned)
+
+    async def _kill(self, number: int) -> KillSeen:
+        replica = self._scene.instance.replicas[number]
+        self._up.discard(number)
+        if not self._up:
+            self._some_up.clear()
+        killed_us, killed_wall_us = self._scene.now_us(), time.time_ns() // 1000
+        await asyncio.to_thread(replica.kill)
+        if self._strike is not None:
+            await asyncio.to_thread(self._strike, number)
+        await asyncio.to_thread(replica.start)
+        self._up.add(number)
+        self._some_up.set()
+        return KillSeen(
+            replica=number,
+            killed_us=killed_us,
+            killed_wall_us=killed_wall_us,
+            ready_us=self._scene.now_us(),
+        )
+
+
+class Callers:
+    """``parallel`` callers; what one of them sees stands in ``seen`` as soon as it has ended."""
+
+    def __init__(
+        self, scene: Scene, servers: Servers, wallet: Wallet, plans: Iterator[CallPlan]
+    ) -> None:
+        self._scene = scene
+        self._servers = servers
+        self._wallet = wallet
+        self._plans = plans
+        self._draw = Draw(scene.options.seed, "servers")
+        self._over = False
+        self.seen: list[CallSeen] = []
+
+    async def run(self, parallel: int) -> None:
+        """Until ``stop``; then every call that has begun is waited for."""
+        await asyncio.gather(*(self._call_on() for _ in range(parallel)))
+
+    def stop(self) -> None:
+        self._over = True
+
+    async def _call_on(self) -> None:
+        while not self._over:
+            replica = await self._servers.one_that_is_up(self._draw)
+            plan = next(self._plans)
+            seen = await self._scene.call(plan, replica=replica)
+            self.seen.append(seen)
+            if seen.refusal is not None and seen.refusal.final:
+                self._wallet.refused(plan.key)
+            elif not seen.complete:
+                await asyncio.sleep(REFUSED_PAUSE_S)
+
+
+class Watch:
+    """Looks at calls that a kill has broken until they are booked."""
+
+    def __init__(self, scene: Scene, servers: Servers, callers: Callers) -> None:
+        self._scene = scene
+        self._servers = servers
+        self._callers = callers
+        self._draw = Draw(scene.options.seed, "watch")
+
+    async def recovered(self, kill: KillSeen) -> KillSeen:
+        """The same kill, with how long its broken calls took."""
+        broken = (c for c in reversed(self._callers.seen) if c.texts and not c.complete)
+        victims = itertools.islice((c for c in broken if kill.broke(c)), LOOKED_AT_MAX)
+        booked = [await self._booked(call) for call in victims]
+        times_us = [at_us for at_us in booked if at_us is not None]
+        late = len(times_us) < len(booked)
+        return KillSeen(
+            replica=kill.replica,
+            killed_us=kill.killed_us,
+            killed_wall_us=kill.killed_wall_us,
+            ready_us=kill.ready_us,
+            looked_at=len(booked),
+            recovered_us=None if late or not booked else max(max(times_us) - kill.ready_us, 0),
+        )
+
+    async def _booked(self, call: CallSeen) -> int | None:
+        """When its record was final; ``None`` when that took too long."""
+        org = self._scene.stage.keys[call.plan.key].org
+        secret = self._scene.stage.readers[org]
+        until_us = self._scene.now_us() + RECOVERY_WAIT_S * 1_000_000
+        while self._scene.now_us() < until_us:
+            address = self._scene.address(await self._servers.one_that_is_up(self._draw))
+            try:
+                found = await accounts.record_or_none(address, secret, call.request_id or "none")
+            except (OSError, BrokenWire, TimeoutError):
+                found = None  # the server that was asked was killed too
+            if found is not None and found.status != RUNNING:
+                return self._scene.now_us()
+            await asyncio.sleep(POLL_S)
+        return None
