@@ -71,6 +71,7 @@ class Teller:
         self._task: asyncio.Task[None] | None = None
         self._rounds = 0
         self.away = False
+        self.stuck = 0
 
     def start(self, new_op: Callable[[], Op]) -> None:
         self._task = asyncio.create_task(self._run(new_op))
@@ -176,6 +177,8 @@ class Teller:
                 await self._turn(op)
             except Problem as problem:
                 await self._failed(op, problem)
+            except Exception as error:  # noqa: BLE001  a worker loop: charges outlive every failure
+                await self._refused(op, error)
             if self._closing and self._nothing_left:
                 return
 
@@ -254,6 +257,18 @@ class Teller:
             except Problem as problem:
                 waiting.answer.set_exception(problem)
             self._queue.remove(waiter)
+
+    async def _refused(self, op: Op, error: Exception) -> None:
+        """The database refused a round as it stands, so it was not booked: tell it in parts."""
+        op.log.fault("round_refused", error)
+        if self._pool.unanswered:
+            call = self._pool.refused()
+            if call is not None:
+                self.stuck += 1
+                request_id = call.facts.request_id
+                op.log.fault("call_not_bookable", error, request_id=request_id)
+        self._wake.set()
+        await asyncio.sleep(self._options.retry_after_ms / MS)
 
     async def _failed(self, op: Op, problem: Problem) -> None:
         if problem.code is Code.REPLICA_FENCED:

@@ -341,7 +341,7 @@ class Till:
             )
 
     def _chain(self, caller: Caller) -> tuple[LevelKey, ...]:
-        """The levels that pay for the caller; one object for each key, so that lookups are quick."""
+        """The levels that pay for the caller; one object for each key, which is quick to find."""
         chain = self._chains.get(caller.key_id)
         if chain is None:
             if len(self._chains) >= CHAINS_MAX:

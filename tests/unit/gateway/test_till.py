@@ -298,9 +298,9 @@ def test_a_name_that_another_process_took_over_serves_nothing_more(tmp_path: Pat
         async with open_test_booth(tmp_path, credit_nano=10**6) as booth:
             assert (await booth.ask(chat(max_tokens=1))).status == 200
             await booth.rooms.till.flushed()
-            journal_id = (
-                await booth.store.read(lambda tx: leases.replicas(booth.op, tx))
-            )[0].journal_id
+            journal_id = (await booth.store.read(lambda tx: leases.replicas(booth.op, tx)))[
+                0
+            ].journal_id
             await booth.store.write(lambda tx: leases.enroll(booth.op, tx, "main", journal_id))
             statuses = {(await booth.ask(chat(max_tokens=1))).status for _ in range(40)}
             assert 503 in statuses
@@ -319,5 +319,46 @@ def test_what_is_told_at_the_close_leaves_no_lease(tmp_path: Path):
             assert (line.granted_nano, line.held_nano) == (0, 0)
             found = await booth.store.read(lambda tx: ledger.verify(booth.op, tx))
             assert (found.difference_nano, found.problems) == (0, ())
+
+    in_loop(scenario)
+
+
+class Poisoned:
+    """A database that cannot take one certain call, for a reason of its own."""
+
+    def __init__(self, store, request_id: str) -> None:
+        self.read, self._write, self._request_id = store.read, store.write, request_id
+        self.sizes: list[int] = []
+
+    async def write(self, verb):
+        ask = verb.args[1]
+        self.sizes.append(len(ask.settled))
+        if any(call.facts.request_id == self._request_id for call in ask.settled):
+            raise ValueError("this row is refused")
+        return await self._write(verb)
+
+
+def test_a_call_that_no_database_takes_keeps_no_other_waiting(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path, retry_after_ms=50) as booth:
+            assert (await booth.ask(chat(max_tokens=1))).status == 200
+            await booth.rooms.till.flushed()
+            away = cut(booth)
+            away.away = True
+            for _ in range(6):
+                assert (await booth.ask(chat(max_tokens=1))).status == 200
+            away.away = False
+            booth.rooms.till._teller._store = poisoned = Poisoned(booth.store, f"req_{4:032x}")
+            while booth.rooms.till.waiting:
+                await asyncio.sleep(0.01)
+            assert booth.rooms.till._teller.stuck == 1
+            assert max(poisoned.sizes) > 1
+            for call in (2, 3, 5, 6, 7):
+                assert (await booth.record(call)).cost_nano > 0
+            with pytest.raises(Problem):
+                await booth.record(4)
+            lines = await booth.store.read(lambda tx: leases.replicas(booth.op, tx))
+            assert lines[0].granted_nano > 0  # its money is not given to anybody else
+            await booth.verified()
 
     in_loop(scenario)

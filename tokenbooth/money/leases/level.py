@@ -86,6 +86,11 @@ class Level:
         self.granted_nano -= returned_nano
         return returned_nano
 
+    def take_back(self, amount_nano: int) -> None:
+        """Undo ``give_back``: the ledger never heard of it."""
+        self.free_nano += amount_nano
+        self.granted_nano += amount_nano
+
     def idle(self, now_us: int, options: PoolOptions) -> bool:
         """Whether free money lies here unused, or its window is over."""
         if self.free_nano == 0:

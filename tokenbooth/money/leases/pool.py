@@ -55,6 +55,7 @@ class Pool:
         self._epoch = epoch
         self._options = options
         self._round = rounds
+        self._calls_max = options.round_calls_max
         self._asked: RoundAsk | None = None
         self._levels: dict[str, Level] = {}
         self._current: dict[LevelKey, Level] = {}
@@ -191,7 +192,7 @@ class Pool:
         return ask
 
     def _take_settled(self) -> Iterator[SettledCall]:
-        for _ in range(min(len(self._settled), self._options.round_calls_max)):
+        for _ in range(min(len(self._settled), self._calls_max)):
             yield self._settled.popleft()
 
     def _take_announced(self, now_us: int, *, all_calls: bool) -> Iterator[CallFacts]:
@@ -226,6 +227,25 @@ class Pool:
         self._recalled.clear()
         return givings, seen
 
+    def refused(self) -> SettledCall | None:
+        """Take back a round that the ledger did not book, for a reason that will not pass.
+
+        The next one tells less; a call that is refused alone is set aside, with its money held,
+        and returned.
+        """
+        asked, self._asked = self._asked, None
+        assert asked is not None
+        for name, giving in asked.givings.items():
+            level = self._levels.get(name)
+            if level is not None:
+                level.take_back(giving.returned_nano)
+        if len(asked.settled) == 1:
+            self._calls_max = self._options.round_calls_max
+            return asked.settled[0]
+        self._settled.extendleft(reversed(asked.settled))
+        self._calls_max = max(1, len(asked.settled) // 2)
+        return None
+
     def apply(self, done: RoundDone, now_us: int) -> None:
         """Take in what a round brought; levels that are empty and unused are forgotten."""
         asked = self._asked
@@ -233,6 +253,7 @@ class Pool:
         assert done.number == asked.number
         self._asked = None
         self._round = done.number
+        self._calls_max = self._options.round_calls_max
         for key, name in done.wanted.items():
             if name not in self._levels or key not in self._current:
                 self._chains.clear()
