@@ -119,6 +119,9 @@ class TestBooth:
     org_id: str
     key_id: str
     secret: str
+    ids: CountingIds
+    noise: Noise
+    pepper: bytes = PEPPER
     calls: int = 0
 
     def new_op(self) -> Op:
@@ -244,7 +247,7 @@ async def open_test_booth(
     )
     till.start(lambda: op)
     try:
-        yield TestBooth(rooms, store, clock, op, org.id, minted.key.id, minted.secret)
+        yield TestBooth(rooms, store, clock, op, org.id, minted.key.id, minted.secret, ids, noise)
     finally:
         await rooms.engines.close()
         await till.close()
