@@ -117,6 +117,22 @@ def kill(  # noqa: PLR0913 - one parameter for each option of the command line
     )
 
 
+@app.command("dbdown")
+def dbdown(  # noqa: PLR0913 - one parameter for each option of the command line
+    seconds: Annotated[int, typer.Option(min=1, help="How long the database stays away.")] = 7,
+    seed: Seed = 1,
+    replicas: Replicas = 1,
+    store: Store = None,
+    keep: Keep = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """The database goes away under load: leased money serves, nothing is served unmetered."""
+    from tokenbooth.proving.drills.dbdown.drill import DbdownDrill
+
+    _run(lambda: DbdownDrill(seconds=seconds), _Chosen(seed, replicas, store, keep), as_json)
+
+
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """The options that all drills share."""

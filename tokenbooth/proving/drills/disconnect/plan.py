@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tokenbooth.proving.draw import Draw
+from tokenbooth.proving.drills.script import script_prompt, script_tokens
 from tokenbooth.proving.observations import PriceSeen
 from tokenbooth.proving.plans import CallKind, CallPlan
 from tokenbooth.proving.stage import KeyPlan, ModelPlan, OrgPlan, StagePlan
@@ -23,8 +24,8 @@ BLIND_PAUSE_MS = 100
 PRICE = PriceSeen(input_pico=1_234_567, cached_pico=123_457, output_pico=4_999_999)
 CREDIT_NANO = 1_000_000_000
 FAR, NEAR = "far", "near"
-# By the scripted engine's rule: a word, a sign or a blank is a token; 4 a message, 3 a turn.
-SILENT_TOKENS, TALKING_TOKENS, RACING_TOKENS = 22, 16, 19
+# " call", "-" and the number.
+MARK_TOKENS = 3
 # By the documented bound, for an engine that told no usage: a token for each byte and these.
 BOUND_TOKENS = 64 + 16
 
@@ -54,8 +55,7 @@ class Cut:
     @property
     def input_tokens(self) -> int:
         """As the engine counts them."""
-        tokens = {Place.SILENT: SILENT_TOKENS, Place.ENDED: TALKING_TOKENS}
-        return tokens.get(self.place, RACING_TOKENS)
+        return script_tokens(len(_script(self.place, 0)), MARK_TOKENS)
 
     @property
     def charged_input_tokens(self) -> int:
@@ -114,19 +114,24 @@ def _races(draw: Draw) -> Iterator[_Wish]:
         yield model, Place.RACING, True, draw.chance(50), draw.between(1, CHUNKS - 1)
 
 
+def _script(place: Place, count: int) -> dict[str, object]:
+    match place:
+        case Place.SILENT:
+            return {"chunks": CHUNKS, "fault": "hang", "fault_after_chunks": count}
+        case Place.ENDED:
+            return {"chunks": CHUNKS}
+        case Place.RACING:
+            return {"chunks": CHUNKS, "chunk_delay_ms": RACE_DELAY_MS}
+
+
 def _cut(number: int, model: str, place: Place, stream: bool, abrupt: bool, count: int) -> Cut:
     blind = not stream or count == 0
     mark = f"call-{number:06d}"
-    script = {
-        Place.SILENT: f"chunks={CHUNKS} fault=hang fault_after_chunks={count}",
-        Place.ENDED: f"chunks={CHUNKS}",
-        Place.RACING: f"chunks={CHUNKS} chunk_delay_ms={RACE_DELAY_MS}",
-    }
     plan = CallPlan(
         number=number,
         kind=CallKind.STREAM_CUT if stream else CallKind.WHOLE_CUT,
         key="caller",
-        prompt=f"[script {script[place]}] {mark}",
+        prompt=f"{script_prompt(**_script(place, count))} {mark}",
         model=model,
         stream=stream,
         include_usage=stream,

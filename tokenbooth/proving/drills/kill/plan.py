@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tokenbooth.proving.draw import Draw
+from tokenbooth.proving.drills.script import script_prompt, script_tokens
 from tokenbooth.proving.observations import PriceSeen
 from tokenbooth.proving.plans import CallKind, CallPlan
 from tokenbooth.proving.stage import KeyPlan, ModelPlan, OrgPlan, ProjectPlan, StagePlan
@@ -15,8 +16,7 @@ from tokenbooth.proving.stage import KeyPlan, ModelPlan, OrgPlan, ProjectPlan, S
 SCOPES = ("balance", "organization", "project", "key")
 KEYS_EACH, PROJECTS_EACH = 4, 2
 PRICE = PriceSeen(input_pico=1_234_567, cached_pico=123_457, output_pico=4_999_999)
-# A word, a sign or a blank is a token; 4 a message, 3 a turn.
-INPUT_TOKENS = 16
+INPUT_TOKENS = script_tokens(2)
 OUTPUT_TOKENS_MAX = 512
 MEAN_CALL_NANO = 270_000
 CALLS_EACH = (20, 60)
@@ -141,7 +141,7 @@ def calls(seed: int, wallet: Wallet, first: int = 0) -> Iterator[CallPlan]:
 
 def prompt_of(chunks: int, delay_ms: int) -> str:
     """``INPUT_TOKENS`` input tokens, whatever the numbers."""
-    return f"[script chunks={chunks} chunk_delay_ms={delay_ms}]"
+    return script_prompt(chunks=chunks, chunk_delay_ms=delay_ms)
 
 
 def probe_plans(played: tuple[Purse, ...]) -> tuple[CallPlan, ...]:

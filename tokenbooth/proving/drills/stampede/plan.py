@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tokenbooth.proving.draw import Draw
+from tokenbooth.proving.drills.script import script_prompt, script_tokens
 from tokenbooth.proving.observations import PriceSeen
 from tokenbooth.proving.plans import CallKind, CallPlan
 from tokenbooth.proving.stage import KeyPlan, ModelPlan, OrgPlan, ProjectPlan, StagePlan
@@ -26,7 +27,7 @@ PROMPT, PROMPT_TOKENS = "go", 8
 ANSWER_TOKENS = 999
 CALL_NANO = 100_000_000
 FITTING = CAP_NANO // CALL_NANO
-DRAWN_TOKENS = 16
+DRAWN_TOKENS = script_tokens(2)
 PIECES_MAX = 12
 UNSTATED_PERCENT = 25
 STREAM_PERCENT = 50
@@ -138,7 +139,7 @@ def drawn_calls(rush: Rush, seed: int) -> Iterator[CallPlan]:
             number=rush.index * NUMBERS_EACH + n,
             kind=CallKind.STREAMED if stream else CallKind.WHOLE,
             key=rush.key_of(n),
-            prompt=f"[script tokens_per_chunk={each} chunks={pieces}]",
+            prompt=drawn_prompt(each, pieces),
             model=ODD,
             stream=stream,
             include_usage=stream,
@@ -146,10 +147,15 @@ def drawn_calls(rush: Rush, seed: int) -> Iterator[CallPlan]:
         )
 
 
+def drawn_prompt(tokens: int, pieces: int) -> str:
+    """``DRAWN_TOKENS`` input tokens, whatever the numbers."""
+    return script_prompt(tokens_per_chunk=tokens, chunks=pieces)
+
+
 def last_calls(rush: Rush) -> tuple[tuple[CallPlan, int], ...]:
     """What is asked at the quiet end, with its input tokens: once more what all were refused, then
     the least there is."""
-    prompts = (("[script tokens_per_chunk=1 chunks=1]", DRAWN_TOKENS), (PROMPT, PROMPT_TOKENS))
+    prompts = ((drawn_prompt(1, 1), DRAWN_TOKENS), (PROMPT, PROMPT_TOKENS))
     plans = (
         CallPlan(
             number=(rush.index + 1) * NUMBERS_EACH - 1 - n,

@@ -1,0 +1,1 @@
+"""The dbdown drill: the database goes away under load and comes back."""
