@@ -214,7 +214,11 @@ class Teller:
         again = self._pool.unanswered
         try:
             ask = self._pool.next_round(
-                self._queue.wants(now_us), now_us, close=self._closing, announce=announce
+                self._queue.wants(now_us),
+                now_us,
+                waiting=self._queue.levels,
+                close=self._closing,
+                announce=announce,
             )
             if not ask.empty:
                 if not again:

@@ -1,5 +1,7 @@
 """One limit as one gateway process sees it: what it may spend there, and what it knows of it."""
 
+from collections.abc import Collection
+
 from tokenbooth.core.receipt import LimitState
 from tokenbooth.money.leases.values import LeaseLine, LevelKey, PoolOptions
 
@@ -32,6 +34,7 @@ class Level:
         "spent_nano",
         "taken_nano",
         "told_held_nano",
+        "turn",
         "unbooked_nano",
         "unmet_in",
         "used_us",
@@ -56,6 +59,7 @@ class Level:
         self.others_leased_nano = 0
         self.room_nano = 0
         self.behind = False
+        self.turn = False
         self.unmet_in = 0
 
     @property
@@ -63,6 +67,10 @@ class Level:
         """The key that asks for this very window."""
         window_id = self.limit_id.partition("@")[2]
         return LevelKey(self.key.scope, self.key.owner_id, window_id)
+
+    def is_among(self, keys: Collection[LevelKey]) -> bool:
+        """Whether one of them means this level, by its window or as that of the moment."""
+        return self.key in keys or self.named_key in keys
 
     def take(self, amount_nano: int, now_us: int) -> None:
         """Move free money into a hold."""
@@ -130,6 +138,7 @@ class Level:
         self.others_leased_nano = max(0, row.leased_nano - line.granted_nano)
         self.room_nano = row.room_nano
         self.behind = line.behind
+        self.turn = line.turn
         if line.unmet:
             self.unmet_in = round_number
         if now_us - self.rated_us >= US_PER_S:

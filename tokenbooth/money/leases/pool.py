@@ -6,7 +6,7 @@ memory before the ledger hears of it, and a grant enters it after.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.receipt import LimitState
@@ -164,10 +164,17 @@ class Pool:
         return tuple(level.state() for level in levels)
 
     def next_round(
-        self, wants: Iterable[Want], now_us: int, *, close: bool = False, announce: bool = False
+        self,
+        wants: Iterable[Want],
+        now_us: int,
+        *,
+        waiting: Collection[LevelKey] = (),
+        close: bool = False,
+        announce: bool = False,
     ) -> RoundAsk:
         """Everything there is to tell; an unanswered round is asked again, word for word.
 
+        ``waiting`` are the levels of all who wait, whether they lack anything there or not.
         ``close`` gives back all that no running call holds; ``announce`` shows even young calls.
         """
         if self._asked is not None:
@@ -175,8 +182,10 @@ class Pool:
         wants = tuple(wants)
         settled = tuple(self._take_settled())
         announced = tuple(self._take_announced(now_us, all_calls=announce))
-        wanted = {want.level for want in wants}
-        givings, seen = self._givings(wanted, settled, now_us, close=close)
+        waited = frozenset(n for n, v in self._levels.items() if v.is_among(waiting))
+        touched = {want.level for want in wants}
+        touched |= {level.key for name, level in self._levels.items() if name in waited}
+        givings, seen = self._givings(touched, settled, now_us, close=close)
         ask = RoundAsk(
             replica_id=self._replica_id,
             epoch=self._epoch,
@@ -186,6 +195,7 @@ class Pool:
             wants=wants,
             givings=givings,
             seen=seen,
+            waiting=waited,
         )
         if not ask.empty:
             self._asked = ask
@@ -217,11 +227,11 @@ class Pool:
             recall = self._recalled.pop(name, None)
             if recall is not None:
                 seen[name] = recall
-            wants = level.key in wanted or level.named_key in wanted
+            wants = level.is_among(wanted)
             returned_nano = 0
-            if close or (not wants and (recall is not None or level.idle(now_us, self._options))):
+            if close or recall is not None or (not wants and level.idle(now_us, self._options)):
                 returned_nano = level.give_back()
-            changed = returned_nano or level.held_nano != level.told_held_nano
+            changed = returned_nano or level.held_nano != level.told_held_nano or level.turn
             if changed or recall is not None or wants or name in charged:
                 givings[name] = Giving(returned_nano, level.held_nano)
         self._recalled.clear()

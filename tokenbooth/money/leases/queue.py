@@ -52,6 +52,11 @@ class MoneyQueue:
         yield from tuple(self._new)
 
     @property
+    def levels(self) -> frozenset[LevelKey]:
+        """The levels of all who wait."""
+        return frozenset(key for waiter in self for key in waiter.chain)
+
+    @property
     def for_running(self) -> int:
         """How many waiters stand for calls that run already."""
         return len(self._running)

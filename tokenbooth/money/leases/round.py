@@ -52,6 +52,14 @@ class _Rows:
         self.limits[name], self.leases[name] = by(self.limits[name], self.lease(name))
 
 
+@dataclass(frozen=True, slots=True)
+class _Unmet:
+    """Limits where less was left than is needed; at ``waits`` it is another's turn to collect."""
+
+    names: frozenset[str] = frozenset()
+    waits: frozenset[str] = frozenset()
+
+
 def book(
     op: Op, tx: Tx, ask: RoundAsk, alert_percents: Sequence[int] = DEFAULT_PERCENTS
 ) -> RoundDone:
@@ -64,7 +72,7 @@ def book(
     if forfeited_epoch is None:
         _check_repeated(tx, ask)
         rows = _rows(tx, ask, ())
-        return _done(tx, ask, rows, frozenset())
+        return _done(tx, ask, rows, _Unmet())
     calls = _fresh(op, tx, ask, forfeited_epoch)
     rows = _rows(tx, ask, calls)
     spent = rules.spent_by_limit(calls)
@@ -180,33 +188,63 @@ def _empty(scope: LimitScope, owner_id: str) -> LimitRow:
     )
 
 
-def _grant(tx: Tx, ask: RoundAsk, rows: _Rows) -> frozenset[str]:
-    """Grant what there is; the limits where less was left than is needed."""
+def _grant(tx: Tx, ask: RoundAsk, rows: _Rows) -> _Unmet:
+    """Grant what there is; where that is less than the need, collect what others do not use.
+
+    One replica collects at a limit at a time, for half a second at most, or two that each have a
+    part would take it from each other for ever. Turns are taken in the order of the limits' ids:
+    who has to wait at one takes none behind it.
+    """
     unmet: set[str] = set()
-    for want in ask.wants:
+    waits: set[str] = set()
+    recalls: dict[str, bool] = {}
+    for want in sorted(ask.wants, key=lambda want: rows.wanted[want.level]):
         name = rows.wanted[want.level]
-        amount_nano = rules.grant_nano(rows.limits[name], want)
+        row = rows.limits[name]
+        by = rules.collector(row, _now_us(tx, rows)) if row.turn_by else ""
+        if by not in ("", ask.replica_id):
+            if want.needed_nano:
+                unmet.add(name)
+                waits.add(name)
+            continue
+        amount_nano = rules.grant_nano(row, want)
         if amount_nano:
             rows.move(name, partial(rules.grant, amount_nano=amount_nano))
         if amount_nano < want.needed_nano:
             unmet.add(name)
-    recalled = {rows.wanted[w.level] for w in ask.wants if w.recall} & unmet
-    if recalled:
-        for name in sql.others(tx, ask.replica_id, recalled):
-            row = replace(rows.limits[name], recall=rows.limits[name].recall + 1)
+            recalls[name] = want.recall or by != ask.replica_id
+    for name in sql.others(tx, ask.replica_id, recalls) if recalls else ():
+        if any(earlier < name for earlier in waits):
+            rows.limits[name] = rules.turn_over(rows.limits[name], ask.replica_id)
+            waits.add(name)
+        elif recalls[name]:
+            row = rules.turn_taken(rows.limits[name], ask.replica_id, _now_us(tx, rows))
             rows.limits[name] = row
             rows.leases[name] = replace(rows.lease(name), recall_seen=row.recall)
-    return frozenset(unmet)
+    waiting = ask.waiting | set(rows.wanted.values())
+    for name, row in rows.limits.items():
+        if name not in waiting:
+            rows.limits[name] = rules.turn_over(row, ask.replica_id)
+    return _Unmet(frozenset(unmet), frozenset(waits))
 
 
-def _done(tx: Tx, ask: RoundAsk, rows: _Rows, unmet: frozenset[str]) -> RoundDone:
-    behind = sql.behind(tx, ask.replica_id, unmet, SILENT_US) if unmet else frozenset()
+def _now_us(tx: Tx, rows: _Rows) -> int:
+    if not rows.now_us:
+        rows.now_us = sql.now_us(tx)
+    return rows.now_us
+
+
+def _done(tx: Tx, ask: RoundAsk, rows: _Rows, unmet: _Unmet) -> RoundDone:
+    behind = unmet.waits
+    if unmet.names:
+        behind |= sql.behind(tx, ask.replica_id, unmet.names, SILENT_US)
     lines = {
         name: LeaseLine(
             row=row,
             granted_nano=rows.lease(name).granted_nano,
-            unmet=name in unmet,
+            unmet=name in unmet.names,
             behind=name in behind,
+            turn=row.turn_by == ask.replica_id,
             left_us=window_left_us(window_named(row.period, row.window_id), rows.now_us),
         )
         for name, row in rows.limits.items()

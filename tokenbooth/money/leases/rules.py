@@ -20,6 +20,7 @@ from tokenbooth.money.windows import Period, limit_id, window_of
 
 SHARE_OF_ROOM = 20
 BLOCK_NEEDS = 16
+TURN_US = 500_000
 FORFEITED = "The replica's lease was forfeited before the call was booked; nothing is charged."
 
 
@@ -33,6 +34,22 @@ def window_row(pattern: LimitRow, now_us: int) -> LimitRow:
     window_id = window_of(pattern.period, now_us)
     name = limit_id(pattern.scope, pattern.owner_id, window_id)
     return replace(pattern, id=name, window_id=window_id, recall=0)
+
+
+def collector(row: LimitRow, now_us: int) -> str:
+    """The replica whose turn it is at that limit; empty when it is nobody's, or over."""
+    return row.turn_by if now_us - row.turn_us < TURN_US else ""
+
+
+def turn_taken(row: LimitRow, replica_id: str, now_us: int) -> LimitRow:
+    """Ask all others for what they do not use, in the replica's turn, which may have begun."""
+    since_us = row.turn_us if collector(row, now_us) == replica_id else now_us
+    return replace(row, recall=row.recall + 1, turn_by=replica_id, turn_us=since_us)
+
+
+def turn_over(row: LimitRow, replica_id: str) -> LimitRow:
+    """End the replica's turn, if it has it."""
+    return replace(row, turn_by="", turn_us=0) if row.turn_by == replica_id else row
 
 
 def grant_nano(row: LimitRow, want: Want) -> int:

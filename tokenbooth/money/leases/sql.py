@@ -26,6 +26,8 @@ _MOVE_LIMIT = (
         leased_nano=bindparam("leased"),
         held_nano=bindparam("held"),
         recall=bindparam("recalls"),
+        turn_by=bindparam("turn_of"),
+        turn_us=bindparam("turn_since_us"),
     )
 )
 _LEASES = select(LEASE).where(
@@ -138,6 +140,8 @@ def _limit(row: Any) -> LimitRow:
         leased_nano=row.leased_nano,
         held_nano=row.held_nano,
         recall=row.recall,
+        turn_by=row.turn_by,
+        turn_us=row.turn_us,
     )
 
 
@@ -171,6 +175,8 @@ def move_limits(tx: Tx, rows: Iterable[LimitRow]) -> None:
             "leased": row.leased_nano,
             "held": row.held_nano,
             "recalls": row.recall,
+            "turn_of": row.turn_by,
+            "turn_since_us": row.turn_us,
         }
         for row in rows
     ]

@@ -126,7 +126,8 @@ class RoundAsk:
     """Everything that one replica tells and asks the ledger in one transaction.
 
     ``number`` rises by one; the same number again is the same round and changes nothing twice.
-    ``givings`` are by limit id, ``seen`` the recalls that they answer.
+    ``givings`` are by limit id, ``seen`` the recalls that they answer. ``waiting`` are the ids of
+    limits that somebody waits for: where the replica collects and is not waiting, it is done.
     """
 
     replica_id: str
@@ -137,6 +138,7 @@ class RoundAsk:
     wants: tuple[Want, ...] = ()
     givings: Mapping[str, Giving] = field(default_factory=dict)
     seen: Mapping[str, int] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
 
     @property
     def empty(self) -> bool:
@@ -145,7 +147,10 @@ class RoundAsk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRow:
-    """One limit as the ledger keeps it; ``limit_nano`` of ``None`` is uncapped."""
+    """One limit as the ledger keeps it; ``limit_nano`` of ``None`` is uncapped.
+
+    ``turn_by`` is the replica that collects what is left there, since ``turn_us``.
+    """
 
     id: str
     scope: LimitScope
@@ -157,6 +162,8 @@ class LimitRow:
     leased_nano: int
     held_nano: int
     recall: int
+    turn_by: str = ""
+    turn_us: int = 0
 
     @property
     def room_nano(self) -> int:
@@ -179,15 +186,16 @@ class LeaseRow:
 class LeaseLine:
     """A limit after a round, with the replica's own lease in it.
 
-    ``unmet``: the round left less there than was needed. ``behind``: another living replica has
-    not answered the newest recall yet. ``left_us`` is the time until the window ends, ``None`` for
-    one that never does.
+    ``unmet``: the round left less there than was needed. ``behind``: it is not the replica's turn
+    to collect, or another living one has not answered its recall yet. ``turn``: it collects there.
+    ``left_us`` is the time until the window ends, ``None`` for one that never does.
     """
 
     row: LimitRow
     granted_nano: int
     unmet: bool
     behind: bool
+    turn: bool
     left_us: int | None
 
 
