@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from tokenbooth.store.migrations.versions import r0003_leases
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -15,44 +17,8 @@ METERS = (
 )
 LINE_KEY = ("version_id", "tier", "data_terms", "context_min_tokens", "meter")
 COUNTS = ("cache_write_tokens", "images", "audio_s", "video_s", "searches")
-CALL_FIXED = (
-    "request_id",
-    "org_id",
-    "project_id",
-    "key_id",
-    "end_customer",
-    "model",
-    "stream",
-    "replica_id",
-    "epoch",
-    "chain",
-    "price_version",
-    "tier",
-    "data_terms",
-    "created_us",
-)
-CALL_FINAL = (
-    "state",
-    "swept",
-    "txn_id",
-    "deployment_id",
-    "outcome",
-    "reason",
-    "held_nano",
-    "held_input_tokens",
-    "held_output_tokens",
-    "input_tokens",
-    "output_tokens",
-    "cached_input_tokens",
-    "reasoning_tokens",
-    *COUNTS,
-    "usage_source",
-    "cost_nano",
-    "started_us",
-    "first_output_us",
-    "ended_us",
-    "fingerprint",
-)
+CALL_FIXED = (*r0003_leases.CALL_FIXED, "tier", "data_terms")
+CALL_FINAL = (*r0003_leases.CALL_FINAL, *COUNTS)
 
 
 def upgrade() -> None:
