@@ -1,6 +1,7 @@
 """Reads what is typed: amounts, prices, times. Nothing is rounded on the way in."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -107,6 +108,13 @@ def data_terms_of(text: str) -> DataTerms:
             f"data-terms must be one of: {', '.join(DataTerms)}.",
             param="data-terms",
         ) from error
+
+
+def check_any(given: Mapping[str, object]) -> None:
+    """Raises MISSING_FIELD naming the options when none of them was given."""
+    if all(value is None for value in given.values()):
+        names = " or ".join(f"--{name}" for name in given)
+        raise Problem(Code.MISSING_FIELD, f"Say what to change: {names}.", param=next(iter(given)))
 
 
 def limit_scope(text: str) -> LimitScope:

@@ -8,8 +8,8 @@ from tokenbooth.cli.options import AsJson, DataDir, group
 from tokenbooth.cli.output import emit, lines, table
 
 if TYPE_CHECKING:
-    from tokenbooth.access.orgs.service import Project
     from tokenbooth.boot import Booth
+    from tokenbooth.control.accounts import ProjectLine
     from tokenbooth.core.op import Op
     from tokenbooth.core.ports import Tx
 
@@ -17,19 +17,26 @@ app = group("project", "Projects: parts of an organization, each with its own ke
 
 Org = Annotated[str, typer.Argument(help="Name or id of the organization.")]
 ProjectName = Annotated[str, typer.Argument(help="Name or id of the project.")]
-DataTermsOption = Annotated[
-    str, typer.Option("--data-terms", help="What may become of its content: private, contributor.")
-]
+DATA_TERMS = typer.Option(
+    "--data-terms", help="What may become of its content: private, contributor."
+)
+ANSWERS_KEPT = typer.Option(
+    "--answers-kept/--no-answers-kept",
+    help="Keep answers, sealed and for a day, for calls with an Idempotency-Key.",
+)
+DataTermsOption = Annotated[str, DATA_TERMS]
+AnswersKept = Annotated[bool, ANSWERS_KEPT]
 
 
 @app.command("create")
-def create(
+def create(  # noqa: PLR0913
     org: Org,
     name: Annotated[str, typer.Argument(help="A name, unique in the organization.")],
     cap: Annotated[
         str | None, typer.Option("--cap", "--cap-usd", help="Hard cap on its spending.")
     ] = None,
     data_terms: DataTermsOption = "private",
+    answers_kept: AnswersKept = True,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -40,15 +47,16 @@ def create(
 
     nano, terms = cap_nano(cap), data_terms_of(data_terms)
 
-    def work(booth: "Booth", op: "Op", tx: "Tx") -> "Project":
+    def work(booth: "Booth", op: "Op", tx: "Tx") -> "ProjectLine":
         made = accounts.create_project(op, tx, org, name, cap_nano=nano, ids=booth.ids)
-        return accounts.set_data_terms(op, tx, org, made.id, terms).project
+        accounts.set_data_terms(op, tx, org, made.id, terms)
+        return accounts.keep_answers(op, tx, org, made.id, kept=answers_kept)
 
-    project = write(data_dir, work)
+    line = write(data_dir, work)
     emit(
-        documents.project_json(project),
+        documents.project_line_json(line),
         as_json=as_json,
-        text=lines(f"Project {project.name} is {project.id}."),
+        text=lines(f"Project {line.project.name} is {line.project.id}."),
     )
 
 
@@ -56,23 +64,35 @@ def create(
 def set_(
     org: Org,
     project: ProjectName,
-    data_terms: DataTermsOption,
+    data_terms: Annotated[str | None, DATA_TERMS] = None,
+    answers_kept: Annotated[bool | None, ANSWERS_KEPT] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Change what may become of what the project's keys send; prices may depend on it."""
+    """Change what may become of what the project's keys send, and whether answers are kept."""
     from tokenbooth.cli.booth import write
-    from tokenbooth.cli.parsing import data_terms_of
+    from tokenbooth.cli.parsing import check_any, data_terms_of
     from tokenbooth.control import accounts, documents
 
-    terms = data_terms_of(data_terms)
-    line = write(
-        data_dir, lambda _booth, op, tx: accounts.set_data_terms(op, tx, org, project, terms)
-    )
+    check_any({"data-terms": data_terms, "answers-kept": answers_kept})
+    terms = None if data_terms is None else data_terms_of(data_terms)
+
+    def work(_booth: "Booth", op: "Op", tx: "Tx") -> "ProjectLine":
+        if terms is not None:
+            accounts.set_data_terms(op, tx, org, project, terms)
+        if answers_kept is not None:
+            accounts.keep_answers(op, tx, org, project, kept=answers_kept)
+        return accounts.project_line(op, tx, org, project)
+
+    line = write(data_dir, work)
+    kept = "kept" if line.answers_kept else "not kept"
     emit(
         documents.project_line_json(line),
         as_json=as_json,
-        text=lines(f"Project {line.project.name}: {terms.value} data terms."),
+        text=lines(
+            f"Project {line.project.name}: {line.project.data_terms.value} data terms,"
+            f" answers {kept}."
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tokenbooth.access.orgs import service as orgs
 from tokenbooth.access.orgs.service import Org, Project
+from tokenbooth.content.replays import service as replays
 from tokenbooth.core.caller import CallLimits
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -42,11 +43,12 @@ class AccountLine:
 
 @dataclass(frozen=True, slots=True)
 class ProjectLine:
-    """A project with its own limit."""
+    """A project with its own limit; ``answers_kept`` for calls with an idempotency key."""
 
     project: Project
     limits: tuple[LimitState, ...]
     currency: str
+    answers_kept: bool
 
 
 def create_organization(op: Op, tx: Tx, ask: OrganizationAsk, ids: Ids) -> Org:
@@ -77,11 +79,27 @@ def create_project(
     return project
 
 
+def project_line(op: Op, tx: Tx, org: str, project: str) -> ProjectLine:
+    """Names or ids. Raises NAME_NOT_FOUND."""
+    owner = orgs.project_by(op, tx, orgs.org_by(op, tx, org).id, project)
+    return _project_line(op, tx, owner, prices.books_of(op, tx))
+
+
 def set_data_terms(op: Op, tx: Tx, org: str, project: str, data_terms: DataTerms) -> ProjectLine:
     """Names or ids. Calls from now on are priced under these terms. Raises NAME_NOT_FOUND."""
     owner = orgs.project_by(op, tx, orgs.org_by(op, tx, org).id, project)
     changed = orgs.set_data_terms(op, tx, owner, data_terms)
     return _project_line(op, tx, changed, prices.books_of(op, tx))
+
+
+def keep_answers(op: Op, tx: Tx, org: str, project: str, *, kept: bool) -> ProjectLine:
+    """Names or ids. Whether answers are kept to be given again. Raises NAME_NOT_FOUND.
+
+    Without it only the outcome is kept, and what is stored already is deleted soon.
+    """
+    owner = orgs.project_by(op, tx, orgs.org_by(op, tx, org).id, project)
+    replays.keep_answers(op, tx, owner.id, kept=kept)
+    return _project_line(op, tx, owner, prices.books_of(op, tx))
 
 
 def set_book(op: Op, tx: Tx, org: str, book: str) -> AccountLine:
@@ -144,7 +162,8 @@ def _account_line(op: Op, tx: Tx, org: Org) -> AccountLine:
 
 def _project_line(op: Op, tx: Tx, project: Project, books: Mapping[str, Book]) -> ProjectLine:
     limits = ledger.limits(op, tx, ((LimitScope.PROJECT, project.id),))
-    return ProjectLine(project, limits, books.get(project.org_id, prices.DEFAULT).currency)
+    currency = books.get(project.org_id, prices.DEFAULT).currency
+    return ProjectLine(project, limits, currency, replays.answers_kept(op, tx, project.id))
 
 
 def _org_limits(op: Op, tx: Tx, org_id: str) -> tuple[LimitState, ...]:

@@ -58,7 +58,11 @@ def project_json(project: Project) -> Json:
 
 
 def project_line_json(line: ProjectLine) -> Json:
-    return {**project_json(line.project), "limits": limits_json(line.limits, line.currency)}
+    return {
+        **project_json(line.project),
+        "answers_kept": line.answers_kept,
+        "limits": limits_json(line.limits, line.currency),
+    }
 
 
 def key_json(key: ApiKey) -> Json:

@@ -70,6 +70,28 @@ def test_caps_of_all_three_levels(ask: Ask) -> None:
     assert amount(ask("org", "cap", "acme", "none"), 1, "limit") is None
 
 
+def test_a_project_keeps_answers_unless_it_is_told_not_to(ask: Ask) -> None:
+    ask("org", "create", "acme")
+    assert ask("project", "create", "acme", "search")["answers_kept"] is True
+    assert ask("project", "create", "acme", "law", "--no-answers-kept")["answers_kept"] is False
+    for flag, kept in (("--no-answers-kept", False), ("--answers-kept", True)):
+        changed = ask("project", "set", "acme", "search", flag)
+        assert (changed["answers_kept"], changed["data_terms"]) == (kept, "private")
+    assert ask("project", "set", "acme", "law", "--data-terms", "contributor")["answers_kept"] is (
+        False
+    )
+    listed = {row["name"]: row["answers_kept"] for row in ask("project", "list")["data"]}
+    assert listed == {"default": True, "search": True, "law": False}
+
+
+def test_a_change_of_nothing_is_refused(ask: Ask, command: Command) -> None:
+    ask("org", "create", "acme")
+    refused = command("project", "set", "acme", "default", "--json")
+    assert refused.code == 1
+    assert refused.document["error"]["code"] == "missing_required_parameter"
+    assert "--answers-kept" in refused.document["error"]["message"]
+
+
 def test_projects_are_listed_for_one_organization(ask: Ask) -> None:
     ask("org", "create", "acme")
     ask("org", "create", "other")

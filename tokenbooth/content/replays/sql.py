@@ -42,14 +42,13 @@ _EXPIRED = (
     .with_for_update(skip_locked=True)
 )
 _DROP_EXPIRED = delete(REPLAY).where(_KEY.in_(_EXPIRED))
+_NOT_KEEPING = select(ANSWER_RETENTION.c.project_id).where(
+    ANSWER_RETENTION.c.kept == bindparam("kept")
+)
 _UNKEPT = (
     select(_C.project_id, _C.idempotency_key)
     .where(
-        _C.project_id.in_(
-            select(ANSWER_RETENTION.c.project_id).where(
-                ANSWER_RETENTION.c.kept == bindparam("kept")
-            )
-        ),
+        _C.project_id.in_(_NOT_KEEPING),
         _C.sealed.is_not(None),
     )
     .limit(bindparam("count"))
