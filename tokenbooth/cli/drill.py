@@ -117,6 +117,27 @@ def kill(  # noqa: PLR0913 - one parameter for each option of the command line
     )
 
 
+@app.command("powercut")
+def powercut(  # noqa: PLR0913 - one parameter for each option of the command line
+    kills: Annotated[int, typer.Option(min=1, help="How often the power goes.")] = 12,
+    parallel: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 12,
+    seed: Seed = 1,
+    replicas: Replicas = 2,
+    store: Store = None,
+    keep: Keep = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """As kill, and each journal loses what it had not made durable, or ends in garbage."""
+    from tokenbooth.proving.drills.powercut.drill import PowercutDrill
+
+    _run(
+        lambda: PowercutDrill(seed=seed, kills=kills, parallel=parallel),
+        _Chosen(seed, replicas, store, keep),
+        as_json,
+    )
+
+
 @app.command("dbdown")
 def dbdown(  # noqa: PLR0913 - one parameter for each option of the command line
     seconds: Annotated[int, typer.Option(min=1, help="How long the database stays away.")] = 7,

@@ -2,7 +2,10 @@
 
 import asyncio
 import statistics
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 from tokenbooth.proving.drills.kill.checks import (
     CHECKS,
@@ -34,11 +37,14 @@ PURSES_FIRST, PURSES_PER_KILL = 6, 2
 PURSES_PROBED = 3
 
 
-class KillDrill(Drill[KillSaw]):
-    """Raises ValueError for numbers out of range."""
+K = TypeVar("K", bound=KillSaw)
 
-    name = "kill"
-    laws: Sequence[Law[KillSaw]] = CHECKS
+
+class DeathDrill(Drill[K]):
+    """Servers die under load; what happens to one that lies dead, ``strike`` says.
+
+    Raises ValueError for numbers out of range.
+    """
 
     def __init__(self, *, seed: int, kills: int = 12, parallel: int = 12) -> None:
         if not 1 <= kills <= KILLS_MAX:
@@ -53,14 +59,22 @@ class KillDrill(Drill[KillSaw]):
     def stage_plan(self) -> StagePlan:
         return stage_plan(self._purses, self._parallel)
 
-    async def attack(self, scene: Scene) -> KillSaw:
+    @abstractmethod
+    async def strike(self, scene: Scene, callers: Callers, replica: int) -> None:
+        """The replica is dead and takes no new calls; it is started again afterwards."""
+
+    @abstractmethod
+    def saw(self, seen: KillSaw) -> K:
+        """With what this drill adds to it."""
+
+    async def attack(self, scene: Scene) -> K:
         wallet = Wallet(self._purses)
         servers = Servers(scene, self._kills)
         callers = Callers(scene, servers, wallet, calls(self._seed, wallet))
         watch = Watch(scene, servers, callers)
         load = asyncio.create_task(callers.run(self._parallel))
         try:
-            await servers.kill_all()
+            await servers.kill_all(partial(self.strike, scene, callers))
             callers.stop()
             await load
         finally:
@@ -72,14 +86,16 @@ class KillDrill(Drill[KillSaw]):
             [Probe(plan, INPUT_TOKENS) for plan in probe_plans(last)],
             [purse.name for purse in last],
         )
-        return KillSaw(
-            calls=(*callers.seen, *(probe.call for probe in probes)),
-            probes=probes,
-            kills=tuple(kills),
-            planned=self._kills,
+        return self.saw(
+            KillSaw(
+                calls=(*callers.seen, *(probe.call for probe in probes)),
+                probes=probes,
+                kills=tuple(kills),
+                planned=self._kills,
+            )
         )
 
-    def figures(self, seen: Evidence[KillSaw]) -> Mapping[str, object]:
+    def figures(self, seen: Evidence[K]) -> Mapping[str, object]:
         kills: tuple[KillSeen, ...] = seen.saw.kills
         restarts_ms = [(kill.ready_us - kill.killed_us) // 1000 for kill in kills]
         recovered = [kill.recovered_us for kill in kills if kill.recovered_us is not None]
@@ -95,3 +111,16 @@ class KillDrill(Drill[KillSaw]):
             "waived_tokens": waived_tokens(seen),
             **book_figures(seen),
         }
+
+
+class KillDrill(DeathDrill[KillSaw]):
+    """A server that was killed comes back to its files as it left them."""
+
+    name = "kill"
+    laws: Sequence[Law[KillSaw]] = CHECKS
+
+    async def strike(self, scene: Scene, callers: Callers, replica: int) -> None:
+        """Nothing: the kill is all."""
+
+    def saw(self, seen: KillSaw) -> KillSaw:
+        return seen

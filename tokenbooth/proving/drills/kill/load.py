@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 
 from tokenbooth.proving import accounts
 from tokenbooth.proving.draw import Draw
@@ -21,17 +22,16 @@ RECOVERY_WAIT_S = 40
 POLL_S = 0.1
 MEANWHILE = "kills"
 
-Strike = Callable[[int], None]
+Strike = Callable[[int], Awaitable[None]]
 
 
 class Servers:
-    """Which replicas are up, and the kills so far. ``strike`` runs while a replica lies dead."""
+    """Which replicas are up, and the kills so far."""
 
-    def __init__(self, scene: Scene, planned: int, strike: Strike | None = None) -> None:
+    def __init__(self, scene: Scene, planned: int) -> None:
         self._scene = scene
         self._left = planned
         self._planned = planned
-        self._strike = strike
         self._count = len(scene.instance.replicas)
         self._up = set(range(self._count))
         self._some_up = asyncio.Event()
@@ -44,16 +44,17 @@ class Servers:
         await self._some_up.wait()
         return draw.one_of(sorted(self._up))
 
-    async def kill_all(self) -> None:
-        """Every planned kill, each server's by a killer of its own."""
-        killers = [asyncio.create_task(self._kill_one(n)) for n in range(self._count)]
+    async def kill_all(self, strike: Strike) -> None:
+        """Every planned kill, each server's by a killer of its own; ``strike`` runs while one lies
+        dead."""
+        killers = [asyncio.create_task(self._kill_one(n, strike)) for n in range(self._count)]
         try:
             await asyncio.gather(*killers)
         finally:
             for killer in killers:
                 killer.cancel()
 
-    async def _kill_one(self, number: int) -> None:
+    async def _kill_one(self, number: int, strike: Strike) -> None:
         draw = Draw(self._scene.options.seed, f"killer {number}")
         while True:
             await asyncio.sleep(draw.between(*LIFE_MS) / 1000)
@@ -61,18 +62,17 @@ class Servers:
                 return
             self._left -= 1
             async with self._killing:
-                self.kills.append(await self._kill(number))
+                self.kills.append(await self._kill(number, strike))
             self._scene.progress(MEANWHILE, len(self.kills), self._planned)
 
-    async def _kill(self, number: int) -> KillSeen:
+    async def _kill(self, number: int, strike: Strike) -> KillSeen:
         replica = self._scene.instance.replicas[number]
         self._up.discard(number)
         if not self._up:
             self._some_up.clear()
         killed_us, killed_wall_us = self._scene.now_us(), time.time_ns() // 1000
         await asyncio.to_thread(replica.kill)
-        if self._strike is not None:
-            await asyncio.to_thread(self._strike, number)
+        await strike(number)
         await asyncio.to_thread(replica.start)
         self._up.add(number)
         self._some_up.set()
@@ -96,7 +96,15 @@ class Callers:
         self._plans = plans
         self._draw = Draw(scene.options.seed, "servers")
         self._over = False
+        self._running: Counter[int] = Counter()
+        self._ended = asyncio.Event()
         self.seen: list[CallSeen] = []
+
+    async def left(self, replica: int) -> None:
+        """Wait until no call runs at that replica, which takes no new ones."""
+        while self._running[replica]:
+            self._ended.clear()
+            await self._ended.wait()
 
     async def run(self, parallel: int) -> None:
         """Until ``stop``; then every call that has begun is waited for."""
@@ -109,7 +117,12 @@ class Callers:
         while not self._over:
             replica = await self._servers.one_that_is_up(self._draw)
             plan = next(self._plans)
-            seen = await self._scene.call(plan, replica=replica)
+            self._running[replica] += 1
+            try:
+                seen = await self._scene.call(plan, replica=replica)
+            finally:
+                self._running[replica] -= 1
+                self._ended.set()
             self.seen.append(seen)
             if seen.refusal is not None and seen.refusal.final:
                 self._wallet.refused(plan.key)
