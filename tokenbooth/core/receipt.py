@@ -38,7 +38,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LimitWindow:
-    """The span that a renewing cap counts in: ``2026-11-20`` or ``2026-11``, until ``renews_us``."""
+    """What a renewing cap counts in: ``2026-11-20`` or ``2026-11``, until ``renews_us``."""
 
     period: Period
     id: str

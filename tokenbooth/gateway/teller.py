@@ -104,13 +104,15 @@ class Teller:
         runs: bool,
         take: Callable[[Levels], T],
         short: Callable[[Levels], T],
+        least_nano: int | None = None,
     ) -> T:
-        """``take`` once the money is leased, ``short`` once it is sure that there is not enough.
+        """``take`` once the money is leased, ``short`` once it is sure that there is not enough;
+        ``least_nano`` of it is leased then, if there is that much.
 
         Raises what they raise, and LEDGER_UNAVAILABLE when the ledger does not answer in time.
         """
         self.check_open()
-        waiter = Waiter(chain, amount_nano, runs=runs)
+        waiter = Waiter(chain, amount_nano, runs=runs, least_nano=least_nano)
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = _Waiting(answer, take, short)
         self._queue.add(waiter)
@@ -214,11 +216,7 @@ class Teller:
         again = self._pool.unanswered
         try:
             ask = self._pool.next_round(
-                self._queue.wants(now_us),
-                now_us,
-                waiting=self._queue.levels,
-                close=self._closing,
-                announce=announce,
+                self._queue.wants(now_us), now_us, close=self._closing, announce=announce
             )
             if not ask.empty:
                 if not again:
@@ -239,19 +237,20 @@ class Teller:
         done = await self._store.write(partial(_book, op, ask, self._options.alert_percents))
         self.away = False
         self._rounds += 1
-        self._pool.apply(done, self._clock.monotonic_us())
+        self._pool.apply(done)
+        self._queue.heard(done)
         if ask.settled:
             self._booked(tuple(call.facts.request_id for call in ask.settled))
-        self._serve(done.number)
+        self._serve()
 
-    def _serve(self, round_number: int) -> None:
+    def _serve(self) -> None:
         """Answer everybody whose money is there, or certainly is not."""
         for waiter in self._queue:
             waiting = self._waiting.get(waiter)
             if waiting is None or waiting.answer.done():
                 continue
             levels = self._pool.levels(waiter.chain, self._clock.monotonic_us())
-            verdict = self._queue.verdict(waiter, levels, round_number)
+            verdict = self._queue.verdict(waiter, levels)
             if verdict is Verdict.WAIT:
                 continue
             known = tuple(level for level in levels if level is not None)

@@ -155,6 +155,7 @@ class Till:
             runs=False,
             take=lambda found: self._take(op, ask, found, sized),
             short=short,
+            least_nano=leases.least_nano(ask),
         )
 
     def _take(self, op: Op, ask: HoldAsk, levels: Levels, sized: Sized) -> Hold:

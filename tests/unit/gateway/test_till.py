@@ -282,8 +282,9 @@ def test_unused_money_is_recalled_by_whoever_needs_it(tmp_path: Path):
                 ask = pool.next_round(queue.wants(0), 0)
                 queue.asked(ask)
                 done = await store.write(lambda tx, ask=ask: leases.book(op, tx, ask))
-                pool.apply(done, 0)
-                verdict = queue.verdict(waiter, pool.levels((keys,), 0), done.number)
+                pool.apply(done)
+                queue.heard(done)
+                verdict = queue.verdict(waiter, pool.levels((keys,), 0))
                 await asyncio.sleep(0.01)
             assert verdict is leases.Verdict.FITS
             refused = await booth.ask(chat())

@@ -1,9 +1,8 @@
 """One limit as one gateway process sees it: what it may spend there, and what it knows of it."""
 
-from collections.abc import Collection
-
-from tokenbooth.core.receipt import LimitState
+from tokenbooth.core.receipt import LimitState, LimitWindow
 from tokenbooth.money.leases.values import LeaseLine, LevelKey, PoolOptions
+from tokenbooth.money.windows import window_named
 
 US_PER_S = 1_000_000
 LOW_S = 2
@@ -12,13 +11,13 @@ LOW_S = 2
 class Level:
     """``granted_nano`` is leased, ``held_nano`` of it in running calls, ``free_nano`` is the rest.
 
-    ``unmet_in`` is the newest round that found less here than was needed.
     ``unbooked_nano`` was spent here and is not in the ledger yet. ``rate_nano`` is what calls took
-    in the last whole second that was looked at.
+    in the last whole second that was looked at. ``calls`` run with a hold here. Nothing is taken in
+    advance before ``quiet_until_us``: somebody else has asked for it.
     """
 
     __slots__ = (
-        "behind",
+        "calls",
         "ends_us",
         "free_nano",
         "granted_nano",
@@ -28,21 +27,21 @@ class Level:
         "limit_nano",
         "others_held_nano",
         "others_leased_nano",
+        "quiet_until_us",
         "rate_nano",
         "rated_us",
-        "room_nano",
         "spent_nano",
         "taken_nano",
         "told_held_nano",
-        "turn",
         "unbooked_nano",
-        "unmet_in",
         "used_us",
+        "window",
     )
 
     def __init__(self, limit_id: str, key: LevelKey) -> None:
         self.limit_id = limit_id
         self.key = key
+        self.calls = 0
         self.granted_nano = 0
         self.held_nano = 0
         self.free_nano = 0
@@ -52,25 +51,19 @@ class Level:
         self.rate_nano = 0
         self.rated_us = 0
         self.used_us = 0
+        self.quiet_until_us = 0
         self.ends_us: int | None = None
+        self.window: LimitWindow | None = None
         self.limit_nano: int | None = None
         self.spent_nano = 0
         self.others_held_nano = 0
         self.others_leased_nano = 0
-        self.room_nano = 0
-        self.behind = False
-        self.turn = False
-        self.unmet_in = 0
 
     @property
     def named_key(self) -> LevelKey:
         """The key that asks for this very window."""
         window_id = self.limit_id.partition("@")[2]
         return LevelKey(self.key.scope, self.key.owner_id, window_id)
-
-    def is_among(self, keys: Collection[LevelKey]) -> bool:
-        """Whether one of them means this level, by its window or as that of the moment."""
-        return self.key in keys or self.named_key in keys
 
     def take(self, amount_nano: int, now_us: int) -> None:
         """Move free money into a hold."""
@@ -103,28 +96,35 @@ class Level:
         """Whether free money lies here unused, or its window is over."""
         if self.free_nano == 0:
             return False
-        over = self.ends_us is not None and self.ends_us <= now_us
-        return over or now_us - self.used_us >= options.idle_us
+        return self.over(now_us) or now_us - self.used_us >= options.idle_us
+
+    def over(self, now_us: int) -> bool:
+        """Whether the window has ended."""
+        return self.ends_us is not None and self.ends_us <= now_us
+
+    def recalled(self, now_us: int) -> None:
+        """Leave what others look for to them, for a while."""
+        self.quiet_until_us = now_us + US_PER_S
 
     def running_low(self, now_us: int) -> bool:
         """Whether the free money would last for less than two more seconds like the last one."""
-        over = self.ends_us is not None and self.ends_us <= now_us
-        return not over and self.free_nano < LOW_S * self.rate_nano
+        quiet = self.over(now_us) or now_us < self.quiet_until_us
+        return not quiet and self.free_nano < LOW_S * self.rate_nano
 
     def unused(self) -> bool:
-        """Whether nothing is leased, held, or still to be told here."""
+        """Whether nothing is leased, held, or still to be told here, and no call comes back."""
         nothing = self.granted_nano == 0 and self.unbooked_nano == 0 and self.told_held_nano == 0
-        return nothing and self.held_nano == 0
+        return nothing and self.calls == 0
 
     def renew(
         self,
         line: LeaseLine,
         booked_nano: int,
         told_held_nano: int | None,
-        now_us: int,
-        round_number: int,
+        asked_us: int,
     ) -> None:
-        """Take in what the ledger says after a round that booked ``booked_nano`` here."""
+        """Take in what the ledger says after a round that was asked for at ``asked_us`` and booked
+        ``booked_nano`` here. A window ends a little early here, never late."""
         self.unbooked_nano -= booked_nano
         self.granted_nano = line.granted_nano - self.unbooked_nano
         self.free_nano = self.granted_nano - self.held_nano
@@ -136,16 +136,12 @@ class Level:
         self.spent_nano = row.spent_nano
         self.others_held_nano = max(0, row.held_nano - self.told_held_nano)
         self.others_leased_nano = max(0, row.leased_nano - line.granted_nano)
-        self.room_nano = row.room_nano
-        self.behind = line.behind
-        self.turn = line.turn
-        if line.unmet:
-            self.unmet_in = round_number
-        if now_us - self.rated_us >= US_PER_S:
-            self.rate_nano = self.taken_nano * US_PER_S // (now_us - self.rated_us)
-            self.taken_nano, self.rated_us = 0, now_us
+        if asked_us - self.rated_us >= US_PER_S:
+            self.rate_nano = self.taken_nano * US_PER_S // (asked_us - self.rated_us)
+            self.taken_nano, self.rated_us = 0, asked_us
         if line.left_us is not None:
-            self.ends_us = now_us + line.left_us
+            self.ends_us = asked_us + line.left_us
+            self.window = window_named(row.period, row.window_id)
 
     def state(self) -> LimitState:
         """The limit with everything in it that happened here."""
@@ -155,6 +151,7 @@ class Level:
             self.limit_nano,
             self.spent_nano + self.unbooked_nano,
             self.others_held_nano + self.held_nano,
+            self.window,
         )
 
     def refusing_state(self) -> LimitState:
@@ -165,4 +162,5 @@ class Level:
             self.limit_nano,
             self.spent_nano + self.unbooked_nano,
             self.others_leased_nano + self.held_nano,
+            self.window,
         )

@@ -6,9 +6,8 @@ memory before the ledger hears of it, and a grant enters it after.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.receipt import LimitState
 from tokenbooth.money.leases import rules
 from tokenbooth.money.leases.level import Level
@@ -20,7 +19,7 @@ from tokenbooth.money.leases.values import (
     RoundAsk,
     RoundDone,
     SettledCall,
-    Want,
+    Wants,
 )
 from tokenbooth.money.windows import limit_id
 
@@ -57,6 +56,7 @@ class Pool:
         self._round = rounds
         self._calls_max = options.round_calls_max
         self._asked: RoundAsk | None = None
+        self._asked_us = 0
         self._levels: dict[str, Level] = {}
         self._current: dict[LevelKey, Level] = {}
         self._calls: dict[str, HeldMoney] = {}
@@ -116,9 +116,7 @@ class Pool:
         if key.window_id is not None:
             return self._levels.get(limit_id(key.scope, key.owner_id, key.window_id))
         level = self._current.get(key)
-        if level is None or level.ends_us is None or now_us < level.ends_us:
-            return level
-        return None
+        return None if level is None or level.over(now_us) else level
 
     def fits(self, levels: Sequence[Level | None], amount_nano: int) -> bool:
         return all(level is not None and level.free_nano >= amount_nano for level in levels)
@@ -128,6 +126,7 @@ class Pool:
         amount_nano = facts.held_nano
         for level in levels:
             level.take(amount_nano, now_us)
+            level.calls += 1
         held = self._calls[facts.request_id] = HeldMoney(facts, levels, now_us)
         return held
 
@@ -146,6 +145,7 @@ class Pool:
         del self._calls[held.facts.request_id]
         for level in held.levels:
             level.settle(held.held_nano, cost_nano, now_us)
+            level.calls -= 1
 
     def tell(self, call: SettledCall) -> None:
         """Queue a settled call for the ledger; its hold was released before."""
@@ -155,8 +155,8 @@ class Pool:
         return request_id in self._calls
 
     def recalled(self, asked: Mapping[str, int]) -> bool:
-        """Answer recalls in the next round; True when there is anything to give back."""
-        self._recalled.update({n: r for n, r in asked.items() if n in self._levels})
+        """Answer recalls in the next round; True when there are any."""
+        self._recalled.update(asked)
         return bool(self._recalled)
 
     def limits(self, levels: Sequence[Level]) -> tuple[LimitState, ...]:
@@ -164,28 +164,18 @@ class Pool:
         return tuple(level.state() for level in levels)
 
     def next_round(
-        self,
-        wants: Iterable[Want],
-        now_us: int,
-        *,
-        waiting: Collection[LevelKey] = (),
-        close: bool = False,
-        announce: bool = False,
+        self, wants: Wants, now_us: int, *, close: bool = False, announce: bool = False
     ) -> RoundAsk:
         """Everything there is to tell; an unanswered round is asked again, word for word.
 
-        ``waiting`` are the levels of all who wait, whether they lack anything there or not.
         ``close`` gives back all that no running call holds; ``announce`` shows even young calls.
         """
         if self._asked is not None:
             return self._asked
-        wants = tuple(wants)
         settled = tuple(self._take_settled())
         announced = tuple(self._take_announced(now_us, all_calls=announce))
-        waited = frozenset(n for n, v in self._levels.items() if v.is_among(waiting))
-        touched = {want.level for want in wants}
-        touched |= {level.key for name, level in self._levels.items() if name in waited}
-        givings, seen = self._givings(touched, settled, now_us, close=close)
+        seen, self._recalled = self._recalled, {}
+        givings = self._givings(wants, settled, seen, now_us, close=close)
         ask = RoundAsk(
             replica_id=self._replica_id,
             epoch=self._epoch,
@@ -195,10 +185,9 @@ class Pool:
             wants=wants,
             givings=givings,
             seen=seen,
-            waiting=waited,
         )
         if not ask.empty:
-            self._asked = ask
+            self._asked, self._asked_us = ask, now_us
         return ask
 
     def _take_settled(self) -> Iterator[SettledCall]:
@@ -217,25 +206,31 @@ class Pool:
                 yield held.facts
 
     def _givings(
-        self, wanted: set[LevelKey], settled: tuple[SettledCall, ...], now_us: int, *, close: bool
-    ) -> tuple[dict[str, Giving], dict[str, int]]:
+        self,
+        wants: Wants,
+        settled: Sequence[SettledCall],
+        seen: Mapping[str, int],
+        now_us: int,
+        *,
+        close: bool,
+    ) -> dict[str, Giving]:
         """Idle, recalled and outlived remainders, and what is held, wherever something changed."""
         charged = {name for call in settled for name in call.facts.chain}
+        wanted = {key for want in wants.calls for key in want.chain}
+        wanted |= {advance.level for advance in wants.advances}
         givings: dict[str, Giving] = {}
-        seen = {}
         for name, level in self._levels.items():
-            recall = self._recalled.pop(name, None)
-            if recall is not None:
-                seen[name] = recall
-            wants = level.is_among(wanted)
+            recalled = name in seen
+            wants_more = level.key in wanted or level.named_key in wanted
             returned_nano = 0
-            if close or recall is not None or (not wants and level.idle(now_us, self._options)):
+            if close or recalled or (not wants_more and level.idle(now_us, self._options)):
                 returned_nano = level.give_back()
-            changed = returned_nano or level.held_nano != level.told_held_nano or level.turn
-            if changed or recall is not None or wants or name in charged:
+            if recalled:
+                level.recalled(now_us)
+            changed = returned_nano or level.held_nano != level.told_held_nano
+            if changed or recalled or wants_more or name in charged:
                 givings[name] = Giving(returned_nano, level.held_nano)
-        self._recalled.clear()
-        return givings, seen
+        return givings
 
     def refused(self) -> SettledCall | None:
         """Take back a round that the ledger did not book, for a reason that will not pass.
@@ -246,9 +241,10 @@ class Pool:
         asked, self._asked = self._asked, None
         assert asked is not None
         for name, giving in asked.givings.items():
-            level = self._levels.get(name)
-            if level is not None:
-                level.take_back(giving.returned_nano)
+            self._levels[name].take_back(giving.returned_nano)
+        for facts in asked.announced:
+            if facts.request_id in self._calls:
+                self._calls[facts.request_id].announced = False
         if len(asked.settled) == 1:
             self._calls_max = self._options.round_calls_max
             return asked.settled[0]
@@ -256,7 +252,7 @@ class Pool:
         self._calls_max = max(1, len(asked.settled) // 2)
         return None
 
-    def apply(self, done: RoundDone, now_us: int) -> None:
+    def apply(self, done: RoundDone) -> None:
         """Take in what a round brought; levels that are empty and unused are forgotten."""
         asked = self._asked
         assert asked is not None
@@ -265,24 +261,25 @@ class Pool:
         self._round = done.number
         self._calls_max = self._options.round_calls_max
         for key, name in done.wanted.items():
-            if name not in self._levels or key not in self._current:
-                self._chains.clear()
             if name not in self._levels:
                 self._levels[name] = Level(name, key)
-            if key.window_id is None:
+            if key.window_id is None and self._current.get(key) is not self._levels[name]:
                 self._current[key] = self._levels[name]
+                self._chains.clear()
         costs = rules.spent_by_limit(asked.settled)
         for name, line in done.lines.items():
             level = self._levels.get(name)
             if level is not None:
                 told_held_nano = asked.givings[name].held_nano if name in asked.givings else None
-                level.renew(line, costs[name], told_held_nano, now_us, done.number)
+                level.renew(line, costs[name], told_held_nano, self._asked_us)
+                if not line.current:
+                    self._leave(level)
         wanted = frozenset(done.wanted.values())  # whoever waits there has to see it empty
         for name in [n for n, v in self._levels.items() if v.unused() and n not in wanted]:
-            self._forget(name)
+            self._leave(self._levels.pop(name))
 
-    def _forget(self, name: str) -> None:
-        level = self._levels.pop(name)
+    def _leave(self, level: Level) -> None:
+        """New calls have to ask which limit it is that they count under."""
         self._chains.clear()
         for key in [k for k, found in self._current.items() if found is level]:
             del self._current[key]
@@ -311,8 +308,3 @@ class Pool:
             return True
         old_us = now_us - self._options.announce_after_us
         return any(not h.announced and h.since_us <= old_us for h in self._calls.values())
-
-
-def tightest_nano(levels: Sequence[Level | None]) -> int:
-    """What the tightest level could still hold now; 0 where one is not leased."""
-    return min((0 if v is None else v.free_nano for v in levels), default=NANO_MAX)

@@ -1,37 +1,52 @@
-"""Who waits for money: running calls before new ones, each until the ledger has really said no.
+"""Who waits for money: running calls before new ones, each until the ledger has really said no."""
 
-A waiter is refused only after a round that asked for its need, in which every other living replica
-gave back what it does not use.
-"""
-
-from collections.abc import Iterator
-from enum import Enum
+from collections.abc import Iterator, Sequence
 
 from tokenbooth.money.leases import rules
 from tokenbooth.money.leases.level import Level
 from tokenbooth.money.leases.pool import Pool
-from tokenbooth.money.leases.values import LevelKey, RoundAsk, Want
-
-
-class Verdict(Enum):
-    """What a waiter can be told."""
-
-    FITS = "fits"
-    SHORT = "short"
-    WAIT = "wait"
+from tokenbooth.money.leases.values import (
+    Advance,
+    Answer,
+    LevelKey,
+    RoundAsk,
+    RoundDone,
+    Verdict,
+    Want,
+    Wants,
+)
 
 
 class Waiter:
     """Waits for ``amount_nano`` at each level of ``chain``."""
 
-    __slots__ = ("amount_nano", "asked_in", "chain", "runs")
+    __slots__ = ("amount_nano", "answer", "asked", "chain", "least_nano", "runs")
 
-    def __init__(self, chain: tuple[LevelKey, ...], amount_nano: int, *, runs: bool) -> None:
-        """``runs``: the money is for a call that runs already."""
+    def __init__(
+        self,
+        chain: tuple[LevelKey, ...],
+        amount_nano: int,
+        *,
+        runs: bool,
+        least_nano: int | None = None,
+    ) -> None:
+        """``runs``: the money is for a call that runs already. ``least_nano`` is of use too, where
+        there is no more; only all of it without."""
         self.chain = chain
         self.amount_nano = amount_nano
+        self.least_nano = amount_nano if least_nano is None else least_nano
         self.runs = runs
-        self.asked_in: int | None = None
+        self.asked = False
+        self.answer: Answer | None = None
+
+    def want(self) -> Want:
+        return Want(
+            chain=self.chain,
+            amount_nano=self.amount_nano,
+            least_nano=self.least_nano,
+            runs=self.runs,
+            recalls={} if self.answer is None else self.answer.recalls,
+        )
 
 
 class MoneyQueue:
@@ -42,7 +57,7 @@ class MoneyQueue:
         self._block_nano_max = block_nano_max
         self._running: dict[Waiter, None] = {}
         self._new: dict[Waiter, None] = {}
-        self._rates: dict[LevelKey, int] = {}
+        self._asking: tuple[Waiter, ...] = ()
 
     def __len__(self) -> int:
         return len(self._running) + len(self._new)
@@ -52,11 +67,6 @@ class MoneyQueue:
         yield from tuple(self._new)
 
     @property
-    def levels(self) -> frozenset[LevelKey]:
-        """The levels of all who wait."""
-        return frozenset(key for waiter in self for key in waiter.chain)
-
-    @property
     def for_running(self) -> int:
         """How many waiters stand for calls that run already."""
         return len(self._running)
@@ -64,7 +74,7 @@ class MoneyQueue:
     @property
     def unasked(self) -> bool:
         """Whether somebody waits for whom no round has asked yet."""
-        return any(waiter.asked_in is None for waiter in self)
+        return any(not waiter.asked for waiter in self)
 
     def add(self, waiter: Waiter) -> None:
         (self._running if waiter.runs else self._new)[waiter] = None
@@ -73,63 +83,45 @@ class MoneyQueue:
         self._running.pop(waiter, None)
         self._new.pop(waiter, None)
 
-    def wants(self, now_us: int) -> tuple[Want, ...]:
-        """What all waiters lack, level by level."""
-        needed: dict[LevelKey, int] = {}
+    def wants(self, now_us: int) -> Wants:
+        """What everybody waits for, and advances where calls would have to wait soon."""
+        return Wants(tuple(waiter.want() for waiter in self), tuple(self._advances(now_us)))
+
+    def _advances(self, now_us: int) -> Iterator[Advance]:
         largest: dict[LevelKey, int] = {}
-        fresh: set[LevelKey] = set()
         for waiter in self:
             for key in waiter.chain:
-                needed[key] = needed.get(key, 0) + waiter.amount_nano
                 largest[key] = max(largest.get(key, 0), waiter.amount_nano)
-                if waiter.asked_in is None:
-                    fresh.add(key)
-        wants = []
-        for key, amount_nano in needed.items():
-            (level,) = self._pool.levels((key,), now_us)
-            missing_nano = amount_nano - (0 if level is None else level.free_nano)
-            if level is None or missing_nano > 0:
-                rate_nano = 0 if level is None else level.rate_nano
-                block_nano = rules.block_nano(largest[key], rate_nano, self._block_nano_max)
-                wants.append(
-                    Want(
-                        level=key,
-                        needed_nano=missing_nano,
-                        block_nano=block_nano,
-                        recall=key in fresh,
-                    )
-                )
-        return (*wants, *self._advances(needed, now_us))
-
-    def _advances(self, needed: dict[LevelKey, int], now_us: int) -> Iterator[Want]:
-        """More for levels that would run dry soon, so that no call has to wait for it."""
         for level in self._pool.running_low(now_us):
-            if level.key not in needed:
-                block_nano = rules.block_nano(0, level.rate_nano, self._block_nano_max)
-                yield Want(
-                    level=level.key,
-                    needed_nano=0,
-                    block_nano=max(0, block_nano - level.free_nano),
-                    recall=False,
-                )
+            largest.setdefault(level.key, 0)
+        for key, amount_nano in largest.items():
+            (known,) = self._pool.levels((key,), now_us)
+            rate_nano = 0 if known is None else known.rate_nano
+            if known is None or now_us >= known.quiet_until_us:
+                block_nano = rules.block_nano(amount_nano, rate_nano, self._block_nano_max)
+                yield Advance(key, block_nano)
 
     def asked(self, ask: RoundAsk) -> None:
-        """Note that this round asks for everybody who waits now."""
-        if ask.wants:
-            for waiter in self:
-                if waiter.asked_in is None:
-                    waiter.asked_in = ask.number
+        """Note that this round, made of the newest wants, asks for everybody who waits now."""
+        self._asking = tuple(self)[: len(ask.wants.calls)]
+        for waiter in self._asking:
+            waiter.asked = True
 
-    def verdict(self, waiter: Waiter, levels: tuple[Level | None, ...], done: int) -> Verdict:
-        """What to tell the waiter after round ``done``, by the levels as they are now."""
+    def heard(self, done: RoundDone) -> None:
+        """Keep what the round decided about each of them; none when it was booked before."""
+        for waiter, answer in zip(self._asking, done.answers, strict=False):
+            waiter.answer = answer
+        self._asking = ()
+
+    def verdict(self, waiter: Waiter, levels: Sequence[Level | None]) -> Verdict:
+        """What to tell the waiter, by the newest answer and by the levels as they are now.
+
+        Others may have taken what was granted for it meanwhile: then it asks again.
+        """
         if self._pool.fits(levels, waiter.amount_nano):
             return Verdict.FITS
-        if waiter.asked_in is None or waiter.asked_in > done:
+        answer = waiter.answer
+        if answer is None or answer.verdict is not Verdict.SHORT:
             return Verdict.WAIT
-        for level in levels:
-            if level is None:
-                return Verdict.WAIT
-            asked = level.unmet_in >= waiter.asked_in  # others may have taken what was free before
-            if level.free_nano < waiter.amount_nano and asked and not level.behind:
-                return Verdict.SHORT
-        return Verdict.WAIT
+        there = self._pool.fits(levels, answer.bought_nano)
+        return Verdict.SHORT if there else Verdict.WAIT

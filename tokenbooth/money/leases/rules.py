@@ -5,62 +5,55 @@ that a cap needs. Everything else here is about not letting money lie idle in th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tokenbooth.core.money import NANO_MAX
+from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.leases.values import (
     Giving,
     LeaseRow,
+    LevelKey,
     LimitRow,
     SettledCall,
-    Want,
 )
 from tokenbooth.money.windows import Period, limit_id, window_of
 
-SHARE_OF_ROOM = 20
 BLOCK_NEEDS = 16
-TURN_US = 500_000
 FORFEITED = "The replica's lease was forfeited before the call was booked; nothing is charged."
 
 
-def is_pattern(row: LimitRow) -> bool:
-    """Whether the row only says what its windows are like; no money moves on it."""
-    return row.period is not Period.NONE and not row.window_id
+def empty_row(level: LevelKey) -> LimitRow:
+    """A level nobody opened: no money on a balance, no cap elsewhere."""
+    return LimitRow(
+        id=limit_id(level.scope, level.owner_id),
+        scope=level.scope,
+        owner_id=level.owner_id,
+        window_id="",
+        period=Period.NONE,
+        limit_nano=0 if level.scope is LimitScope.BALANCE else None,
+        spent_nano=0,
+        leased_nano=0,
+        held_nano=0,
+        recall=0,
+    )
+
+
+def is_current(row: LimitRow, period: Period) -> bool:
+    """Whether new calls count there, where the cap of its owner begins anew like ``period``.
+
+    That a window has ended is not looked at here.
+    """
+    return row.period is period and bool(row.window_id) is (period is not Period.NONE)
 
 
 def window_row(pattern: LimitRow, now_us: int) -> LimitRow:
     """The empty window of that moment."""
     window_id = window_of(pattern.period, now_us)
     name = limit_id(pattern.scope, pattern.owner_id, window_id)
-    return replace(pattern, id=name, window_id=window_id, recall=0)
-
-
-def collector(row: LimitRow, now_us: int) -> str:
-    """The replica whose turn it is at that limit; empty when it is nobody's, or over."""
-    return row.turn_by if now_us - row.turn_us < TURN_US else ""
-
-
-def turn_taken(row: LimitRow, replica_id: str, now_us: int) -> LimitRow:
-    """Ask all others for what they do not use, in the replica's turn, which may have begun."""
-    since_us = row.turn_us if collector(row, now_us) == replica_id else now_us
-    return replace(row, recall=row.recall + 1, turn_by=replica_id, turn_us=since_us)
-
-
-def turn_over(row: LimitRow, replica_id: str) -> LimitRow:
-    """End the replica's turn, if it has it."""
-    return replace(row, turn_by="", turn_us=0) if row.turn_by == replica_id else row
-
-
-def grant_nano(row: LimitRow, want: Want) -> int:
-    """What a replica gets: its need as far as there is room, and more only where there is plenty.
-
-    An advance is at most a twentieth of the room, so that others find something too; near zero
-    only the bare need is granted.
-    """
-    room_nano = max(0, row.room_nano)
-    advance_nano = min(room_nano // SHARE_OF_ROOM, want.block_nano)
-    return min(room_nano, max(want.needed_nano, advance_nano))
+    return replace(
+        pattern, id=name, window_id=window_id, spent_nano=0, leased_nano=0, held_nano=0, recall=0
+    )
 
 
 def block_nano(needed_nano: int, taken_per_s_nano: int, block_nano_max: int) -> int:
@@ -140,9 +133,3 @@ def grant(row: LimitRow, lease: LeaseRow, amount_nano: int) -> tuple[LimitRow, L
 def closed(lease: LeaseRow) -> Giving:
     """Give everything back."""
     return Giving(lease.granted_nano, 0)
-
-
-def totals(leases: Mapping[str, LeaseRow]) -> tuple[int, int]:
-    """Granted and held money of some leases."""
-    granted = sum(lease.granted_nano for lease in leases.values())
-    return granted, sum(lease.held_nano for lease in leases.values())

@@ -8,16 +8,18 @@ from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.leases import rules, sql
 from tokenbooth.money.leases.pool import HeldMoney, Levels, Pool
-from tokenbooth.money.leases.queue import MoneyQueue, Verdict, Waiter
+from tokenbooth.money.leases.queue import MoneyQueue, Waiter
 from tokenbooth.money.leases.round import SILENT_US, book
 from tokenbooth.money.leases.sizing import (
     afforded,
     charge_of,
     extension_nano,
+    least_nano,
     least_output_tokens,
     wished,
 )
 from tokenbooth.money.leases.values import (
+    Advance,
     CallFacts,
     Ending,
     Giving,
@@ -33,11 +35,14 @@ from tokenbooth.money.leases.values import (
     SettledCall,
     Settlement,
     Sized,
+    Verdict,
     Want,
+    Wants,
 )
 from tokenbooth.money.windows import Period
 
 __all__ = [
+    "Advance",
     "CallFacts",
     "Ending",
     "Giving",
@@ -61,6 +66,7 @@ __all__ = [
     "Verdict",
     "Waiter",
     "Want",
+    "Wants",
     "afforded",
     "beat",
     "book",
@@ -69,6 +75,7 @@ __all__ = [
     "enroll",
     "extension_nano",
     "forfeit",
+    "least_nano",
     "least_output_tokens",
     "recall",
     "recalled",
@@ -86,7 +93,8 @@ def enroll(op: Op, tx: Tx, replica_id: str, journal_id: str) -> int:
     sql.add_replica(tx, replica_id, journal_id)
     known = sql.replica(tx, replica_id, locked=True)
     assert known is not None
-    if known.journal_id != journal_id and sql.leases(tx, replica_id):
+    leased = any(lease.granted_nano for lease in sql.leases(tx, replica_id).values())
+    if known.journal_id != journal_id and leased:
         raise Problem(
             Code.STATE_CONFLICT,
             f"The replica {replica_id!r} has money leased under another journal. Start it with the"

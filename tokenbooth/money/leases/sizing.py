@@ -23,6 +23,11 @@ def least_output_tokens(ask: HoldAsk) -> int:
     return ask.choices * min(1, ask.output_tokens_max)
 
 
+def least_nano(ask: HoldAsk) -> int:
+    """The smallest hold that a call may start with; what refuses a strict one tells of it too."""
+    return worst_case_nano(ask.price, ask.input_tokens, least_output_tokens(ask))
+
+
 def afforded(ask: HoldAsk, room_nano: int, limits: tuple[LimitState, ...]) -> Sized:
     """The hold that ``room_nano`` buys where the wished one does not fit.
 

@@ -26,8 +26,6 @@ _MOVE_LIMIT = (
         leased_nano=bindparam("leased"),
         held_nano=bindparam("held"),
         recall=bindparam("recalls"),
-        turn_by=bindparam("turn_of"),
-        turn_us=bindparam("turn_since_us"),
     )
 )
 _LEASES = select(LEASE).where(
@@ -44,31 +42,25 @@ _PUT_LEASE = _PUT_LEASE.on_conflict_do_update(
     },
 )
 _DROP_LEASES = delete(LEASE).where(LEASE.c.replica_id == bindparam("replica"))
-_BEHIND = (
-    select(LEASE.c.limit_id)
-    .distinct()
-    .select_from(LEASE.join(SPEND_LIMIT).join(REPLICA))
+_ANSWERED = (
+    select(func.min(LEASE.c.recall_seen))
+    .select_from(LEASE.join(REPLICA))
     .where(
-        LEASE.c.limit_id.in_(_IDS),
+        LEASE.c.limit_id == bindparam("limit"),
         LEASE.c.replica_id != bindparam("replica"),
-        LEASE.c.recall_seen < SPEND_LIMIT.c.recall,
         LEASE.c.granted_nano > 0,
         REPLICA.c.seen_us > NowUs() - bindparam("silent_us"),
     )
 )
-_OTHERS = (
-    select(LEASE.c.limit_id)
-    .distinct()
-    .where(
-        LEASE.c.limit_id.in_(_IDS),
-        LEASE.c.replica_id != bindparam("replica"),
-        LEASE.c.granted_nano > 0,
-    )
-)
+_PERIODS = select(SPEND_LIMIT.c.id, SPEND_LIMIT.c.period).where(SPEND_LIMIT.c.id.in_(_IDS))
 _RECALLED = (
     select(LEASE.c.limit_id, SPEND_LIMIT.c.recall)
     .select_from(LEASE.join(SPEND_LIMIT))
-    .where(LEASE.c.replica_id == bindparam("replica"), SPEND_LIMIT.c.recall > LEASE.c.recall_seen)
+    .where(
+        LEASE.c.replica_id == bindparam("replica"),
+        LEASE.c.granted_nano > 0,
+        SPEND_LIMIT.c.recall > LEASE.c.recall_seen,
+    )
 )
 _NEXT_ROUND = (
     update(REPLICA)
@@ -140,8 +132,6 @@ def _limit(row: Any) -> LimitRow:
         leased_nano=row.leased_nano,
         held_nano=row.held_nano,
         recall=row.recall,
-        turn_by=row.turn_by,
-        turn_us=row.turn_us,
     )
 
 
@@ -175,8 +165,6 @@ def move_limits(tx: Tx, rows: Iterable[LimitRow]) -> None:
             "leased": row.leased_nano,
             "held": row.held_nano,
             "recalls": row.recall,
-            "turn_of": row.turn_by,
-            "turn_since_us": row.turn_us,
         }
         for row in rows
     ]
@@ -221,17 +209,17 @@ def drop_leases(tx: Tx, replica_id: str) -> None:
     tx.execute(_DROP_LEASES, {"replica": replica_id})
 
 
-def others(tx: Tx, replica_id: str, ids: Collection[str]) -> frozenset[str]:
-    """Which of these limits another replica has leased money of."""
-    rows = tx.execute(_OTHERS, {"replica": replica_id, "ids": list(ids)})
-    return frozenset(row.limit_id for row in rows)
+def answered(tx: Tx, replica_id: str, limit_id: str, silent_us: int) -> int | None:
+    """The newest recall that all other living replicas with a lease there have answered; ``None``
+    where no other has one."""
+    values = {"replica": replica_id, "limit": limit_id, "silent_us": silent_us}
+    recall: int | None = tx.execute(_ANSWERED, values).scalar()
+    return recall
 
 
-def behind(tx: Tx, replica_id: str, ids: Collection[str], silent_us: int) -> frozenset[str]:
-    """Which of these limits have a lease of another living replica that has not answered the
-    newest recall."""
-    values = {"replica": replica_id, "ids": list(ids), "silent_us": silent_us}
-    return frozenset(row.limit_id for row in tx.execute(_BEHIND, values))
+def periods(tx: Tx, ids: Collection[str]) -> dict[str, Period]:
+    """How often these limits begin anew; not locked."""
+    return {row.id: Period(row.period) for row in tx.execute(_PERIODS, {"ids": list(ids)})}
 
 
 def recalled(tx: Tx, replica_id: str) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
@@ -100,17 +101,55 @@ class LevelKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """Money that a replica asks for at one level.
+    """Money that one waiting call asks for, at every level of its chain or at none.
 
-    ``needed_nano`` is what waiting calls lack; ``block_nano`` what it would like in advance, taken
-    only where plenty is left. ``recall`` asks the other replicas for what they do not use, should
-    the need not be met.
+    ``least_nano`` is what it can do with where there is no more. ``runs``: the call runs already,
+    so it goes before new ones. ``recalls`` are the recalls, by limit id, that every other replica
+    must have answered before the call is refused for the sake of that limit.
     """
 
+    chain: tuple[LevelKey, ...]
+    amount_nano: int
+    least_nano: int
+    runs: bool
+    recalls: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Free money that a replica would like to have at a level before calls ask for it."""
+
     level: LevelKey
-    needed_nano: int
     block_nano: int
-    recall: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """Those of waiting calls, running ones first, and what would be good to have in advance."""
+
+    calls: tuple[Want, ...] = ()
+    advances: tuple[Advance, ...] = ()
+
+
+class Verdict(Enum):
+    """What a waiting call can be told."""
+
+    FITS = "fits"
+    SHORT = "short"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a round decided about one want, with the recalls that it waits for.
+
+    ``bought_nano`` is leased for it at every level: with SHORT less than it asked for, at least
+    its ``least_nano``, or 0.
+    """
+
+    verdict: Verdict
+    bought_nano: int
+    recalls: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +165,8 @@ class RoundAsk:
     """Everything that one replica tells and asks the ledger in one transaction.
 
     ``number`` rises by one; the same number again is the same round and changes nothing twice.
-    ``givings`` are by limit id, ``seen`` the recalls that they answer. ``waiting`` are the ids of
-    limits that somebody waits for: where the replica collects and is not waiting, it is done.
+    ``givings`` are by limit id. ``seen`` are the recalls that are answered: everything that no call
+    holds is given back there, and all of it where ``givings`` does not name the limit.
     """
 
     replica_id: str
@@ -135,22 +174,19 @@ class RoundAsk:
     number: int
     settled: tuple[SettledCall, ...] = ()
     announced: tuple[CallFacts, ...] = ()
-    wants: tuple[Want, ...] = ()
+    wants: Wants = Wants()
     givings: Mapping[str, Giving] = field(default_factory=dict)
     seen: Mapping[str, int] = field(default_factory=dict)
-    waiting: frozenset[str] = frozenset()
 
     @property
     def empty(self) -> bool:
-        return not (self.settled or self.announced or self.wants or self.givings)
+        wants = self.wants.calls or self.wants.advances
+        return not (self.settled or self.announced or wants or self.givings or self.seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRow:
-    """One limit as the ledger keeps it; ``limit_nano`` of ``None`` is uncapped.
-
-    ``turn_by`` is the replica that collects what is left there, since ``turn_us``.
-    """
+    """One limit as the ledger keeps it; ``limit_nano`` of ``None`` is uncapped."""
 
     id: str
     scope: LimitScope
@@ -162,14 +198,12 @@ class LimitRow:
     leased_nano: int
     held_nano: int
     recall: int
-    turn_by: str = ""
-    turn_us: int = 0
 
     @property
     def room_nano(self) -> int:
         """What may still be leased; without a cap, what 64 bits can still count."""
         limit_nano = NANO_MAX if self.limit_nano is None else self.limit_nano
-        return limit_nano - self.spent_nano - self.leased_nano
+        return max(0, limit_nano - self.spent_nano - self.leased_nano)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,30 +216,31 @@ class LeaseRow:
     recall_seen: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LeaseLine:
     """A limit after a round, with the replica's own lease in it.
 
-    ``unmet``: the round left less there than was needed. ``behind``: it is not the replica's turn
-    to collect, or another living one has not answered its recall yet. ``turn``: it collects there.
-    ``left_us`` is the time until the window ends, ``None`` for one that never does.
+    ``left_us`` is the time until its window ends, ``None`` for one that never does. ``current`` is
+    False where new calls count somewhere else, because the cap begins anew in another rhythm now.
     """
 
     row: LimitRow
     granted_nano: int
-    unmet: bool
-    behind: bool
-    turn: bool
     left_us: int | None
+    current: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RoundDone:
-    """The touched limits after the round, by id, and the ids that its wants stand for."""
+    """The touched limits after the round, by id, and the ids that the named levels stand for.
+
+    ``answers`` are to the wants, in their order; none when the round had been booked before.
+    """
 
     number: int
     lines: Mapping[str, LeaseLine]
     wanted: Mapping[LevelKey, str]
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,7 @@ from tokenbooth.store.tables.prices import PRICE_VERSION
 # id: scope, owner and window joined, so that a whole chain is one IN list · limit_nano: NULL is
 # uncapped · period: a row without window that renews is only the pattern of its windows, and no
 # money moves on it · leased: what replicas may still spend, of which held is in running calls ·
-# recall: counted up when somebody finds too little and asks all replicas for what they do not use ·
-# turn: which replica collects what is left, since when; the others wait for theirs
+# recall: counted up when somebody finds too little and asks all replicas for what they do not use
 SPEND_LIMIT = Table(
     "spend_limit",
     METADATA,
@@ -33,8 +32,6 @@ SPEND_LIMIT = Table(
     Column("leased_nano", NanoAmount, nullable=False, server_default="0"),
     Column("held_nano", NanoAmount, nullable=False),
     Column("recall", WholeNumber, nullable=False, server_default="0"),
-    Column("turn_by", Text, nullable=False, server_default=""),
-    Column("turn_us", MicroTime, nullable=False, server_default="0"),
     CheckConstraint(
         "id = scope || ':' || owner_id ||"
         " CASE WHEN window_id = '' THEN '' ELSE '@' || window_id END",

@@ -86,8 +86,6 @@ def _limits() -> None:
         table.add_column(sa.Column("period", sa.Text(), nullable=False, server_default="none"))
         table.add_column(sa.Column("leased_nano", INT64, nullable=False, server_default="0"))
         table.add_column(sa.Column("recall", INT64, nullable=False, server_default="0"))
-        table.add_column(sa.Column("turn_by", sa.Text(), nullable=False, server_default=""))
-        table.add_column(sa.Column("turn_us", INT64, nullable=False, server_default="0"))
         for name in ("id_of_owner", "scope_known", "never_over"):
             table.drop_constraint(op.f(f"ck_spend_limit_{name}"), type_="check")
         for name, rule in (
