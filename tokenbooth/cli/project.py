@@ -29,7 +29,7 @@ AnswersKept = Annotated[bool, ANSWERS_KEPT]
 
 
 @app.command("create")
-def create(  # noqa: PLR0913
+def create(  # noqa: PLR0913 - one parameter for each option of the command line
     org: Org,
     name: Annotated[str, typer.Argument(help="A name, unique in the organization.")],
     cap: Annotated[
