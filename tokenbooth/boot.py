@@ -6,7 +6,7 @@ import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from tokenbooth.admission.queue.service import GateBook
@@ -162,14 +162,43 @@ async def open_booth(settings: Settings) -> AsyncIterator[Booth]:
         lines.close()
 
 
-async def run_server(settings: Settings, ready: Callable[[Serving], Awaitable[None]]) -> None:
+@asynccontextmanager
+async def open_till(booth: Booth) -> AsyncIterator[Till]:
+    """The money of this replica, after what its last run left is booked."""
+    settings, replica = booth.settings, booth.settings.gateway.replica
+    paths = InstancePaths(settings.data_dir)
+    disk, journal_id = open_directory(paths.journal(replica), booth.randomness)
+    try:
+        pool, journal = await recovered(
+            booth.store, booth.op("replica"), disk, journal_id, replica, settings.till
+        )
+    except BaseException:
+        disk.release()
+        raise
+    till = Till(booth.store, pool, JournalDriver(journal), booth.clock, settings.till)
+    till.start(lambda: booth.op("till"))
+    try:
+        yield till
+    finally:
+        await till.close()
+
+
+OpenTill = Callable[[Booth], AbstractAsyncContextManager[Till]]
+
+
+async def run_server(
+    settings: Settings,
+    ready: Callable[[Serving], Awaitable[None]],
+    opened_till: OpenTill = open_till,
+) -> None:
     """Serve until a signal; ``ready`` runs once when the port answers.
 
-    Raises STATE_CONFLICT when the directory is served already or the port is taken.
+    ``opened_till`` is for measurements alone: every command serves with the real one. Raises
+    STATE_CONFLICT when the directory is served already or the port is taken.
     """
     with serving_lock(settings.data_dir, settings.gateway.replica) as note:
         listener = listen(settings.edge)
-        async with open_booth(settings) as booth, _serving_rooms(booth) as rooms:
+        async with open_booth(settings) as booth, _serving_rooms(booth, opened_till) as rooms:
             front = AsgiFront(
                 _routes(booth, rooms),
                 new_op=lambda request_id: booth.op("caller", request_id),
@@ -196,10 +225,10 @@ async def run_server(settings: Settings, ready: Callable[[Serving], Awaitable[No
 
 
 @asynccontextmanager
-async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
+async def _serving_rooms(booth: Booth, opened_till: OpenTill) -> AsyncIterator[Rooms]:
     """Everything that a server has and a command has not; let go of in reverse order."""
     settings, clock = booth.settings, booth.clock
-    async with _open_till(booth) as till:
+    async with opened_till(booth) as till:
         rooms = Rooms(
             store=booth.store,
             clock=clock,
@@ -231,27 +260,6 @@ async def _serving_rooms(booth: Booth) -> AsyncIterator[Rooms]:
             preload.cancel()
             await workers.stop()
             await rooms.engines.close()
-
-
-@asynccontextmanager
-async def _open_till(booth: Booth) -> AsyncIterator[Till]:
-    """The money of this replica, after what its last run left is booked."""
-    settings, replica = booth.settings, booth.settings.gateway.replica
-    paths = InstancePaths(settings.data_dir)
-    disk, journal_id = open_directory(paths.journal(replica), booth.randomness)
-    try:
-        pool, journal = await recovered(
-            booth.store, booth.op("replica"), disk, journal_id, replica, settings.till
-        )
-    except BaseException:
-        disk.release()
-        raise
-    till = Till(booth.store, pool, JournalDriver(journal), booth.clock, settings.till)
-    till.start(lambda: booth.op("till"))
-    try:
-        yield till
-    finally:
-        await till.close()
 
 
 def _replay_desk(booth: Booth, till: Till) -> ReplayDesk:

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +22,8 @@ class PrivateInstance:
 
     ``settings`` are by their names, such as ``edge.drain_max_s``. ``replicas`` server processes
     share the directory and the store; what is said of the instance itself is said of all of them,
-    or of the first where there can be only one.
+    or of the first where there can be only one. ``serve`` is the
+    command of its servers where it is not the product's own.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class PrivateInstance:
         store_url: str | None = None,
         settings: Mapping[str, str] | None = None,
         replicas: int = 1,
+        serve: Sequence[str] | None = None,
     ) -> None:
         self.data_dir = data_dir
         chosen = {"edge.host": "127.0.0.1", "edge.port": "0", **(settings or {})}
@@ -43,7 +45,7 @@ class PrivateInstance:
         self._environ = clean_environment(self.variables)
         data_dir.mkdir(parents=True, exist_ok=True)
         names = [MAIN_REPLICA, *(f"r{number}" for number in range(2, replicas + 1))]
-        self.replicas = tuple(Replica(data_dir, self._environ, name) for name in names)
+        self.replicas = tuple(Replica(data_dir, self._environ, name, serve) for name in names)
 
     def __enter__(self) -> "PrivateInstance":
         self.command("init")

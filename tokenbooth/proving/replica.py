@@ -1,7 +1,7 @@
 """One server process of a private instance: started, killed and started again, from outside."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -23,14 +23,20 @@ class Replica:
     """One of several servers of a data directory, by its name. A new port at each start."""
 
     def __init__(
-        self, data_dir: Path, environ: Mapping[str, str], name: str = MAIN_REPLICA
+        self,
+        data_dir: Path,
+        environ: Mapping[str, str],
+        name: str = MAIN_REPLICA,
+        serve: Sequence[str] | None = None,
     ) -> None:
+        """``serve`` is the command of a server where it is not the product's own."""
         self.name = name
         self._data_dir = data_dir
         main = name == MAIN_REPLICA
         named = () if main else ("--replica", name)
         self.log_path = data_dir / ("serve.log" if main else f"serve-{name}.log")
-        command = own_command("serve", "--data-dir", str(data_dir), *named)
+        ends = ("--data-dir", str(data_dir), *named)
+        command = own_command("serve", *ends) if serve is None else [*serve, *ends]
         self._child = Child(command, self.log_path, environ)
         self._address: Address | None = None
 
