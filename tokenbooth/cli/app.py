@@ -24,6 +24,7 @@ from tokenbooth.cli import (
     price,
     project,
     receipt,
+    reconcile,
     serve,
     statement,
     up,
@@ -55,6 +56,7 @@ app.add_typer(limit.app)
 app.add_typer(ledger.app)
 app.add_typer(receipt.app)
 app.add_typer(statement.app)
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(events.app)
 app.add_typer(config.app)
 app.command("migrate")(migrate.migrate)

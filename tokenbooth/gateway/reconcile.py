@@ -1,6 +1,6 @@
 """Holds what was charged against postings, calls and the engines' own counters."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -69,13 +69,9 @@ class Reconciler:
             return ()
         await rooms.till.flushed()
         await self._pause(SETTLE_WAIT_S)
-        found: list[EngineFinding] = []
-        for reading in readings:
-            finding = await check_engine(op, rooms.store, reading, self._started_us)
-            if finding is not None:
-                self._differences[finding.deployment_id] = finding.difference_tokens
-                found.append(finding)
-        return tuple(found)
+        found = await _compared(op, rooms.store, readings, self._started_us)
+        self._differences |= {f.deployment_id: f.difference_tokens for f in found}
+        return found
 
     async def _counted(self, op: Op) -> list[Counted]:
         rooms = self._rooms
@@ -83,6 +79,39 @@ class Reconciler:
         pairs = ((m, d, rooms.engines.opened(d.id)) for m in models for d in m.deployments)
         own = (rooms.till.replica_id, rooms.till.epoch)
         return [Counted(m, d, engine, *own) for m, d, engine in pairs if engine is not None]
+
+
+async def check_upstreams(
+    op: Op,
+    store: Store,
+    make: Callable[[catalog.Deployment], Engine],
+    pause: Callable[[float], Awaitable[None]],
+) -> tuple[EngineFinding, ...]:
+    """Compare the engines that run elsewhere, from any process: their counters are everybody's."""
+    readings: list[Reading] = []
+    for model in await store.read(lambda tx: catalog.models(op, tx)):
+        for deployment in model.deployments:
+            if deployment.engine is not catalog.EngineKind.UPSTREAM:
+                continue
+            engine = make(deployment)
+            await engine.open()
+            try:
+                reading = await read_counters(op, Counted(model, deployment, engine, EVERYBODY, 0))
+            finally:
+                await engine.close()
+            if reading is not None:
+                readings.append(reading)
+    if not readings:
+        return ()
+    await pause(SETTLE_WAIT_S)
+    return await _compared(op, store, readings, 0)
+
+
+async def _compared(
+    op: Op, store: Store, readings: Iterable[Reading], started_us: int
+) -> tuple[EngineFinding, ...]:
+    found = [await check_engine(op, store, reading, started_us) for reading in readings]
+    return tuple(finding for finding in found if finding is not None)
 
 
 async def read_counters(op: Op, counted: Counted) -> Reading | None:

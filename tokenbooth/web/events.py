@@ -1,6 +1,7 @@
-"""``/v1/events``: what happened in the caller's organization and is worth a message."""
+"""What happened in the caller's organization, and the proof of its balance."""
 
 from tokenbooth.control import events
+from tokenbooth.control import reconciliation as checks
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
 from tokenbooth.protocols.dialect import Answer
@@ -20,3 +21,10 @@ async def list_events(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     return json_answer(
         await rooms.store.read(lambda tx: events.events(op, tx, caller, after=after, limit=limit))
     )
+
+
+async def reconciliation(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
+    """The own balance as it was last added up from the postings."""
+    only(head.query, ())
+    caller = caller_of(op)
+    return json_answer(await rooms.store.read(lambda tx: checks.own_balance(op, tx, caller)))

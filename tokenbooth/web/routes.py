@@ -48,6 +48,7 @@ KEYED_ENDPOINTS: tuple[tuple[str, Scope, Endpoint], ...] = (
     ("/v1/requests/{request_id}/receipt", Scope.READ, receipts.one_receipt),
     ("/v1/statement", Scope.READ, receipts.statement),
     ("/v1/events", Scope.READ, events.list_events),
+    ("/v1/reconciliation", Scope.READ, events.reconciliation),
 )
 
 

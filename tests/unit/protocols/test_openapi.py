@@ -41,6 +41,7 @@ def test_every_path_of_the_api_is_there() -> None:
         "/v1/chat/completions",
         "/v1/quote",
         "/v1/events",
+        "/v1/reconciliation",
         "/v1/models",
         "/v1/models/{model}",
         "/v1/models/{owner}/{model}",

@@ -2,11 +2,14 @@
 
 import pytest
 
+from tests.support.booth import PEPPER, Noise, chat
+from tests.support.ops import CountingIds
 from tests.unit.web.conftest import Account
 from tokenbooth.control import accounts, keys
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope
+from tokenbooth.gateway.reconcile import check_ledger
 from tokenbooth.money.alerts import service as alerts
 from tokenbooth.money.alerts.service import SpendMove
 from tokenbooth.money.outbox import service as outbox
@@ -74,8 +77,6 @@ def test_the_events_of_others_and_of_the_operator_are_not_told(play):
         await alert(account, move_of(booth.org_id, "k", 0, 500), move_of("", "x", 0, 500))
 
         def other(tx):
-            from tests.support.booth import PEPPER, Noise
-            from tests.support.ops import CountingIds
 
             ids = CountingIds(10_000)
             accounts.create_organization(op, tx, accounts.OrganizationAsk("rival"), ids)
@@ -106,5 +107,33 @@ def test_what_cannot_be_asked_is_named(play, query, code, param):
         with pytest.raises(Problem) as refused:
             await account.answer("/v1/events", query)
         assert (refused.value.code, refused.value.param) == (code, param)
+
+    play(scene)
+
+
+def test_the_own_balance_is_proved_beside_the_one_in_use(play):
+    async def scene(account: Account) -> None:
+        op, booth = account.booth.op, account.booth
+        before = await account.get("/v1/reconciliation")
+        assert (before["checked_at"], before["sound"], before["balance"]) == (None, None, None)
+        await booth.ask(chat(max_tokens=4))
+        await booth.rooms.till.flushed()
+        await check_ledger(op, booth.store, "main")
+        found = await account.get("/v1/reconciliation")
+        assert found["object"] == "reconciliation"
+        assert (found["currency"], found["sound"]) == ("USD", True)
+        assert found["checked_at"].endswith("Z")
+        spendable = (await account.get("/v1/balance"))["spendable"]
+        assert found["balance"]["computed"] == found["balance"]["stored"] == spendable
+        assert found["balance"]["difference"]["amount_nano"] == 0
+
+    play(scene)
+
+
+def test_the_proof_takes_no_parameters(play):
+    async def scene(account: Account) -> None:
+        with pytest.raises(Problem) as refused:
+            await account.answer("/v1/reconciliation", {"org": "other"})
+        assert refused.value.code is Code.UNKNOWN_FIELD
 
     play(scene)

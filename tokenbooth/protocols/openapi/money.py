@@ -11,6 +11,7 @@ from tokenbooth.protocols.openapi.schemas import (
     CURRENCY,
     DECIMAL,
     MOMENT,
+    MOMENT_OR_NULL,
     TEXT,
     TEXT_OR_NULL,
     Json,
@@ -103,6 +104,23 @@ MONEY_SCHEMAS: Mapping[str, Json] = {
             "organization_id": TEXT_OR_NULL,
             "created_at": MOMENT,
             "body": {"type": "object"},
+        }
+    ),
+    "Reconciliation": record(
+        {
+            "object": {"const": "reconciliation"},
+            "currency": CURRENCY,
+            "checked_at": MOMENT_OR_NULL,
+            "sound": {"type": ["boolean", "null"]},
+            "balance": maybe(
+                record(
+                    {
+                        "computed": ref("Amount"),
+                        "stored": ref("Amount"),
+                        "difference": ref("Amount"),
+                    }
+                )
+            ),
         }
     ),
     "EventPage": record(

@@ -242,6 +242,11 @@ def _account() -> Json:
                 _query("after", "`next_after` of the page before.", _ID),
             ],
         ),
+        "/v1/reconciliation": _get(
+            "getReconciliation",
+            "The balance as it was last added up from the postings, beside the one in use.",
+            _answer("The newest look.", {"application/json": ref("Reconciliation")}),
+        ),
         "/v1/requests/{request_id}": _get(
             "getRequest",
             "Status, usage and cost of one call, also of an interrupted one.",
