@@ -113,13 +113,23 @@ def set_tariff(op: Op, tx: Tx, ask: TariffAsk, ids: Ids, *, confirmed: bool) -> 
 def change_of(op: Op, tx: Tx, ask: VersionAsk) -> Change:
     """What publishing this would change. Raises MODEL_NOT_FOUND, or INVALID_VALUE for a price that
     cannot be booked."""
-    catalog.model_by(op, tx, ask.model)
+    _check_offered(op, tx, ask.model)
     whole = VersionAsk(ask.book, ask.model, prices.checked_tariffs(ask.model, ask.tariffs))
     before = prices.newest(op, tx, ask.book, ask.model)
     had = () if before is None else before.tariffs
     kept = {prices.terms_of(tariff) for tariff in whole.tariffs}
     removed = tuple(tariff for tariff in had if prices.terms_of(tariff) not in kept)
     return Change(whole, before, price_steps(had, whole), removed)
+
+
+def _check_offered(op: Op, tx: Tx, model: str) -> None:
+    """A list of many models says which of them it is."""
+    try:
+        catalog.model_by(op, tx, model)
+    except Problem as problem:
+        if problem.code is not Code.MODEL_NOT_FOUND:
+            raise
+        raise Problem(problem.code, f"No model {model!r} is on offer.", param="model") from None
 
 
 def publish_all(

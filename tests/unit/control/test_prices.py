@@ -73,6 +73,20 @@ def test_a_model_that_is_not_offered_has_no_price(op: Op, tx: Tx, ids: CountingI
     with pytest.raises(Problem) as caught:
         publish(op, tx, ids, 1, 1)
     assert caught.value.code is Code.MODEL_NOT_FOUND
+    assert "'m'" in caught.value.public
+
+
+@pytest.mark.usefixtures("offered")
+def test_a_catalog_that_is_away_is_not_taken_for_a_missing_model(
+    op: Op, tx: Tx, ids: CountingIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*asked: object) -> None:
+        raise Problem(Code.LEDGER_UNAVAILABLE, "away")
+
+    monkeypatch.setattr(prices.catalog, "model_by", away)
+    with pytest.raises(Problem) as caught:
+        publish(op, tx, ids, 1, 1)
+    assert caught.value.code is Code.LEDGER_UNAVAILABLE
 
 
 def test_a_tenfold_step_is_refused_by_name_until_it_is_confirmed(

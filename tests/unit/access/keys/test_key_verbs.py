@@ -15,6 +15,7 @@ from tokenbooth.core.caller import CallLimits, Scope
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.terms import DataTerms
 from tokenbooth.store.tables.access import API_KEY, KEY_SECRET
 
 PEPPER = bytes(range(32))
@@ -99,6 +100,14 @@ def test_a_minted_key_can_be_read_back(booth: Booth) -> None:
     assert minted.secret.startswith(minted.key.prefix)
     assert minted.secret.endswith(minted.key.last_four)
     assert minted.key.models is None
+
+
+def test_a_caller_comes_with_the_data_terms_of_its_project(booth: Booth) -> None:
+    secret = booth.mint().secret
+    for terms in (DataTerms.PRIVATE, DataTerms.CONTRIBUTOR):
+        orgs.set_data_terms(booth.op, booth.tx, booth.project, terms)
+        caller = keys.authenticate(booth.op, booth.tx, secret, PEPPER)
+        assert caller.data_terms is terms
 
 
 def test_every_secret_is_new(booth: Booth) -> None:

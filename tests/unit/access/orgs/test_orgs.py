@@ -10,6 +10,7 @@ from tokenbooth.core.caller import CallLimits
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.terms import DataTerms
 from tokenbooth.store.tables import access
 
 
@@ -117,6 +118,19 @@ def test_projects_belong_to_their_organization(op: Op, tx: Connection, ids: Coun
     assert orgs.project_by(op, tx, second.id, "web") == theirs
     assert [p.name for p in orgs.projects(op, tx, first.id)] == ["default", "web"]
     assert len(orgs.projects(op, tx, None)) == 4
+
+
+def test_a_project_is_private_until_it_says_otherwise(
+    op: Op, tx: Connection, ids: CountingIds
+) -> None:
+    org = orgs.create_org(op, tx, "first", ids)
+    web = orgs.create_project(op, tx, org.id, "web", ids)
+    assert web.data_terms is DataTerms.PRIVATE
+    changed = orgs.set_data_terms(op, tx, web, DataTerms.CONTRIBUTOR)
+    assert changed == orgs.project_by(op, tx, org.id, "web")
+    assert changed.data_terms is DataTerms.CONTRIBUTOR
+    terms = [project.data_terms for project in orgs.projects(op, tx, org.id)]
+    assert terms == [DataTerms.PRIVATE, DataTerms.CONTRIBUTOR]
 
 
 def test_another_tenants_project_is_not_found_by_its_id(
