@@ -61,7 +61,7 @@ def test_upstreams_are_asked_and_own_engines_are_left_to_their_server(
     ask: Ask, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask("model", "add", "far", "--upstream", "http://127.0.0.1:9/v1", "--context", "100")
-    ask("model", "add", "near", "--engine", "scripted")
+    ask("model", "add", "near", "--scripted")
     told = [EngineCounters("g", 10, 5, shared=True), EngineCounters("g", 10, 9, shared=True)]
     asked: list[UpstreamEngine] = []
 
