@@ -1,4 +1,9 @@
-"""A small world of money over one database: prices, holds and settlements in a few words."""
+"""A small world of money over one database: prices, holds and settlements in a few words.
+
+One or several gateway processes take money from it. ``bank.hold`` and ``bank.settle`` are those of
+``replica_a`` unless another is named; what is read of limits and calls is read after everybody has
+told the ledger everything.
+"""
 
 import asyncio
 import sqlite3
@@ -10,11 +15,14 @@ from typing import TypeVar
 from sqlalchemy import text
 
 from tests.support.ops import CountingIds, ManualClock, SilentLog
+from tests.support.replica import Replica
 from tokenbooth.core.caller import Caller, Scope
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import LimitState, Outcome, Receipt
+from tokenbooth.money.leases import service as leases
+from tokenbooth.money.leases.service import Ending, Hold, HoldAsk, PoolOptions
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.meter import service as meter
 from tokenbooth.money.prices import service as prices
@@ -28,10 +36,13 @@ USD = 1_000_000_000
 
 
 class Bank:
-    """Every call is a transaction of its own, through the real store."""
+    """Every verb is a transaction of its own, through the real store."""
 
-    def __init__(self, options: StoreOptions) -> None:
+    def __init__(self, options: StoreOptions, pool: PoolOptions | None = None) -> None:
+        """Nothing is leased in advance unless ``pool`` says so."""
         self.options = options
+        self.pool_options = pool or PoolOptions(block_nano_max=0)
+        self.replicas: dict[str, Replica] = {}
         self.clock = ManualClock()
         self.ids = CountingIds()
         self.log = SilentLog()
@@ -100,12 +111,29 @@ class Bank:
     def fund(self, amount_nano: int, org_id: str = CALLER.org_id, ref: str = "first") -> LimitState:
         return self.write(lambda op, tx: ledger.credit(op, tx, org_id, amount_nano, ref))
 
-    def ask(self, request_id: str, **fields: object) -> ledger.HoldAsk:
+    def replica(self, name: str = "replica_a") -> Replica:
+        """The gateway process of that name; it enrolls when it is first asked for."""
+        if name not in self.replicas:
+            self.replicas[name] = Replica(self, name, self.pool_options)
+        return self.replicas[name]
+
+    def answer(self, *, but: str = "") -> None:
+        """Let every replica but one answer the recalls that it has not seen."""
+        for replica in self.replicas.values():
+            if replica.name != but:
+                replica.answer()
+
+    def flush(self) -> None:
+        """Let every replica tell the ledger everything."""
+        for replica in self.replicas.values():
+            replica.flush()
+
+    def ask(self, request_id: str, **fields: object) -> HoldAsk:
         """100 input tokens and up to 10 output tokens of one choice, unless told otherwise."""
         price = fields.pop("price", None) or self.read(
             lambda op, tx: prices.current(op, tx, str(fields.get("model", "m")))
         )
-        plain = ledger.HoldAsk(
+        plain = HoldAsk(
             request_id=request_id,
             caller=CALLER,
             model="m",
@@ -113,18 +141,20 @@ class Bank:
             input_tokens=100,
             output_tokens_max=10,
             choices=1,
-            replica_id="replica_a",
             stream=False,
+            stated=True,
+            strict=False,
+            step_tokens=4,
         )
         return replace(plain, **fields)
 
-    def hold(self, request_id: str, **fields: object) -> ledger.Hold:
-        ask = self.ask(request_id, **fields)
-        return self.write(lambda op, tx: ledger.hold(op, tx, ask))
+    def hold(self, request_id: str, *, on: str = "replica_a", **fields: object) -> Hold:
+        self.clock.us += 1
+        return self.replica(on).hold(self.ask(request_id, **fields))
 
-    def ending(self, request_id: str, **fields: object) -> ledger.Ending:
+    def ending(self, request_id: str, **fields: object) -> Ending:
         """Completed and charged for 100 input and 10 output tokens, unless told otherwise."""
-        plain = ledger.Ending(
+        plain = Ending(
             request_id=request_id,
             outcome=Outcome.COMPLETED,
             reason="The answer is complete.",
@@ -134,27 +164,37 @@ class Bank:
             first_output_us=2,
             ended_us=3,
             fingerprint="fp",
+            deployment_id=None,
         )
         return replace(plain, **fields)
 
     def settle(self, request_id: str, **fields: object) -> Receipt:
-        ending = self.ending(request_id, **fields)
-        return self.write(lambda op, tx: ledger.settle(op, tx, ending))
+        """End the call where it runs."""
+        self.clock.us += 1
+        (replica,) = (r for r in self.replicas.values() if request_id in r.running)
+        return replica.settle(self.ending(request_id, **fields))
+
+    def forfeit(self, name: str) -> int:
+        """Give the leases of a replica that was seen a moment ago back, by force."""
+        return self.write(lambda op, tx: leases.forfeit(op, tx, name, living=True))
 
     def limits(self, caller: Caller = CALLER) -> dict[str, LimitState]:
+        self.flush()
         states = self.read(lambda op, tx: ledger.limits(op, tx, ledger.chain_of(caller)))
         return {state.scope.value: state for state in states}
 
     def call(self, request_id: str, org_id: str = CALLER.org_id) -> meter.CallRecord:
+        self.flush()
         return self.read(lambda op, tx: meter.call(op, tx, org_id, request_id))
 
     def verify(self) -> ledger.Verification:
+        self.flush()
         return self.read(ledger.verify)
 
 
 @contextmanager
-def opened_bank(options: StoreOptions) -> Iterator[Bank]:
-    bank = Bank(options)
+def opened_bank(options: StoreOptions, pool: PoolOptions | None = None) -> Iterator[Bank]:
+    bank = Bank(options, pool)
     try:
         yield bank
     finally:
