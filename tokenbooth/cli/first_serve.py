@@ -12,11 +12,11 @@ from tokenbooth.cli.client import BoothClient
 from tokenbooth.cli.first_call import make_first_call
 from tokenbooth.cli.first_steps import Prepared
 from tokenbooth.cli.first_words import call_text, own_name, receipt_json, receipt_text
-from tokenbooth.cli.loop import run_on_fast_loop
 from tokenbooth.cli.output import emit, lines, stderr
 from tokenbooth.control.serving import Serving
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.edge.loop import run_on_fast_loop
 
 READY_WAIT_S = 180
 READY_POLL_S = 0.1

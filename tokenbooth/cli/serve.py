@@ -24,9 +24,9 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; running calls may finish within the drain time."""
     from tokenbooth.boot import run_server
-    from tokenbooth.cli.loop import run_on_fast_loop
     from tokenbooth.config import load_settings
     from tokenbooth.control.serving import Serving
+    from tokenbooth.edge.loop import run_on_fast_loop
 
     settings = load_settings(data_dir).settings.listening(host, port, replica)
 

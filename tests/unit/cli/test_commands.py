@@ -17,13 +17,13 @@ from tokenbooth import boot
 from tokenbooth.catalog.models.service import EngineKind
 from tokenbooth.catalog.weights import service as weights
 from tokenbooth.cli import first_serve, first_steps
-from tokenbooth.cli.loop import run_on_fast_loop
 from tokenbooth.config import Settings
 from tokenbooth.control.instance import InstancePaths
 from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.control.up_key import read_up_key
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.edge.loop import run_on_fast_loop
 from tokenbooth.proving import mock_upstream
 from tokenbooth.proving.drills import play
 from tokenbooth.proving.drills.laws import Violation

@@ -1,6 +1,7 @@
 """The event loop of serving commands: uvloop, or the standard one where there is none."""
 
 import asyncio
+import importlib
 import importlib.util
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -17,6 +18,5 @@ def run_on_fast_loop(work: Coroutine[Any, Any, T]) -> T:
 def _new_loop() -> asyncio.AbstractEventLoop:
     if importlib.util.find_spec("uvloop") is None:
         return asyncio.new_event_loop()
-    import uvloop
-
-    return uvloop.new_event_loop()
+    loop: asyncio.AbstractEventLoop = importlib.import_module("uvloop").new_event_loop()
+    return loop
