@@ -11,9 +11,11 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tokenbooth.core.codes import Code
+from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Clock, Store, Tx
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitState
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.money.leases import service as leases
 from tokenbooth.money.leases.service import (
@@ -136,6 +138,12 @@ class Teller:
                 "The ledger cannot be reached, and the leased money is used up.",
                 retry_after_s=2,
             )
+        if all(_left_nano(level.refusing_state()) >= waiter.least_nano for level in known):
+            raise Problem(
+                Code.LEDGER_UNAVAILABLE,
+                "The money is there, and could not be leased in time.",
+                retry_after_s=2,
+            )
         waiting = self._waiting[waiter]
         waiting.answer.set_result(waiting.short(known))
 
@@ -233,7 +241,11 @@ class Teller:
             if not done.done():
                 done.set_result(None)
 
-    async def _book(self, op: Op, ask: RoundAsk) -> None:
+    async def _left_nano(state: LimitState) -> int:
+    return NANO_MAX if state.remaining_nano is None else state.remaining_nano
+
+
+def _book(self, op: Op, ask: RoundAsk) -> None:
         done = await self._store.write(partial(_book, op, ask, self._options.alert_percents))
         self.away = False
         self._rounds += 1
