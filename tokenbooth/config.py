@@ -142,7 +142,7 @@ RULES: Mapping[str, Rule] = {
     "till.progress_tokens": Rule("Delivered tokens after which progress is written.", 1, 1 << 20),
     "till.alert_percents": Rule("Parts of a limit, in percent, whose spending makes an event."),
     "till.progress_every_ms": Rule("Milliseconds after which it is written too.", 10, 10_000),
-    "workers.reconcile_every_s": Rule("Period of the proof of all charges.", 10, 604_800),
+    "workers.reconcile_every_s": Rule("Period of the proof of all charges.", 1, 604_800),
     "store.url": Rule("sqlite:///<absolute path>, or postgresql://<role>@<host>/<database>."),
     "metrics.loopback_only": Rule("Serve /metrics to this machine only."),
     "log.format": Rule("json or text."),
