@@ -241,11 +241,7 @@ class Teller:
             if not done.done():
                 done.set_result(None)
 
-    async def _left_nano(state: LimitState) -> int:
-    return NANO_MAX if state.remaining_nano is None else state.remaining_nano
-
-
-def _book(self, op: Op, ask: RoundAsk) -> None:
+    async def _book(self, op: Op, ask: RoundAsk) -> None:
         done = await self._store.write(partial(_book, op, ask, self._options.alert_percents))
         self.away = False
         self._rounds += 1
@@ -297,6 +293,10 @@ def _book(self, op: Op, ask: RoundAsk) -> None:
             op.log.fault("ledger_away", problem)
         self.away = True
         await asyncio.sleep(self._options.retry_after_ms / MS)
+
+
+def _left_nano(state: LimitState) -> int:
+    return NANO_MAX if state.remaining_nano is None else state.remaining_nano
 
 
 def _book(op: Op, ask: RoundAsk, alert_percents: tuple[int, ...], tx: Tx) -> RoundDone:
