@@ -173,8 +173,9 @@ class Desk:
 
     def sign_all(self) -> int:
         """How many calls were signed, batch by batch."""
-        signed = 0
-        while count := self.write(lambda op, tx: receipts.sign_due(op, tx, self.signer)):
+        signed, more = 0, True
+        while more:
+            count, more = self.write(lambda op, tx: receipts.sign_due(op, tx, self.signer))
             signed += count
         return signed
 

@@ -6,11 +6,11 @@ from typing import Any
 from tokenbooth.core.delta import Usage
 from tokenbooth.money.prices.service import Meter, Price, Step, cost_nano
 from tokenbooth.money.receipts.rules import (
-    PROOF,
+    document_of,
     leaf_of,
-    price_json,
-    proof_json,
-    receipt_json,
+    price_form,
+    proof_form,
+    receipt_form,
     signed_batch,
 )
 from tokenbooth.money.receipts.values import BookedCall
@@ -77,10 +77,10 @@ def signed(
     calls: Sequence[BookedCall], price: Price = PRICE, key: SigningKey = KEY
 ) -> list[dict[str, Any]]:
     """Their receipts, in one batch."""
-    made = [receipt_json(call, price_json(price)) for call in calls]
+    made = [receipt_form(call, price_form(price)) for call in calls]
     batch = signed_batch(map(leaf_of, made), key, SIGNED_US)
     tree = MerkleTree(batch.leaves)
-    return [{**each, PROOF: proof_json(batch, tree, place)} for place, each in enumerate(made)]
+    return [document_of(each, proof_form(batch, tree, place)) for place, each in enumerate(made)]
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

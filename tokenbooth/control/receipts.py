@@ -6,7 +6,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Store, Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.receipts import service as receipts
-from tokenbooth.money.receipts.service import BATCH_CALLS_MAX, KeyLine, Signer
+from tokenbooth.money.receipts.service import KeyLine, Signer
 
 ALGORITHM = "ed25519"
 
@@ -35,9 +35,9 @@ async def sign_waiting(store: Store, op: Op, signer: Signer) -> int:
     """Sign every settled call that waits, batch by batch, so that others can write in between."""
     if not await store.read(lambda tx: receipts.waiting(op, tx)):
         return 0
-    signed, count = 0, BATCH_CALLS_MAX
-    while count == BATCH_CALLS_MAX:
-        count = await store.write(lambda tx: receipts.sign_due(op, tx, signer))
+    signed, more = 0, True
+    while more:
+        count, more = await store.write(lambda tx: receipts.sign_due(op, tx, signer))
         signed += count
     return signed
 

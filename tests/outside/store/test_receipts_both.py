@@ -152,11 +152,12 @@ def test_a_round_that_is_taken_back_leaves_nothing_to_sign(desk: Desk) -> None:
     """The list follows the transaction that settled, whatever wrote it."""
 
     def lost(op: object, tx: object) -> None:
-        tx.execute(text("INSERT INTO receipt_due VALUES ('req_ghost')"))
+        tx.execute(text("INSERT INTO receipt_due VALUES ('req_ghost', 'call')"))
         raise RuntimeError("taken back")
 
     with pytest.raises(RuntimeError):
         desk.write(lost)
     assert desk.rows("SELECT count(*) FROM receipt_due") == [(0,)]
-    desk.settle(*named(2))
-    assert desk.rows("SELECT count(*) FROM receipt_due") == [(2,)]
+    desk.settle(*named(2), {"request_id": "req_free", "charged": False})
+    waiting = desk.rows("SELECT id, kind FROM receipt_due ORDER BY id")
+    assert waiting == [("charge:org_a:1", "charge"), ("req_free", "call")]

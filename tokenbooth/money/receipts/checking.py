@@ -5,6 +5,8 @@ Nothing here trusts the document: its shape is checked first, then each claim ag
 
 from collections.abc import Collection, Mapping
 
+from msgspec import UnsetType
+
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import format_nano
 from tokenbooth.money.prices.service import Meter, Price, cost_nano
@@ -33,11 +35,11 @@ def verify(document: Json, trusted: Trusted) -> tuple[Step, ...]:
     """Every step in order; after one about the shape that failed, nothing more can be said."""
     try:
         form = read(document, ReceiptForm)
+        proof = proof_of(form)
         leaf = leaf_of_document(document)
         amount = amount_step(form)
     except (FormError, NotCanonical) as error:
         return (Step("form", ok=False, told=str(error)),)
-    proof = form.proof
     head = head_json(form.format, proof.tree_size, bytes.fromhex(proof.root), proof.signed_us)
     return (
         Step("form", ok=True, told=f"a receipt for {form.request_id}"),
@@ -45,6 +47,13 @@ def verify(document: Json, trusted: Trusted) -> tuple[Step, ...]:
         inclusion_step(leaf, proof),
         *signature_steps(head, proof.key_id, proof.public_key, proof.signature, trusted),
     )
+
+
+def proof_of(form: ReceiptForm) -> ProofForm:
+    """Raises FormError for a receipt without proof."""
+    if isinstance(form.proof, UnsetType):
+        raise FormError("Object missing required field `proof`")
+    return form.proof
 
 
 def leaf_of_document(document: Json) -> bytes:

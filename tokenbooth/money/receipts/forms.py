@@ -72,7 +72,7 @@ class ProofForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ReceiptForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One receipt."""
+    """One receipt; without its proof it is what the proof proves."""
 
     object: Literal["receipt"]
     format: Literal[1]
@@ -96,7 +96,7 @@ class ReceiptForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     created_us: Moment
     ended_us: Moment
     booked_us: Moment | None
-    proof: ProofForm
+    proof: ProofForm | msgspec.UnsetType = msgspec.UNSET
 
 
 class SealForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.receipts import sql
-from tokenbooth.money.receipts.rules import PROOF, leaf_of, proof_json, receipt_json
+from tokenbooth.money.receipts.rules import document_of, leaf_of, proof_form, receipt_form
 from tokenbooth.money.receipts.signer import PriceShelf
 from tokenbooth.money.receipts.values import Batch, BookedCall, Line
 from tokenbooth.signing.merkle import MerkleTree
@@ -25,7 +25,7 @@ class Proofs:
         assert call.batch_id is not None, "an unsigned call has no proof"
         assert call.leaf_index is not None, "an unsigned call has no proof"
         price = self._shelf.price_of(op, tx, call)
-        made = receipt_json(call, price)
+        made = receipt_form(call, price)
         leaf = leaf_of(made)
         batch, tree = self._tree(tx, call.batch_id)
         if tree.leaf(call.leaf_index) != leaf:
@@ -34,8 +34,8 @@ class Proofs:
                 "The record of this call is not the one that was signed.",
                 detail=f"{call.request_id} differs from leaf {call.leaf_index} of {batch.id}",
             )
-        document = {**made, PROOF: proof_json(batch, tree, call.leaf_index)}
-        return Line(document, leaf, str(price["currency"]), call.cost_nano)
+        document = document_of(made, proof_form(batch, tree, call.leaf_index))
+        return Line(document, leaf, price.currency, call.cost_nano)
 
     def _tree(self, tx: Tx, batch_id: str) -> tuple[Batch, MerkleTree]:
         found = self._trees.get(batch_id)

@@ -16,13 +16,23 @@ from tokenbooth.money.receipts.proofs import Proofs
 from tokenbooth.money.receipts.rules import (
     BATCH_CALLS_MAX,
     check_span,
+    finished,
     leaf_of,
-    receipt_json,
+    receipt_form,
     signed_batch,
 )
 from tokenbooth.money.receipts.signer import Signer
 from tokenbooth.money.receipts.statements import StatementCheck, Tally, statement_json
-from tokenbooth.money.receipts.values import BookedCall, Json, KeyLine, Page, Place, Span, Step
+from tokenbooth.money.receipts.values import (
+    BookedCall,
+    Json,
+    KeyLine,
+    Page,
+    Place,
+    Signed,
+    Span,
+    Step,
+)
 
 __all__ = [
     "BATCH_CALLS_MAX",
@@ -33,6 +43,7 @@ __all__ = [
     "Page",
     "Place",
     "Proofs",
+    "Signed",
     "Signer",
     "Span",
     "StatementCheck",
@@ -59,21 +70,29 @@ def waiting(op: Op, tx: Tx) -> bool:
     return sql.waiting(tx)
 
 
-def sign_due(op: Op, tx: Tx, signer: Signer) -> int:
-    """Sign one batch of calls that were settled; how many came off the list, 0 when none wait."""
-    calls = sql.due(tx, BATCH_CALLS_MAX)
-    if not calls:
-        return 0
-    _sign(op, tx, signer, calls)
-    sql.drop_due(tx, calls[-1].request_id)
-    return len(calls)
+def sign_due(op: Op, tx: Tx, signer: Signer) -> Signed:
+    """Sign one batch of what waits; a charge stays on the list until all its calls are signed."""
+    waits = sql.due(tx, BATCH_CALLS_MAX)
+    if not waits:
+        return Signed(0, more=False)
+    charges = [each.id for each in waits if each.is_charge]
+    calls = sql.in_charges(tx, charges, BATCH_CALLS_MAX) if charges else []
+    is_full = len(calls) == BATCH_CALLS_MAX
+    done = finished(calls) if is_full else [each.id for each in waits]
+    if not is_full:
+        free = [each.id for each in waits if not each.is_charge]
+        calls += sql.by_ids(tx, free) if free else []
+    count = _sign(op, tx, signer, calls)
+    sql.drop_due(tx, done)
+    return Signed(count, more=is_full or len(waits) == BATCH_CALLS_MAX)
 
 
 def sign_these(op: Op, tx: Tx, signer: Signer, request_ids: Collection[str]) -> None:
     """Sign these calls now, as far as they are settled and nobody signed them yet."""
-    calls = sql.locked(tx, request_ids)
-    _sign(op, tx, signer, calls)
-    sql.drop_these(tx, request_ids)
+    known = sql.by_ids(tx, request_ids)
+    sql.lock_due(tx, request_ids, {call.txn_id for call in known if call.txn_id is not None})
+    _sign(op, tx, signer, sql.by_ids(tx, request_ids))
+    sql.drop_due(tx, request_ids)
 
 
 def note_key(op: Op, tx: Tx, signer: Signer) -> None:
@@ -122,11 +141,13 @@ def keys(op: Op, tx: Tx) -> tuple[KeyLine, ...]:
     return sql.keys(tx)
 
 
-def _sign(op: Op, tx: Tx, signer: Signer, calls: Sequence[BookedCall]) -> None:
+def _sign(op: Op, tx: Tx, signer: Signer, calls: Sequence[BookedCall]) -> int:
+    """How many of them had no receipt."""
     fresh = [call for call in calls if call.batch_id is None]
     if not fresh:
-        return
-    leaves = [leaf_of(receipt_json(call, signer.shelf.price_of(op, tx, call))) for call in fresh]
+        return 0
+    leaves = [leaf_of(receipt_form(call, signer.shelf.price_of(op, tx, call))) for call in fresh]
     note_key(op, tx, signer)
     batch = signed_batch(leaves, signer.key, op.now())
     sql.add_batch(tx, batch, [call.request_id for call in fresh])
+    return len(fresh)

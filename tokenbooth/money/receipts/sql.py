@@ -5,11 +5,9 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
     Text,
     bindparam,
     delete,
-    exists,
     select,
     tuple_,
     type_coerce,
@@ -17,7 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
-from tokenbooth.money.receipts.values import Batch, BookedCall, KeyLine, Place, Span
+from tokenbooth.money.receipts.values import Batch, BookedCall, Due, KeyLine, Place, Span
 from tokenbooth.signing.merkle import HASH_BYTES
 from tokenbooth.store.listing import listed, listing
 from tokenbooth.store.tables.metadata import Flag, WholeNumber
@@ -51,28 +49,32 @@ _CALL_AND_LEAF = (
     CALL_RECORD.outerjoin(LEDGER_TXN, LEDGER_TXN.c.id == _C.txn_id)
     .outerjoin(RECEIPT_LEAF, RECEIPT_LEAF.c.request_id == _C.request_id)
 )  # fmt: skip
-_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
-_CLOSED = _C.state != "open"
-_WAITING = select(RECEIPT_DUE.c.request_id).limit(1)
+_WAITING = select(RECEIPT_DUE.c.id).limit(1)
 _DUE = (
-    _CALLS.select_from(RECEIPT_DUE.join(_CALL_AND_LEAF, _C.request_id == RECEIPT_DUE.c.request_id))
-    .order_by(RECEIPT_DUE.c.request_id)
+    select(RECEIPT_DUE.c.id, RECEIPT_DUE.c.kind)
+    .order_by(RECEIPT_DUE.c.id)
     .limit(bindparam("count"))
-    .with_for_update(of=RECEIPT_DUE, skip_locked=True)
+    .with_for_update(skip_locked=True)
 )
-_MARK_DUE = insert(RECEIPT_DUE).on_conflict_do_nothing()
+_LISTED_IDS = select(listing("ids").c.value)
+_UNSIGNED = RECEIPT_LEAF.c.request_id.is_(None)
+_IN_CHARGES = (
+    _CALLS.select_from(_CALL_AND_LEAF)
+    .where(_C.txn_id.in_(_LISTED_IDS), _UNSIGNED)
+    .order_by(_C.txn_id, _C.request_id)
+    .limit(bindparam("count"))
+)
+_ADD_DUE = insert(RECEIPT_DUE).on_conflict_do_nothing()
 _LOCK_DUE = (
-    select(RECEIPT_DUE.c.request_id)
-    .where(RECEIPT_DUE.c.request_id.in_(_IDS))
-    .order_by(RECEIPT_DUE.c.request_id)
+    select(RECEIPT_DUE.c.id)
+    .where(RECEIPT_DUE.c.id.in_(_LISTED_IDS))
+    .order_by(RECEIPT_DUE.c.id)
     .with_for_update()
 )
-_HAS_LEAF = exists().where(RECEIPT_LEAF.c.request_id == RECEIPT_DUE.c.request_id)
-_DROP_DUE = delete(RECEIPT_DUE).where(RECEIPT_DUE.c.request_id <= bindparam("last"), _HAS_LEAF)
-_DROP_THESE = delete(RECEIPT_DUE).where(RECEIPT_DUE.c.request_id.in_(_IDS))
+_DROP_DUE = delete(RECEIPT_DUE).where(RECEIPT_DUE.c.id.in_(_LISTED_IDS))
 _BY_IDS = (
     _CALLS.select_from(_CALL_AND_LEAF)
-    .where(_C.request_id.in_(_IDS), _CLOSED)
+    .where(_C.request_id.in_(_LISTED_IDS), _C.state != "open")
     .order_by(_C.request_id)
 )
 _ONE = _CALLS.select_from(_CALL_AND_LEAF).where(
@@ -113,27 +115,33 @@ def waiting(tx: Tx) -> bool:
     return tx.execute(_WAITING).first() is not None
 
 
-def due(tx: Tx, count: int) -> list[BookedCall]:
-    """Calls that wait for their receipt, in the order of their ids, each locked for this
-    transaction; those that another one works on are left out."""
-    return [BookedCall._make(row) for row in tx.execute(_DUE, {"count": count})]
+def due(tx: Tx, count: int) -> list[Due]:
+    """Charges and calls that wait, each locked for this transaction; those that another one works
+    on are left out."""
+    return [Due(row.id, row.kind == "charge") for row in tx.execute(_DUE, {"count": count})]
 
 
-def drop_due(tx: Tx, last: str) -> None:
-    """Take those up to id ``last`` that have their receipt off the list."""
-    tx.execute(_DROP_DUE, {"last": last})
+def in_charges(tx: Tx, txn_ids: Collection[str], count: int) -> list[BookedCall]:
+    """Calls of these charges that nobody signed yet, charge by charge."""
+    values = {"ids": listed(txn_ids), "count": count}
+    return [BookedCall._make(row) for row in tx.execute(_IN_CHARGES, values)]
 
 
-def locked(tx: Tx, request_ids: Collection[str]) -> list[BookedCall]:
-    """These calls, as far as they are settled; whoever signs one of them now is waited for."""
-    ids = sorted(request_ids)
-    tx.execute(_MARK_DUE, [{"request_id": each} for each in ids])
-    tx.execute(_LOCK_DUE, {"ids": ids}).all()
-    return [BookedCall._make(row) for row in tx.execute(_BY_IDS, {"ids": ids})]
+def by_ids(tx: Tx, request_ids: Collection[str]) -> list[BookedCall]:
+    """These calls, as far as they are settled, in the order of their ids."""
+    return [BookedCall._make(row) for row in tx.execute(_BY_IDS, {"ids": listed(request_ids)})]
 
 
-def drop_these(tx: Tx, request_ids: Collection[str]) -> None:
-    tx.execute(_DROP_THESE, {"ids": sorted(request_ids)})
+def lock_due(tx: Tx, request_ids: Collection[str], txn_ids: Collection[str]) -> None:
+    """Put the calls onto the list and lock them there, and their charges as far as these wait:
+    whoever signs one of them now is waited for."""
+    tx.execute(_ADD_DUE, [{"id": each, "kind": "call"} for each in sorted(request_ids)])
+    tx.execute(_LOCK_DUE, {"ids": listed((*request_ids, *txn_ids))}).all()
+
+
+def drop_due(tx: Tx, ids: Collection[str]) -> None:
+    """Take them off the list."""
+    tx.execute(_DROP_DUE, {"ids": listed(ids)})
 
 
 def call(tx: Tx, org_id: str, request_id: str) -> BookedCall | None:

@@ -1,7 +1,7 @@
 """Frozen nouns of receipts. Tuples, not dataclasses, where one is made for every settled call."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 Json: TypeAlias = dict[str, object]
 
@@ -25,8 +25,12 @@ class BookedCall(NamedTuple):
     outcome: str
     reason: str
     state: str
-    input_tokens: int
+    usage_source: str
+    price_version: str
+    tier: str
+    data_terms: str
     cached_input_tokens: int | None
+    input_tokens: int
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
@@ -34,10 +38,6 @@ class BookedCall(NamedTuple):
     audio_s: int
     video_s: int
     searches: int
-    usage_source: str
-    price_version: str
-    tier: str
-    data_terms: str
     held_nano: int
     cost_nano: int
     created_us: int
@@ -52,11 +52,27 @@ class BookedCall(NamedTuple):
         return self.state == "posted"
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """From ``input_tokens`` to ``cost_nano``, as they stand side by side."""
+        return cast("tuple[int, ...]", self[_FIRST_NUMBER:_AFTER_NUMBERS])
+
+    @property
     def place(self) -> "Place":
         """Where it stands in a statement: only charged calls with a cost do."""
         assert self.booked_us is not None, "a free call stands in no statement"
         assert self.txn_id is not None, "a free call stands in no statement"
         return Place(self.booked_us, self.txn_id, self.request_id)
+
+
+_FIRST_NUMBER = BookedCall._fields.index("input_tokens")
+_AFTER_NUMBERS = BookedCall._fields.index("cost_nano") + 1
+
+
+class Signed(NamedTuple):
+    """How many calls got their receipt, and whether others wait."""
+
+    calls: int
+    more: bool
 
 
 class Place(NamedTuple):
@@ -65,6 +81,14 @@ class Place(NamedTuple):
     booked_us: int
     txn_id: str
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What waits to be signed: a charge with all its calls, or one call without a charge."""
+
+    id: str
+    is_charge: bool
 
 
 @dataclass(frozen=True, slots=True)

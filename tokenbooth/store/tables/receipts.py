@@ -1,8 +1,9 @@
 """Signed batches of receipts, and the calls that wait for theirs.
 
 Rows of ``receipt_key``, ``receipt_batch`` and ``receipt_leaf`` are never changed or deleted:
-triggers of the migration refuse it. Triggers on ``call_record`` fill ``receipt_due``, whatever
-program settles a call, so no row can be passed over.
+triggers of the migration refuse it. Other triggers fill ``receipt_due``, whatever program settles
+a call, so that none can be passed over: one row for each charge, which stands for all calls in it,
+and one for each call without a charge.
 """
 
 from sqlalchemy import (
@@ -62,10 +63,17 @@ RECEIPT_LEAF = Table(
 RECEIPT_DUE = Table(
     "receipt_due",
     METADATA,
-    Column("request_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    CheckConstraint("kind IN ('charge', 'call')", name="kind_known"),
     sqlite_strict=True,
 )
 
 # A statement walks the charges of one organization in the order in which they were booked.
 Index("ix_ledger_txn_org_booked", LEDGER_TXN.c.org_id, LEDGER_TXN.c.created_us, LEDGER_TXN.c.id)
-Index("ix_call_record_txn_id", CALL_RECORD.c.txn_id, CALL_RECORD.c.request_id)
+Index(
+    "ix_call_record_txn_id",
+    CALL_RECORD.c.txn_id,
+    sqlite_where=CALL_RECORD.c.txn_id.is_not(None),
+    postgresql_where=CALL_RECORD.c.txn_id.is_not(None),
+)

@@ -13,7 +13,7 @@ from tokenbooth.money.receipts.service import BATCH_CALLS_MAX, Signer
 from tokenbooth.signing.merkle import MerkleTree
 
 BATCHES = "SELECT count(*) FROM receipt_batch"
-DUE = "SELECT request_id FROM receipt_due ORDER BY request_id"
+DUE = "SELECT id FROM receipt_due ORDER BY id"
 LEAVES = "SELECT request_id, leaf_index FROM receipt_leaf ORDER BY batch_id, leaf_index"
 
 
@@ -21,13 +21,16 @@ def named(*numbers: int) -> list[dict[str, object]]:
     return [{"request_id": f"req_{number:05}"} for number in numbers]
 
 
-def test_settled_calls_wait_and_are_signed_in_the_order_of_their_ids(desk: Desk) -> None:
+def test_settled_calls_wait_and_are_signed_charge_by_charge_free_ones_last(desk: Desk) -> None:
     desk.settle(*named(3, 1))
-    desk.settle(*named(2))
-    assert desk.rows(DUE) == [("req_00001",), ("req_00002",), ("req_00003",)]
-    assert desk.sign_all() == 3
+    desk.settle(*named(2), *({**call, "charged": False} for call in named(7, 4)))
+    waiting = ["charge:org_a:1", "charge:org_a:2", "req_00004", "req_00007"]
+    assert desk.rows(DUE) == [(each,) for each in waiting]
+    assert desk.sign_all() == 5
     assert desk.rows(DUE) == []
-    assert desk.rows(LEAVES) == [("req_00001", 0), ("req_00002", 1), ("req_00003", 2)]
+    signed = [name for name, _ in desk.rows(LEAVES)]
+    assert signed == ["req_00001", "req_00003", "req_00002", "req_00004", "req_00007"]
+    assert [index for _, index in desk.rows(LEAVES)] == [0, 1, 2, 3, 4]
     assert desk.rows(BATCHES) == [(1,)]
 
 
@@ -73,6 +76,28 @@ def test_no_batch_grows_beyond_its_bound(desk: Desk) -> None:
     )
 
 
+def test_a_charge_of_many_calls_is_signed_in_steps(desk: Desk) -> None:
+    """It stays on the list until its last call is signed, and others come off meanwhile."""
+    desk.settle(*named(1))
+    desk.settle(*named(*range(100, 100 + 2 * BATCH_CALLS_MAX)))
+    desk.settle({**named(2)[0], "charged": False})
+
+    def once() -> tuple[int, bool]:
+        return desk.write(lambda op, tx: receipts.sign_due(op, tx, desk.signer))
+
+    assert once() == (BATCH_CALLS_MAX, True)
+    assert desk.rows(DUE) == [("charge:org_a:2",), ("req_00002",)]
+    assert once() == (BATCH_CALLS_MAX, True)
+    assert desk.rows(DUE) == [("charge:org_a:2",), ("req_00002",)]
+    assert once() == (2, False)
+    assert desk.rows(DUE) == []
+    assert desk.rows("SELECT size FROM receipt_batch ORDER BY size") == [
+        (2,),
+        (BATCH_CALLS_MAX,),
+        (BATCH_CALLS_MAX,),
+    ]
+
+
 def test_nothing_to_sign_writes_nothing(desk: Desk) -> None:
     assert desk.sign_all() == 0
     assert desk.rows(BATCHES) == [(0,)]
@@ -97,9 +122,10 @@ def test_calls_are_signed_on_demand_and_not_twice(desk: Desk) -> None:
     assert desk.read(lambda op, tx: receipts.receipt(op, tx, "org_a", "req_00002")) is None
     ask = ["req_00002", "req_none"]
     desk.write(lambda op, tx: receipts.sign_these(op, tx, desk.signer, ask))
-    assert desk.rows(DUE) == [("req_00001",), ("req_00003",)]
+    assert desk.rows(DUE) == [("charge:org_a:1",)]
     desk.write(lambda op, tx: receipts.sign_these(op, tx, desk.signer, ask))
     assert desk.rows(BATCHES) == [(1,)]
+    assert desk.rows(DUE) == [("charge:org_a:1",)]
     assert desk.sign_all() == 2
     assert desk.receipt("req_00002")["proof"]["tree_size"] == 1
     assert desk.receipt("req_00003")["proof"]["tree_size"] == 2
@@ -109,13 +135,14 @@ def test_a_signed_call_that_came_back_onto_the_list_only_leaves_it(desk: Desk) -
     """As after a restore, whose rows fill the list anew."""
     desk.settle(*named(1, 2))
     desk.sign_all()
-    desk.sql("INSERT INTO receipt_due VALUES ('req_00001'), ('req_00002')")
+    desk.sql("INSERT INTO receipt_due VALUES ('charge:org_a:1', 'charge'), ('req_00002', 'call')")
     desk.settle(*named(3))
-    assert desk.sign_all() == 3
+    assert desk.sign_all() == 1
     assert desk.rows(DUE) == []
     assert desk.rows(BATCHES) == [(2,)]
-    desk.sql("INSERT INTO receipt_due VALUES ('req_00001')")
-    assert desk.sign_all() == 1
+    desk.sql("INSERT INTO receipt_due VALUES ('charge:org_a:1', 'charge')")
+    assert desk.sign_all() == 0
+    assert desk.rows(DUE) == []
     assert desk.rows(BATCHES) == [(2,)]
 
 

@@ -14,13 +14,34 @@ APPEND_ONLY = {
     "receipt_batch": "id",
     "receipt_leaf": "request_id",
 }
+# table, name of the trigger, event, condition, the row that it adds. A call with a charge comes
+# with that charge, which is booked in the same transaction.
+FREE = "NEW.state <> 'open' AND NEW.txn_id IS NULL"
+FED_BY = (
+    ("ledger_txn", "added", "INSERT", "NEW.kind = 'charge'", "NEW.id, 'charge'"),
+    ("call_record", "added", "INSERT", FREE, "NEW.request_id, 'call'"),
+    (
+        "call_record",
+        "closed",
+        "UPDATE OF state",
+        f"OLD.state = 'open' AND {FREE}",
+        "NEW.request_id, 'call'",
+    ),
+)
 
 
 def upgrade() -> None:
     _signed()
     _due()
     op.create_index("ix_ledger_txn_org_booked", "ledger_txn", ["org_id", "created_us", "id"])
-    op.create_index("ix_call_record_txn_id", "call_record", ["txn_id", "request_id"])
+    charged = sa.text("txn_id IS NOT NULL")
+    op.create_index(
+        "ix_call_record_txn_id",
+        "call_record",
+        ["txn_id"],
+        sqlite_where=charged,
+        postgresql_where=charged,
+    )
     if op.get_bind().dialect.name == "sqlite":
         _guard_sqlite()
         _feed_sqlite()
@@ -74,13 +95,18 @@ def _due() -> None:
     """Calls that ended before there were receipts get theirs too."""
     op.create_table(
         "receipt_due",
-        sa.Column("request_id", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_receipt_due")),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.CheckConstraint("kind IN ('charge', 'call')", name=op.f("ck_receipt_due_kind_known")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt_due")),
         sqlite_strict=True,
     )
     op.execute(
-        "INSERT INTO receipt_due (request_id)"
-        " SELECT request_id FROM call_record WHERE state <> 'open'"
+        "INSERT INTO receipt_due (id, kind) SELECT id, kind FROM ledger_txn WHERE kind = 'charge'"
+    )
+    op.execute(
+        "INSERT INTO receipt_due (id, kind) SELECT request_id, 'call' FROM call_record"
+        " WHERE state <> 'open' AND txn_id IS NULL"
     )
 
 
@@ -115,28 +141,23 @@ def _guard_postgresql() -> None:
 
 
 def _feed_sqlite() -> None:
-    for name, event, when in (
-        ("added", "INSERT", "NEW.state <> 'open'"),
-        ("closed", "UPDATE OF state", "OLD.state = 'open' AND NEW.state <> 'open'"),
-    ):
+    for table, name, event, when, row in FED_BY:
         op.execute(
-            f"CREATE TRIGGER call_record_due_{name} AFTER {event} ON call_record FOR EACH ROW"
-            f" WHEN {when} BEGIN INSERT OR IGNORE INTO receipt_due (request_id)"
-            " VALUES (NEW.request_id); END"
+            f"CREATE TRIGGER {table}_due_{name} AFTER {event} ON {table} FOR EACH ROW WHEN {when}"
+            f" BEGIN INSERT OR IGNORE INTO receipt_due (id, kind) VALUES ({row}); END"
         )
 
 
 def _feed_postgresql() -> None:
-    op.execute(
-        "CREATE FUNCTION tokenbooth_receipt_due() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN INSERT INTO receipt_due (request_id) VALUES (NEW.request_id)"
-        " ON CONFLICT DO NOTHING; RETURN NULL; END $$"
-    )
-    for name, event, when in (
-        ("added", "INSERT", "NEW.state <> 'open'"),
-        ("closed", "UPDATE OF state", "OLD.state = 'open' AND NEW.state <> 'open'"),
-    ):
+    for kind, column in (("charge", "id"), ("call", "request_id")):
         op.execute(
-            f"CREATE TRIGGER call_record_due_{name} AFTER {event} ON call_record FOR EACH ROW"
-            f" WHEN ({when}) EXECUTE FUNCTION tokenbooth_receipt_due()"
+            f"CREATE FUNCTION tokenbooth_{kind}_due() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN INSERT INTO receipt_due (id, kind) VALUES (NEW.{column}, '{kind}')"
+            " ON CONFLICT DO NOTHING; RETURN NULL; END $$"
+        )
+    for table, name, event, when, _ in FED_BY:
+        kind = "charge" if table == "ledger_txn" else "call"
+        op.execute(
+            f"CREATE TRIGGER {table}_due_{name} AFTER {event} ON {table} FOR EACH ROW"
+            f" WHEN ({when}) EXECUTE FUNCTION tokenbooth_{kind}_due()"
         )
