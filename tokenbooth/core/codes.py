@@ -152,7 +152,7 @@ class Code(Enum):
         "price_unknown",
         Kind.UNSUPPORTED,
         "The model has no published price, so no call can be charged.",
-        "Ask the operator to run `tokenbooth model price`.",
+        "Ask the operator to run `tokenbooth price set`.",
     )
     PRICE_NOT_OFFERED = CodeEntry(
         "price_not_offered",
