@@ -78,6 +78,7 @@ _Count = Annotated[int, Meta(ge=0, le=TOKENS_MAX)]
 
 class _InputDetails(Struct):
     cached_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
 
 
 class _OutputDetails(Struct):
@@ -110,11 +111,18 @@ def usage_from(raw: bytes) -> Usage | None:
         body = _USAGES.decode(raw)
     except UNREADABLE:
         return None
-    cached = (body.prompt_tokens_details or _InputDetails()).cached_tokens
+    details = body.prompt_tokens_details or _InputDetails()
+    cached, written = details.cached_tokens, details.cache_write_tokens or 0
     reasoning = (body.completion_tokens_details or _OutputDetails()).reasoning_tokens or 0
-    if (cached or 0) > body.prompt_tokens or reasoning > body.completion_tokens:
+    if (cached or 0) + written > body.prompt_tokens or reasoning > body.completion_tokens:
         return None
-    return Usage(body.prompt_tokens, body.completion_tokens, cached, reasoning)
+    return Usage(
+        input_tokens=body.prompt_tokens,
+        output_tokens=body.completion_tokens,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        reasoning_tokens=reasoning,
+    )
 
 
 class AnswerFold:

@@ -251,6 +251,14 @@ def read(body: object) -> Usage | None:
         (usage(prompt_tokens_details={"cached_tokens": 0}), Usage(10, 5, 0)),
         (usage(prompt_tokens_details={"cached_tokens": None}), Usage(10, 5)),
         (usage(prompt_tokens_details=None), Usage(10, 5)),
+        (
+            usage(prompt_tokens_details={"cached_tokens": 4, "cache_write_tokens": 6}),
+            Usage(10, 5, 4, cache_write_tokens=6),
+        ),
+        (
+            usage(prompt_tokens_details={"cache_write_tokens": 10}),
+            Usage(10, 5, cache_write_tokens=10),
+        ),
         (usage(completion_tokens_details={"reasoning_tokens": 5}), Usage(10, 5, None, 5)),
         (usage(completion_tokens_details={"reasoning_tokens": None}), Usage(10, 5)),
         ({"prompt_tokens": 0}, Usage(0, 0)),
@@ -276,6 +284,8 @@ def test_sound_usage(body: object, expected: Usage) -> None:
         usage(completion_tokens=2**70),
         usage(prompt_tokens_details={"cached_tokens": 11}),
         usage(prompt_tokens_details={"cached_tokens": -1}),
+        usage(prompt_tokens_details={"cache_write_tokens": -1}),
+        usage(prompt_tokens_details={"cached_tokens": 5, "cache_write_tokens": 6}),
         usage(completion_tokens_details={"reasoning_tokens": 6}),
         usage(completion_tokens_details={"reasoning_tokens": -1}),
         usage(completion_tokens_details=5),
@@ -290,20 +300,27 @@ def test_usage_that_cannot_be_true_is_missing(body: object) -> None:
     st.integers(-5, 50),
     st.none() | st.integers(-5, 60),
     st.none() | st.integers(-5, 60),
+    st.none() | st.integers(-5, 60),
 )
 def test_usage_is_taken_exactly_when_it_is_sound(
-    prompt: int, completion: int, cached: int | None, reasoning: int | None
+    prompt: int,
+    completion: int,
+    cached: int | None,
+    written: int | None,
+    reasoning: int | None,
 ) -> None:
     found = read(
         {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
-            "prompt_tokens_details": {"cached_tokens": cached},
+            "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
             "completion_tokens_details": {"reasoning_tokens": reasoning},
         }
     )
-    sound = 0 <= (cached or 0) <= prompt and 0 <= (reasoning or 0) <= completion
-    assert found == (Usage(prompt, completion, cached, reasoning or 0) if sound else None)
+    parts = (cached or 0, written or 0)
+    sound = min(parts) >= 0 and sum(parts) <= prompt and 0 <= (reasoning or 0) <= completion
+    expected = Usage(prompt, completion, cached, reasoning or 0, cache_write_tokens=written or 0)
+    assert found == (expected if sound else None)
 
 
 def counted(**fields: Any) -> bytes:
