@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.leases import rules, sql
 from tokenbooth.money.leases.values import LeaseLine, LeaseRow, LevelKey, LimitRow
+from tokenbooth.money.ledger.rules import empty_row, window_row
 from tokenbooth.money.windows import Period, limit_id, window_left_us, window_named
 
 Move = Callable[[LimitRow, LeaseRow], tuple[LimitRow, LeaseRow]]
@@ -63,7 +64,7 @@ def locked_rows(
     for key in keys:
         row = found[_name(key)]
         if key.window_id is None and row.period is not Period.NONE:
-            row = rules.window_row(row, now_us)
+            row = window_row(row, now_us)
             new[row.id] = row
         wanted[key] = row.id
     missing = new.keys() - found.keys()
@@ -81,7 +82,7 @@ def _opened(tx: Tx, keys: Iterable[LevelKey], touched: Collection[str]) -> dict[
     found = sql.limits(tx, {*named, *touched}, locked=True)
     missing = sorted(named.keys() - found.keys())
     if missing:
-        sql.open_limits(tx, (rules.empty_row(named[name]) for name in missing))
+        sql.open_limits(tx, (_empty(named[name]) for name in missing))
         found |= sql.limits(tx, missing, locked=True)
     return found
 
@@ -91,6 +92,10 @@ def _periods(tx: Tx, found: Mapping[str, LimitRow]) -> dict[str, Period]:
     periods = {name: row.period for name, row in found.items() if not row.window_id}
     missing = {_base(row) for row in found.values()} - periods.keys()
     return periods | sql.periods(tx, missing) if missing else periods
+
+
+def _empty(level: LevelKey) -> LimitRow:
+    return empty_row(level.scope, level.owner_id)
 
 
 def _base(row: LimitRow) -> str:

@@ -9,34 +9,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tokenbooth.core.money import NANO_MAX
-from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.leases.values import (
     Giving,
     LeaseRow,
-    LevelKey,
     LimitRow,
     SettledCall,
 )
-from tokenbooth.money.windows import Period, limit_id, window_of
+from tokenbooth.money.windows import Period
 
 BLOCK_NEEDS = 16
 FORFEITED = "The replica's lease was forfeited before the call was booked; nothing is charged."
-
-
-def empty_row(level: LevelKey) -> LimitRow:
-    """A level nobody opened: no money on a balance, no cap elsewhere."""
-    return LimitRow(
-        id=limit_id(level.scope, level.owner_id),
-        scope=level.scope,
-        owner_id=level.owner_id,
-        window_id="",
-        period=Period.NONE,
-        limit_nano=0 if level.scope is LimitScope.BALANCE else None,
-        spent_nano=0,
-        leased_nano=0,
-        held_nano=0,
-        recall=0,
-    )
 
 
 def is_current(row: LimitRow, period: Period) -> bool:
@@ -45,15 +27,6 @@ def is_current(row: LimitRow, period: Period) -> bool:
     That a window has ended is not looked at here.
     """
     return row.period is period and bool(row.window_id) is (period is not Period.NONE)
-
-
-def window_row(pattern: LimitRow, now_us: int) -> LimitRow:
-    """The empty window of that moment."""
-    window_id = window_of(pattern.period, now_us)
-    name = limit_id(pattern.scope, pattern.owner_id, window_id)
-    return replace(
-        pattern, id=name, window_id=window_id, spent_nano=0, leased_nano=0, held_nano=0, recall=0
-    )
 
 
 def block_nano(needed_nano: int, taken_per_s_nano: int, block_nano_max: int) -> int:

@@ -6,10 +6,34 @@ from enum import Enum
 
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
-from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.receipt import LimitScope, LimitState, Outcome
+from tokenbooth.money.ledger.values import LimitRow
 from tokenbooth.money.prices.values import Price
-from tokenbooth.money.windows import Period
+
+__all__ = [
+    "Advance",
+    "Answer",
+    "CallFacts",
+    "Ending",
+    "Giving",
+    "Hold",
+    "HoldAsk",
+    "LeaseLine",
+    "LeaseRow",
+    "LevelKey",
+    "LimitRow",
+    "PoolOptions",
+    "Progress",
+    "ReplicaLine",
+    "RoundAsk",
+    "RoundDone",
+    "SettledCall",
+    "Settlement",
+    "Sized",
+    "Verdict",
+    "Want",
+    "Wants",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,28 +206,6 @@ class RoundAsk:
     def empty(self) -> bool:
         wants = self.wants.calls or self.wants.advances
         return not (self.settled or self.announced or wants or self.givings or self.seen)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitRow:
-    """One limit as the ledger keeps it; ``limit_nano`` of ``None`` is uncapped."""
-
-    id: str
-    scope: LimitScope
-    owner_id: str
-    window_id: str
-    period: Period
-    limit_nano: int | None
-    spent_nano: int
-    leased_nano: int
-    held_nano: int
-    recall: int
-
-    @property
-    def room_nano(self) -> int:
-        """What may still be leased; without a cap, what 64 bits can still count."""
-        limit_nano = NANO_MAX if self.limit_nano is None else self.limit_nano
-        return max(0, limit_nano - self.spent_nano - self.leased_nano)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,10 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState
 from tokenbooth.money.ledger import sql
 from tokenbooth.money.ledger.audit.proof import verify
-from tokenbooth.money.ledger.rules import chain_of, check_credit, check_limit, check_unspent
+from tokenbooth.money.ledger.caps import limits, open_limit, set_limit
+from tokenbooth.money.ledger.rules import chain_of, check_credit, check_unspent
 from tokenbooth.money.ledger.values import AccountKind, Chain, TxnKind, Verification
+from tokenbooth.money.windows import Period
 
 __all__ = [
     "Chain",
@@ -28,45 +30,13 @@ __all__ = [
 ]
 
 
-def open_limit(op: Op, tx: Tx, scope: LimitScope, owner_id: str, limit_nano: int | None) -> None:
-    """Open a level; ``None`` is uncapped, and a balance opens empty.
-
-    Opening it again with the same cap changes nothing. Raises ALREADY_EXISTS when it is open with
-    another cap, and what ``set_limit`` raises.
-    """
-    state = LimitState(scope, owner_id, limit_nano, 0, 0)
-    check_limit(state, limit_nano)
-    if scope is LimitScope.BALANCE:
-        state = replace(state, limit_nano=0)
-        sql.open_accounts(tx, owner_id)
-    if not sql.add_limit(tx, state):
-        (present,) = sql.limits(tx, ((scope, owner_id),))
-        if scope is not LimitScope.BALANCE and present.limit_nano != limit_nano:
-            raise Problem(
-                Code.ALREADY_EXISTS, f"The {scope.value} {owner_id} has a cap already; change it."
-            )
-
-
-def set_limit(op: Op, tx: Tx, scope: LimitScope, owner_id: str, limit_nano: int | None) -> None:
-    """Change a hard cap; ``None`` lifts it.
-
-    Raises STATE_CONFLICT below what is spent and held, or for a balance; INVALID_VALUE for a cap
-    that cannot be booked.
-    """
-    (state,) = sql.locked_limits(tx, ((scope, owner_id),))
-    if scope is LimitScope.BALANCE:
-        raise Problem(Code.STATE_CONFLICT, "A balance changes only by credit.", param="limit")
-    check_limit(state, limit_nano)
-    sql.set_limit(tx, state, limit_nano)
-
-
 def credit(op: Op, tx: Tx, org_id: str, amount_nano: int, ref: str) -> LimitState:
     """Add prepaid money and return the balance; the same ``ref`` again books nothing.
 
     Raises INVALID_VALUE for an amount or reference that cannot be booked, STATE_CONFLICT when the
     reference stands for another amount.
     """
-    (balance,) = sql.locked_limits(tx, ((LimitScope.BALANCE, org_id),))
+    balance = sql.locked_row(tx, LimitScope.BALANCE, org_id)
     booked_nano = sql.booked_nano(tx, TxnKind.CREDIT, org_id, ref)
     if booked_nano is not None:
         if booked_nano != amount_nano:
@@ -76,7 +46,7 @@ def credit(op: Op, tx: Tx, org_id: str, amount_nano: int, ref: str) -> LimitStat
                 param="ref",
                 facts={"booked_nano": booked_nano},
             )
-        return balance
+        return balance.state()
     check_credit(amount_nano, ref, balance)
     sql.open_accounts(tx, org_id)
     head = {
@@ -89,14 +59,14 @@ def credit(op: Op, tx: Tx, org_id: str, amount_nano: int, ref: str) -> LimitStat
     lines = ((AccountKind.PREPAID, amount_nano), (AccountKind.CLEARING, -amount_nano))
     sql.post(tx, head, lines)
     after = replace(balance, limit_nano=(balance.limit_nano or 0) + amount_nano)
-    sql.set_limit(tx, balance, after.limit_nano)
-    return after
+    sql.set_limit(tx, balance.id, after.limit_nano, Period.NONE)
+    return after.state()
 
 
 def is_booked(op: Op, tx: Tx, org_id: str) -> bool:
     """Whether money ever moved for an organization; none can until the transaction ends."""
-    (balance,) = sql.locked_limits(tx, ((LimitScope.BALANCE, org_id),))
-    return (balance.limit_nano or 0, balance.spent_nano, balance.held_nano) != (0, 0, 0)
+    balance = sql.locked_row(tx, LimitScope.BALANCE, org_id)
+    return (balance.limit_nano or 0, balance.spent_nano, balance.leased_nano) != (0, 0, 0)
 
 
 def charge(op: Op, tx: Tx, amounts_nano: Mapping[str, int], ref: str) -> dict[str, str]:
@@ -117,8 +87,3 @@ def charge(op: Op, tx: Tx, amounts_nano: Mapping[str, int], ref: str) -> dict[st
         sql.post(tx, head, lines)
         txns[org_id] = sql.txn_id(TxnKind.CHARGE, org_id, ref)
     return txns
-
-
-def limits(op: Op, tx: Tx, chain: Chain) -> tuple[LimitState, ...]:
-    """The states in the order of the chain; a level that nobody opened is empty."""
-    return sql.limits(tx, chain)

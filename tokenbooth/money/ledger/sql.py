@@ -1,19 +1,17 @@
 """Statements of the ledger. Rows of limits are locked before they are changed, in one order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
-from tokenbooth.core.receipt import LimitScope, LimitState
-from tokenbooth.money.ledger.rules import empty_limit
-from tokenbooth.money.ledger.values import (
-    AccountKind,
-    Chain,
-    TxnKind,
-)
+from tokenbooth.core.receipt import LimitScope
+from tokenbooth.money.ledger.rules import empty_row
+from tokenbooth.money.ledger.values import AccountKind, LimitRow, TxnKind
+from tokenbooth.money.windows import Period
+from tokenbooth.store.moment import NowUs
 from tokenbooth.store.tables.money import (
     LEDGER_ACCOUNT,
     LEDGER_POSTING,
@@ -22,13 +20,19 @@ from tokenbooth.store.tables.money import (
 )
 
 _IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
+_NOW = select(NowUs())
 _LIMITS = select(SPEND_LIMIT).where(SPEND_LIMIT.c.id.in_(_IDS)).order_by(SPEND_LIMIT.c.id)
 _LIMITS_LOCKED = _LIMITS.with_for_update()
 _OPEN_LIMIT = insert(SPEND_LIMIT).on_conflict_do_nothing()
 _SET_LIMIT = (
     update(SPEND_LIMIT)
     .where(SPEND_LIMIT.c.id == bindparam("limit_id"))
-    .values(limit_nano=bindparam("new_limit_nano"))
+    .values(limit_nano=bindparam("new_limit_nano"), period=bindparam("new_period"))
+)
+_RECALL = (
+    update(SPEND_LIMIT)
+    .where(SPEND_LIMIT.c.id == bindparam("limit_id"))
+    .values(recall=SPEND_LIMIT.c.recall + 1)
 )
 _OPEN_ACCOUNT = insert(LEDGER_ACCOUNT).on_conflict_do_nothing()
 _ADD_TXN = insert(LEDGER_TXN)
@@ -36,10 +40,6 @@ _ADD_POSTING = insert(LEDGER_POSTING)
 _BOOKED = select(LEDGER_POSTING.c.amount_nano).where(
     LEDGER_POSTING.c.txn_id == bindparam("txn"), LEDGER_POSTING.c.line == 0
 )
-
-
-def limit_id(scope: LimitScope, owner_id: str) -> str:
-    return f"{scope.value}:{owner_id}"
 
 
 def txn_id(kind: TxnKind, org_id: str, ref: str) -> str:
@@ -50,51 +50,70 @@ def account_id(kind: AccountKind, org_id: str) -> str:
     return f"{kind.value}:{org_id}"
 
 
-def limits(tx: Tx, chain: Chain) -> tuple[LimitState, ...]:
-    """The states in the order of the chain; a level without a row is empty."""
-    found = _states(tx, _LIMITS, chain)
-    return tuple(found.get(limit_id(*level)) or empty_limit(*level) for level in chain)
+def now_us(tx: Tx) -> int:
+    """The database's clock."""
+    return int(tx.execute(_NOW).scalar_one())
 
 
-def locked_limits(tx: Tx, chain: Chain) -> tuple[LimitState, ...]:
-    """The same, each row locked until the end of the transaction; absent levels are opened."""
-    found = _states(tx, _LIMITS_LOCKED, chain)
-    if len(found) < len(chain):
-        for level in chain:
-            add_limit(tx, empty_limit(*level))
-        found = _states(tx, _LIMITS_LOCKED, chain)
-    return tuple(found[limit_id(*level)] for level in chain)
+def rows(tx: Tx, ids: Collection[str], *, locked: bool = False) -> dict[str, LimitRow]:
+    """The limits that exist; ``locked`` until the transaction ends."""
+    statement = _LIMITS_LOCKED if locked else _LIMITS
+    return {row.id: _limit(row) for row in tx.execute(statement, {"ids": list(ids)})}
 
 
-def _states(tx: Tx, statement: Any, chain: Chain) -> dict[str, LimitState]:
-    rows = tx.execute(statement, {"ids": [limit_id(*level) for level in chain]})
-    return {
-        row.id: LimitState(
-            LimitScope(row.scope), row.owner_id, row.limit_nano, row.spent_nano, row.held_nano
-        )
-        for row in rows
-    }
+def locked_row(tx: Tx, scope: LimitScope, owner_id: str) -> LimitRow:
+    """The limit without its windows, locked; an absent one is opened."""
+    empty = empty_row(scope, owner_id)
+    found = rows(tx, (empty.id,), locked=True)
+    if not found:
+        add_limit(tx, empty)
+        found = rows(tx, (empty.id,), locked=True)
+    return found[empty.id]
 
 
-def add_limit(tx: Tx, state: LimitState) -> bool:
+def _limit(row: Any) -> LimitRow:
+    return LimitRow(
+        id=row.id,
+        scope=LimitScope(row.scope),
+        owner_id=row.owner_id,
+        window_id=row.window_id,
+        period=Period(row.period),
+        limit_nano=row.limit_nano,
+        spent_nano=row.spent_nano,
+        leased_nano=row.leased_nano,
+        held_nano=row.held_nano,
+        recall=row.recall,
+    )
+
+
+def add_limit(tx: Tx, row: LimitRow) -> bool:
     """False when the level is open already; nothing is changed then."""
     done = tx.execute(
         _OPEN_LIMIT,
         {
-            "id": limit_id(state.scope, state.owner_id),
-            "scope": state.scope.value,
-            "owner_id": state.owner_id,
-            "limit_nano": state.limit_nano,
-            "spent_nano": state.spent_nano,
-            "held_nano": state.held_nano,
+            "id": row.id,
+            "scope": row.scope.value,
+            "owner_id": row.owner_id,
+            "window_id": row.window_id,
+            "period": row.period.value,
+            "limit_nano": row.limit_nano,
+            "spent_nano": row.spent_nano,
+            "leased_nano": row.leased_nano,
+            "held_nano": row.held_nano,
+            "recall": row.recall,
         },
     )
     return bool(done.rowcount == 1)
 
 
-def set_limit(tx: Tx, state: LimitState, limit_nano: int | None) -> None:
-    name = limit_id(state.scope, state.owner_id)
-    tx.execute(_SET_LIMIT, {"limit_id": name, "new_limit_nano": limit_nano})
+def set_limit(tx: Tx, name: str, limit_nano: int | None, period: Period) -> None:
+    values = {"limit_id": name, "new_limit_nano": limit_nano, "new_period": period.value}
+    tx.execute(_SET_LIMIT, values)
+
+
+def recall(tx: Tx, name: str) -> None:
+    """Let every replica give back what it does not use there, and look where its calls count."""
+    tx.execute(_RECALL, {"limit_id": name})
 
 
 def open_accounts(tx: Tx, org_id: str) -> None:

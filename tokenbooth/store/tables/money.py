@@ -16,9 +16,10 @@ from tokenbooth.store.tables.metadata import (
 from tokenbooth.store.tables.prices import PRICE_VERSION
 
 # id: scope, owner and window joined, so that a whole chain is one IN list · limit_nano: NULL is
-# uncapped · period: a row without window that renews is only the pattern of its windows, and no
-# money moves on it · leased: what replicas may still spend, of which held is in running calls ·
-# recall: counted up when somebody finds too little and asks all replicas for what they do not use
+# uncapped · period: a row without window that renews is only the pattern of its windows; what was
+# leased of it before may still be spent · leased: what replicas may still spend, of which held is
+# in running calls · recall: counted up when somebody finds too little and asks all replicas for
+# what they do not use
 SPEND_LIMIT = Table(
     "spend_limit",
     METADATA,
@@ -47,7 +48,10 @@ SPEND_LIMIT = Table(
     CheckConstraint("spent_nano >= 0", name="spent_not_negative"),
     CheckConstraint("held_nano >= 0", name="held_not_negative"),
     CheckConstraint("held_nano <= leased_nano", name="held_within_lease"),
-    CheckConstraint("spent_nano + leased_nano <= limit_nano", name="never_over"),
+    CheckConstraint(
+        "spent_nano + leased_nano <= limit_nano OR (period <> 'none' AND window_id = '')",
+        name="never_over",
+    ),
     sqlite_strict=True,
 )
 

@@ -11,7 +11,7 @@ from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.ledger.audit import sql
 from tokenbooth.money.ledger.values import AccountKind, TxnKind, Verification
 from tokenbooth.money.prices import service as prices
-from tokenbooth.money.windows import limit_id
+from tokenbooth.money.windows import Period, limit_id
 
 FINDINGS_MAX = 50
 
@@ -116,7 +116,8 @@ def _compare_limits(tx: Tx, sums: Sums, findings: _Findings) -> None:
             findings.compare(f"{row.id} {what}", stored_nano, sums[what][row.id])
         if row.id.startswith(BALANCES):
             findings.compare(f"{row.id} {CREDITED}", row.limit_nano, sums[CREDITED][row.id])
-        if row.limit_nano is not None:
+        counts = bool(row.window_id) or row.period == Period.NONE.value
+        if row.limit_nano is not None and counts:
             over_nano = row.spent_nano + row.leased_nano - row.limit_nano
             findings.compare(f"{row.id} above its limit", max(0, over_nano), 0)
     for what, counter in sums.items():

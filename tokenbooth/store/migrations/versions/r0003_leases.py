@@ -94,7 +94,10 @@ def _limits() -> None:
             ("period_known", "period IN ('none', 'day', 'month')"),
             ("window_of_period", "window_id = '' OR period <> 'none'"),
             ("held_within_lease", "held_nano <= leased_nano"),
-            ("never_over", "spent_nano + leased_nano <= limit_nano"),
+            (
+                "never_over",
+                "spent_nano + leased_nano <= limit_nano OR (period <> 'none' AND window_id = '')",
+            ),
         ):
             table.create_check_constraint(op.f(f"ck_spend_limit_{name}"), rule)
 
