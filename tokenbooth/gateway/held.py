@@ -95,6 +95,7 @@ class HeldCall:
             outcome=charge.outcome.value,
             usage=charge.usage,
             cost_nano=receipt.cost_nano,
+            currency=receipt.currency,
             first_output_us=None if first is None else first - self._started_us,
             duration_us=duration_us,
         )

@@ -46,7 +46,7 @@ class Metrics:
         self._calls = self._counter("calls", "Calls by how they ended.", "model", "outcome")
         self._refusals = self._counter("refusals", "Calls refused before they ran.", "code")
         self._tokens = self._counter("tokens", "Tokens of settled calls.", "model", "kind")
-        self._cost = self._counter("cost_nano", "Billionths of a USD charged.", "model")
+        self._cost = self._counter("cost_nano", "Billionths charged.", "model", "currency")
         self._first_output = Histogram(
             "tokenbooth_first_output_seconds",
             "From the start of the run to its first output.",
@@ -71,6 +71,7 @@ class Metrics:
         outcome: str,
         usage: Usage,
         cost_nano: int,
+        currency: str,
         first_output_us: int | None,
         duration_us: int,
     ) -> None:
@@ -81,7 +82,7 @@ class Metrics:
         self._tokens.labels(model, "input").inc(max(0, usage.input_tokens - cached))
         self._tokens.labels(model, "cached_input").inc(max(0, cached))
         self._tokens.labels(model, "output").inc(max(0, usage.output_tokens))
-        self._cost.labels(model).inc(max(0, cost_nano))
+        self._cost.labels(model, currency).inc(max(0, cost_nano))
         self._duration.labels(model).observe(duration_us / MICRO_PER_SECOND)
         if first_output_us is not None:
             self._first_output.labels(model).observe(first_output_us / MICRO_PER_SECOND)

@@ -10,6 +10,7 @@ def ended(metrics: Metrics, model: str = "m", *, first_output_us: int | None = 1
         outcome="completed",
         usage=Usage(input_tokens=10, output_tokens=4, cached_input_tokens=3),
         cost_nano=2_500,
+        currency="USD",
         first_output_us=first_output_us,
         duration_us=900_000,
     )
@@ -35,7 +36,7 @@ def test_a_settled_call_is_counted_with_its_tokens_its_cost_and_its_times() -> N
     assert seen["tokenbooth_tokens_total", (("kind", "input"), model)] == 14
     assert seen["tokenbooth_tokens_total", (("kind", "cached_input"), model)] == 6
     assert seen["tokenbooth_tokens_total", (("kind", "output"), model)] == 8
-    assert seen["tokenbooth_cost_nano_total", (model,)] == 5_000
+    assert seen["tokenbooth_cost_nano_total", (("currency", "USD"), model)] == 5_000
     assert seen["tokenbooth_call_seconds_count", (model,)] == 2
     assert seen["tokenbooth_call_seconds_sum", (model,)] == 1.8
     assert seen["tokenbooth_first_output_seconds_count", (model,)] == 1
@@ -50,6 +51,7 @@ def test_an_engine_that_does_not_tell_cached_tokens_counts_none() -> None:
         outcome="client_gone",
         usage=Usage(input_tokens=10, output_tokens=0),
         cost_nano=0,
+        currency="USD",
         first_output_us=None,
         duration_us=1,
     )
@@ -65,13 +67,14 @@ def test_an_impossible_usage_never_breaks_serving() -> None:
         outcome="completed",
         usage=Usage(input_tokens=1, output_tokens=-5, cached_input_tokens=9),
         cost_nano=-1,
+        currency="EUR",
         first_output_us=None,
         duration_us=1,
     )
     seen = samples(metrics)
     assert seen["tokenbooth_tokens_total", (("kind", "input"), ("model", "m"))] == 0
     assert seen["tokenbooth_tokens_total", (("kind", "output"), ("model", "m"))] == 0
-    assert seen["tokenbooth_cost_nano_total", (("model", "m"),)] == 0
+    assert seen["tokenbooth_cost_nano_total", (("currency", "EUR"), ("model", "m"))] == 0
 
 
 def test_refusals_are_counted_by_code() -> None:
@@ -119,10 +122,11 @@ def test_the_number_of_series_is_bounded() -> None:
 def test_two_instances_do_not_meet() -> None:
     one, two = Metrics(), Metrics()
     ended(one)
-    assert ("tokenbooth_cost_nano_total", (("model", "m"),)) not in samples(two)
+    assert ("tokenbooth_cost_nano_total", (("currency", "USD"), ("model", "m"))) not in samples(two)
 
 
 def test_label_values_are_escaped() -> None:
     metrics = Metrics()
     ended(metrics, 'a"b\\c\nd')
-    assert samples(metrics)["tokenbooth_cost_nano_total", (("model", 'a"b\\c\nd'),)] == 2_500
+    labels = (("currency", "USD"), ("model", 'a"b\\c\nd'))
+    assert samples(metrics)["tokenbooth_cost_nano_total", labels] == 2_500
