@@ -54,7 +54,7 @@ class HeldCall:
         )
         ending = self._ending(charge, ended.end)
         self.receipt = await self._rooms.till.settle(self._op, ending)
-        self._measure(charge, self.receipt)
+        self._measure(self.receipt)
 
     @property
     def tokens_used(self) -> int:
@@ -87,15 +87,12 @@ class HeldCall:
             deployment_id=self._relay.deployment_id,
         )
 
-    def _measure(self, charge: Charge, receipt: Receipt) -> None:
+    def _measure(self, receipt: Receipt) -> None:
         first = self._relay.first_output_us
         model, duration_us = self._grant.parsed.turn.model, self._op.now() - self._started_us
         self._rooms.metrics.call_ended(
-            model=model,
-            outcome=charge.outcome.value,
-            usage=charge.usage,
-            cost_nano=receipt.cost_nano,
-            currency=receipt.currency,
+            model,
+            receipt,
             first_output_us=None if first is None else first - self._started_us,
             duration_us=duration_us,
         )

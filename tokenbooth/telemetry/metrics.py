@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tokenbooth.core.delta import Usage
+from tokenbooth.core.receipt import Receipt
 
 MICRO_PER_SECOND = 10**6
 SERIES_MAX = 200
@@ -65,24 +65,16 @@ class Metrics:
         self._registry.register(self._states)
 
     def call_ended(
-        self,
-        *,
-        model: str,
-        outcome: str,
-        usage: Usage,
-        cost_nano: int,
-        currency: str,
-        first_output_us: int | None,
-        duration_us: int,
+        self, model: str, receipt: Receipt, *, first_output_us: int | None, duration_us: int
     ) -> None:
         """Count one settled call; both times are spans in microseconds."""
-        model = self._series(model)
-        self._calls.labels(model, outcome).inc()
+        model, usage = self._series(model), receipt.usage
+        self._calls.labels(model, receipt.outcome.value).inc()
         cached = usage.cached_input_tokens or 0
         self._tokens.labels(model, "input").inc(max(0, usage.input_tokens - cached))
         self._tokens.labels(model, "cached_input").inc(max(0, cached))
         self._tokens.labels(model, "output").inc(max(0, usage.output_tokens))
-        self._cost.labels(model, currency).inc(max(0, cost_nano))
+        self._cost.labels(model, receipt.currency).inc(max(0, receipt.cost_nano))
         self._duration.labels(model).observe(duration_us / MICRO_PER_SECOND)
         if first_output_us is not None:
             self._first_output.labels(model).observe(first_output_us / MICRO_PER_SECOND)

@@ -1,19 +1,21 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from tokenbooth.core.delta import Usage
+from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.telemetry.metrics import OTHER, SERIES_MAX, Gauge, Metrics
 
 
 def ended(metrics: Metrics, model: str = "m", *, first_output_us: int | None = 150_000) -> None:
+    used = Usage(input_tokens=10, output_tokens=4, cached_input_tokens=3)
     metrics.call_ended(
-        model=model,
-        outcome="completed",
-        usage=Usage(input_tokens=10, output_tokens=4, cached_input_tokens=3),
-        cost_nano=2_500,
-        currency="USD",
-        first_output_us=first_output_us,
-        duration_us=900_000,
+        model, receipt(used, 2_500), first_output_us=first_output_us, duration_us=900_000
     )
+
+
+def receipt(
+    usage: Usage, cost_nano: int, currency: str = "USD", outcome: Outcome = Outcome.COMPLETED
+) -> Receipt:
+    return Receipt("req_1", outcome, "", usage, cost_nano, "price_1", (), currency)
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -46,31 +48,18 @@ def test_a_settled_call_is_counted_with_its_tokens_its_cost_and_its_times() -> N
 
 def test_an_engine_that_does_not_tell_cached_tokens_counts_none() -> None:
     metrics = Metrics()
-    metrics.call_ended(
-        model="m",
-        outcome="client_gone",
-        usage=Usage(input_tokens=10, output_tokens=0),
-        cost_nano=0,
-        currency="USD",
-        first_output_us=None,
-        duration_us=1,
-    )
+    gone = receipt(Usage(10, 0), 0, outcome=Outcome.CLIENT_GONE)
+    metrics.call_ended("m", gone, first_output_us=None, duration_us=1)
     seen = samples(metrics)
+    assert seen["tokenbooth_calls_total", (("model", "m"), ("outcome", "client_gone"))] == 1
     assert seen["tokenbooth_tokens_total", (("kind", "input"), ("model", "m"))] == 10
     assert seen["tokenbooth_tokens_total", (("kind", "cached_input"), ("model", "m"))] == 0
 
 
 def test_an_impossible_usage_never_breaks_serving() -> None:
     metrics = Metrics()
-    metrics.call_ended(
-        model="m",
-        outcome="completed",
-        usage=Usage(input_tokens=1, output_tokens=-5, cached_input_tokens=9),
-        cost_nano=-1,
-        currency="EUR",
-        first_output_us=None,
-        duration_us=1,
-    )
+    odd = receipt(Usage(1, -5, cached_input_tokens=9), -1, "EUR")
+    metrics.call_ended("m", odd, first_output_us=None, duration_us=1)
     seen = samples(metrics)
     assert seen["tokenbooth_tokens_total", (("kind", "input"), ("model", "m"))] == 0
     assert seen["tokenbooth_tokens_total", (("kind", "output"), ("model", "m"))] == 0
@@ -114,8 +103,8 @@ def test_the_number_of_series_is_bounded() -> None:
     seen = samples(metrics)
     costs = {labels: value for (name, labels), value in seen.items() if name.endswith("nano_total")}
     assert len(costs) == SERIES_MAX + 1
-    assert costs[("model", OTHER),] == 50 * 2_500
-    assert costs[("model", "model-0"),] == 2 * 2_500
+    assert costs[("currency", "USD"), ("model", OTHER)] == 50 * 2_500
+    assert costs[("currency", "USD"), ("model", "model-0")] == 2 * 2_500
     assert sum(name == "tokenbooth_queued" for name, _ in seen) == SERIES_MAX
 
 
