@@ -18,6 +18,7 @@ from tokenbooth.proving.drills.probing import ProbedSaw, the_last_nano_is_judged
 from tokenbooth.proving.observations import CallSeen, Closing, Evidence, RecordSeen
 
 INTERRUPTED = "interrupted"
+UNAVAILABLE = "billing_unavailable"
 RECOVERY_US_MAX = 30_000_000
 # A whole answer is booked and then sent; a server that dies in between leaves it booked.
 LATE_US_MAX = 5_000_000
@@ -27,8 +28,8 @@ LATE_US_MAX = 5_000_000
 class KillSeen:
     """One kill of one server. ``killed_wall_us`` is Unix time, the others the monotonic clock.
 
-    ``recovered_us`` is how long after the restart the last of the looked-at calls that it broke
-    was booked; ``None`` where none was looked at, or one never was.
+    ``looked_at`` counts recorded calls that it broke; ``recovered_us`` is how long after the
+    restart the last of them was booked, ``None`` where one never was, or none was looked at.
     """
 
     replica: int
@@ -38,11 +39,13 @@ class KillSeen:
     looked_at: int = 0
     recovered_us: int | None = None
 
+    def during(self, call: CallSeen) -> bool:
+        """Whether the server lay dead while the call ran."""
+        return call.began_us <= self.ready_us and call.ended_us >= self.killed_us
+
     def broke(self, call: CallSeen) -> bool:
         """Whether it can be the reason for how that call ended."""
-        if call.replica != self.replica:
-            return False
-        return call.began_us <= self.ready_us and call.ended_us >= self.killed_us
+        return call.replica == self.replica and self.during(call)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +60,16 @@ Seen = Evidence[KillSaw]
 
 
 def only_kills_break_answers(seen: Seen) -> Iterator[str]:
-    """Each call got its whole answer or a refusal for money, or its own server was killed."""
+    """Each call got its whole answer or a refusal for money, or its own server was killed.
+
+    While any server lies dead, another may also say that it waits for the money that lies there.
+    """
     for call in seen.calls:
-        answered = not call.broken and (call.complete or call.refusal is not None)
-        if answered or (call.closing is Closing.BROKEN and _killer(call, seen.saw.kills)):
+        if not call.broken and (call.complete or call.refusal is not None):
+            continue
+        if call.closing is Closing.BROKEN and _killer(call, seen.saw.kills):
+            continue
+        if is_unavailable(call) and any(kill.during(call) for kill in seen.saw.kills):
             continue
         shown = f"{call.closing.value}, {call.error_code}, {call.broken}"
         yield f"{name_of(call)}: status {call.status}, {shown}"
@@ -134,6 +143,12 @@ CHECKS: Sequence[Law[KillSaw]] = (
     *BOOK_LAWS,
     kills_hurt,
 )
+
+
+def is_unavailable(call: CallSeen) -> bool:
+    """Refused for now, because the ledger could not be asked in time; and told to come back."""
+    named = call.status == 503 and call.error_code == UNAVAILABLE
+    return named and call.retry_after_s is not None
 
 
 def is_overcharged(call: CallSeen, record: RecordSeen) -> bool:

@@ -11,6 +11,7 @@ from tokenbooth.proving.drills.kill.checks import (
     CHECKS,
     KillSaw,
     KillSeen,
+    is_unavailable,
     overcharged,
     undelivered,
     waived_tokens,
@@ -25,7 +26,7 @@ from tokenbooth.proving.drills.kill.plan import (
     stage_plan,
 )
 from tokenbooth.proving.drills.laws import Law, lost
-from tokenbooth.proving.drills.play import Drill, Scene
+from tokenbooth.proving.drills.play import Drill, Scene, until_quiet
 from tokenbooth.proving.drills.probing import Probe, probe_all
 from tokenbooth.proving.drills.report import book_figures
 from tokenbooth.proving.observations import Evidence
@@ -74,12 +75,14 @@ class DeathDrill(Drill[K]):
         watch = Watch(scene, servers, callers)
         load = asyncio.create_task(callers.run(self._parallel))
         try:
-            await servers.kill_all(partial(self.strike, scene, callers))
+            await servers.kill_all(partial(self.strike, scene, callers), watch.look)
             callers.stop()
             await load
         finally:
             load.cancel()
-        kills = [await watch.recovered(kill) for kill in servers.kills]
+        addresses = [replica.address for replica in scene.instance.replicas]
+        await until_quiet(addresses, [scene.stage.readers[each.name] for each in wallet.opened])
+        kills = await watch.kills()
         last = wallet.opened[-PURSES_PROBED:]
         probes = await probe_all(
             scene,
@@ -90,7 +93,7 @@ class DeathDrill(Drill[K]):
             KillSaw(
                 calls=(*callers.seen, *(probe.call for probe in probes)),
                 probes=probes,
-                kills=tuple(kills),
+                kills=kills,
                 planned=self._kills,
             )
         )
@@ -105,6 +108,7 @@ class DeathDrill(Drill[K]):
             "recovered_ms_max": max(recovered) // 1000 if recovered else None,
             "completed": sum(call.complete for call in seen.calls),
             "refused": sum(call.refusal is not None for call in seen.calls),
+            "unavailable": sum(map(is_unavailable, seen.calls)),
             "lost": lost(seen),
             "overcharged": overcharged(seen),
             "undelivered": undelivered(seen),

@@ -5,6 +5,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 
 from tokenbooth.proving import accounts
 from tokenbooth.proving.draw import Draw
@@ -18,15 +19,15 @@ from tokenbooth.proving.wire import BrokenWire
 REFUSED_PAUSE_S = 0.05
 LIFE_MS = (30, 900)
 LOOKED_AT_MAX = 3
-RECOVERY_WAIT_S = 40
-POLL_S = 0.1
+POLL_S = 0.2
 MEANWHILE = "kills"
 
 Strike = Callable[[int], Awaitable[None]]
+Restored = Callable[[KillSeen], None]
 
 
 class Servers:
-    """Which replicas are up, and the kills so far."""
+    """Which replicas are up, and who kills them."""
 
     def __init__(self, scene: Scene, planned: int) -> None:
         self._scene = scene
@@ -38,23 +39,25 @@ class Servers:
         self._some_up.set()
         # Where there are several, one always serves.
         self._killing = asyncio.Semaphore(max(1, self._count - 1))
-        self.kills: list[KillSeen] = []
+        self._done = 0
 
     async def one_that_is_up(self, draw: Draw) -> int:
         await self._some_up.wait()
         return draw.one_of(sorted(self._up))
 
-    async def kill_all(self, strike: Strike) -> None:
+    async def kill_all(self, strike: Strike, restored: Restored) -> None:
         """Every planned kill, each server's by a killer of its own; ``strike`` runs while one lies
-        dead."""
-        killers = [asyncio.create_task(self._kill_one(n, strike)) for n in range(self._count)]
+        dead, ``restored`` when it is back."""
+        killers = [
+            asyncio.create_task(self._kill_one(n, strike, restored)) for n in range(self._count)
+        ]
         try:
             await asyncio.gather(*killers)
         finally:
             for killer in killers:
                 killer.cancel()
 
-    async def _kill_one(self, number: int, strike: Strike) -> None:
+    async def _kill_one(self, number: int, strike: Strike, restored: Restored) -> None:
         draw = Draw(self._scene.options.seed, f"killer {number}")
         while True:
             await asyncio.sleep(draw.between(*LIFE_MS) / 1000)
@@ -62,8 +65,9 @@ class Servers:
                 return
             self._left -= 1
             async with self._killing:
-                self.kills.append(await self._kill(number, strike))
-            self._scene.progress(MEANWHILE, len(self.kills), self._planned)
+                restored(await self._kill(number, strike))
+            self._done += 1
+            self._scene.progress(MEANWHILE, self._done, self._planned)
 
     async def _kill(self, number: int, strike: Strike) -> KillSeen:
         replica = self._scene.instance.replicas[number]
@@ -131,42 +135,47 @@ class Callers:
 
 
 class Watch:
-    """Looks at calls that a kill has broken until they are booked."""
+    """Looks at calls that a kill has broken, from the restart on, until they are booked."""
 
     def __init__(self, scene: Scene, servers: Servers, callers: Callers) -> None:
         self._scene = scene
         self._servers = servers
         self._callers = callers
         self._draw = Draw(scene.options.seed, "watch")
+        self._looks: list[asyncio.Task[KillSeen]] = []
+        self._over = False
 
-    async def recovered(self, kill: KillSeen) -> KillSeen:
-        """The same kill, with how long its broken calls took."""
+    def look(self, kill: KillSeen) -> None:
+        """The server that this kill had hit is back."""
+        self._looks.append(asyncio.create_task(self._look(kill)))
+
+    async def kills(self) -> tuple[KillSeen, ...]:
+        """All kills with how long their broken calls took; to be asked when all is quiet."""
+        self._over = True
+        return tuple(await asyncio.gather(*self._looks))
+
+    async def _look(self, kill: KillSeen) -> KillSeen:
         broken = (c for c in reversed(self._callers.seen) if c.texts and not c.complete)
         victims = itertools.islice((c for c in broken if kill.broke(c)), LOOKED_AT_MAX)
-        booked = [await self._booked(call) for call in victims]
-        times_us = [at_us for at_us in booked if at_us is not None]
-        late = len(times_us) < len(booked)
-        return KillSeen(
-            replica=kill.replica,
-            killed_us=kill.killed_us,
-            killed_wall_us=kill.killed_wall_us,
-            ready_us=kill.ready_us,
-            looked_at=len(booked),
-            recovered_us=None if late or not booked else max(max(times_us) - kill.ready_us, 0),
-        )
+        booked = await asyncio.gather(*map(self._booked, tuple(victims)))
+        known = [at_us for found, at_us in booked if found]
+        times_us = [at_us for at_us in known if at_us is not None]
+        whole = bool(known) and len(times_us) == len(known)
+        recovered_us = max(0, max(times_us) - kill.ready_us) if whole else None
+        return replace(kill, looked_at=len(known), recovered_us=recovered_us)
 
-    async def _booked(self, call: CallSeen) -> int | None:
-        """When its record was final; ``None`` when that took too long."""
-        org = self._scene.stage.keys[call.plan.key].org
-        secret = self._scene.stage.readers[org]
-        until_us = self._scene.now_us() + RECOVERY_WAIT_S * 1_000_000
-        while self._scene.now_us() < until_us:
+    async def _booked(self, call: CallSeen) -> tuple[bool, int | None]:
+        """Whether there is a record at all, and when it was final, ``None`` if it never was."""
+        secret = self._scene.stage.readers[self._scene.stage.keys[call.plan.key].org]
+        while True:
+            last = self._over
             address = self._scene.address(await self._servers.one_that_is_up(self._draw))
             try:
                 found = await accounts.record_or_none(address, secret, call.request_id or "none")
             except (OSError, BrokenWire, TimeoutError):
-                found = None  # the server that was asked was killed too
+                found, last = None, False  # the server that was asked was killed too
             if found is not None and found.status != RUNNING:
-                return self._scene.now_us()
+                return True, self._scene.now_us()
+            if last:
+                return found is not None, None
             await asyncio.sleep(POLL_S)
-        return None
