@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 NOT_READY_RETRY_S = 1
+CHARGES_AT_ONCE_MAX = 64
 PAGE_CALLS_MAX = 128
 
 
@@ -75,16 +76,16 @@ def sign_due(op: Op, tx: Tx, signer: Signer) -> Signed:
     waits = sql.due(tx, BATCH_CALLS_MAX)
     if not waits:
         return Signed(0, more=False)
-    charges = [each.id for each in waits if each.is_charge]
+    charges = [each.id for each in waits if each.is_charge][:CHARGES_AT_ONCE_MAX]
+    free = [each.id for each in waits if not each.is_charge]
     calls = sql.in_charges(tx, charges, BATCH_CALLS_MAX) if charges else []
     is_full = len(calls) == BATCH_CALLS_MAX
-    done = finished(calls) if is_full else [each.id for each in waits]
-    if not is_full:
-        free = [each.id for each in waits if not each.is_charge]
-        calls += sql.by_ids(tx, free) if free else []
+    done = finished(calls) if is_full else [*charges, *free]
+    if free and not is_full:
+        calls += sql.by_ids(tx, free)
     count = _sign(op, tx, signer, calls)
     sql.drop_due(tx, done)
-    return Signed(count, more=is_full or len(waits) == BATCH_CALLS_MAX)
+    return Signed(count, more=is_full or len(waits) == BATCH_CALLS_MAX or len(done) < len(waits))
 
 
 def sign_these(op: Op, tx: Tx, signer: Signer, request_ids: Collection[str]) -> None:
