@@ -3,70 +3,34 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code, Kind
-from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.receipt import LimitScope, LimitState, Outcome
+from tokenbooth.core.receipt import LimitScope, LimitState, LimitWindow, Period
 from tokenbooth.money.ledger.rules import (
     chain_of,
-    charge_of,
+    check_cap,
     check_credit,
-    check_limit,
-    check_start,
-    check_usage,
-    empty_limit,
+    check_unspent,
+    check_used,
+    empty_row,
     room_nano,
-    size_hold,
+    window_row,
 )
-from tokenbooth.money.ledger.values import Charge, Ending, HoldAsk
-from tokenbooth.money.prices.service import Meter, Price, cost_nano, worst_case_nano
+from tokenbooth.money.prices.service import Meter, Price
 
 CALLER = Caller("o", "p", "k", frozenset())
 SCOPES = tuple(LimitScope)
+PRICE = Price("v", "m", {Meter.INPUT: 1000, Meter.OUTPUT: 1000})
+NOON_US = 1_795_176_000_000_000  # 2026-11-20T12:00:00Z
 
 
-def price_of(input_pico: int, output_pico: int) -> Price:
-    return Price("v", "m", {Meter.INPUT: input_pico, Meter.OUTPUT: output_pico})
-
-
-def ask_of(price: Price, **fields: object) -> HoldAsk:
-    plain = HoldAsk(
-        request_id="r",
-        caller=CALLER,
-        model="m",
-        price=price,
-        input_tokens=10,
-        output_tokens_max=10,
-        choices=1,
-        replica_id="me",
-        stream=False,
-    )
-    return replace(plain, **fields)
-
-
-def chain_limits(*limits: int | None) -> tuple[LimitState, ...]:
+def states(*limits: int | None) -> tuple[LimitState, ...]:
     """One state for each level, outermost first, nothing spent or held."""
     return tuple(
         LimitState(scope, "x", limit, 0, 0) for scope, limit in zip(SCOPES, limits, strict=True)
-    )
-
-
-def ending_of(usage: Usage, *, charge: bool = True) -> Ending:
-    return Ending(
-        request_id="r",
-        outcome=Outcome.COMPLETED,
-        reason="done",
-        usage=usage,
-        charge=charge,
-        started_us=1,
-        first_output_us=None,
-        ended_us=2,
-        fingerprint=None,
     )
 
 
@@ -80,8 +44,40 @@ def test_a_chain_goes_from_the_outside_to_the_key() -> None:
 
 
 def test_an_unopened_level_has_no_money_or_no_cap() -> None:
-    assert empty_limit(LimitScope.BALANCE, "o").remaining_nano == 0
-    assert empty_limit(LimitScope.KEY, "k").remaining_nano is None
+    balance, key = empty_row(LimitScope.BALANCE, "o"), empty_row(LimitScope.KEY, "k")
+    assert (balance.id, key.id) == ("balance:o", "key:k")
+    assert balance.state() == LimitState(LimitScope.BALANCE, "o", 0, 0, 0)
+    assert key.state() == LimitState(LimitScope.KEY, "k", None, 0, 0)
+    assert (balance.room_nano, key.room_nano) == (0, NANO_MAX)
+
+
+def test_a_window_begins_empty_with_the_cap_of_its_pattern() -> None:
+    pattern = replace(
+        empty_row(LimitScope.KEY, "k"),
+        period=Period.DAY,
+        limit_nano=70,
+        spent_nano=5,
+        leased_nano=4,
+        held_nano=3,
+        recall=2,
+    )
+    window = window_row(pattern, NOON_US)
+    assert (window.id, window.window_id, window.period) == (
+        "key:k@2026-11-20",
+        "2026-11-20",
+        Period.DAY,
+    )
+    assert (window.limit_nano, window.spent_nano, window.leased_nano) == (70, 0, 0)
+    assert (window.held_nano, window.recall, window.room_nano) == (0, 0, 70)
+    midnight_us = NOON_US + 12 * 3600 * 10**6
+    assert window.state().window == LimitWindow(Period.DAY, "2026-11-20", midnight_us)
+
+
+def test_what_is_leased_leaves_no_room_though_nobody_holds_it() -> None:
+    row = replace(empty_row(LimitScope.KEY, "k"), limit_nano=100, spent_nano=30, leased_nano=20)
+    assert row.room_nano == 50
+    assert row.state().remaining_nano == 70
+    assert replace(row, limit_nano=40).room_nano == 0
 
 
 def test_room_is_what_neither_was_spent_nor_is_held() -> None:
@@ -90,15 +86,13 @@ def test_room_is_what_neither_was_spent_nor_is_held() -> None:
 
 
 def test_enough_money_starts_a_call_to_the_nano() -> None:
-    price = price_of(1000, 1000)
-    check_start(chain_limits(11, None, None, None), price, 10, 1)
+    check_unspent(states(11, None, None, None), PRICE, 10, 1)
     with pytest.raises(Problem) as refused:
-        check_start(chain_limits(10, None, None, None), price, 10, 1)
+        check_unspent(states(10, None, None, None), PRICE, 10, 1)
     assert refused.value.code is Code.BALANCE_EXHAUSTED
     assert refused.value.kind is Kind.PAYMENT_REQUIRED
     assert refused.value.facts["limit_source"] == "balance"
     assert refused.value.facts["needed_nano"] == 11
-    assert "0.000000010 left" in refused.value.public
     assert refused.value.retry_after_s is None
 
 
@@ -108,132 +102,22 @@ def test_the_cap_that_refuses_is_named(scope: LimitScope) -> None:
         LimitState(each, "x", 5 if each is scope else 10**9, 0, 0) for each in LimitScope
     )
     with pytest.raises(Problem) as refused:
-        check_start(limits, price_of(1000, 1000), 10, 1)
+        check_unspent(limits, PRICE, 10, 1)
     assert refused.value.code is Code.CAP_REACHED
     assert refused.value.facts["limit_source"] == scope.value
-    assert scope.value in refused.value.public
 
 
-def test_the_outermost_of_equally_tight_levels_is_named() -> None:
-    with pytest.raises(Problem) as refused:
-        check_start(chain_limits(5, 5, 5, 5), price_of(1000, 1000), 10, 1)
-    assert refused.value.facts["limit_source"] == "balance"
-
-
-def test_money_that_is_only_held_may_come_back_soon() -> None:
-    limits = (LimitState(LimitScope.KEY, "k", 100, 10, 85),)
-    with pytest.raises(Problem) as refused:
-        check_start(limits, price_of(1000, 1000), 10, 1)
-    assert refused.value.retry_after_s == 1
-    assert refused.value.facts["held_nano"] == 85
+def test_what_running_calls_hold_does_not_refuse_before_the_queue() -> None:
+    check_unspent((LimitState(LimitScope.KEY, "k", 100, 10, 90),), PRICE, 10, 1)
+    with pytest.raises(Problem):
+        check_unspent((LimitState(LimitScope.KEY, "k", 100, 90, 10),), PRICE, 10, 1)
 
 
 def test_a_level_without_cap_refuses_what_64_bits_cannot_count() -> None:
     limits = (LimitState(LimitScope.KEY, "k", None, NANO_MAX - 5, 0),)
     with pytest.raises(Problem) as refused:
-        check_start(limits, price_of(1000, 1000), 10, 1)
+        check_unspent(limits, PRICE, 10, 1)
     assert refused.value.facts["limit_nano"] == NANO_MAX
-
-
-def test_a_hold_is_the_worst_case_of_every_choice() -> None:
-    sized = size_hold(ask_of(price_of(1000, 3000), choices=4), chain_limits(10**6, *[None] * 3))
-    assert sized.amount_nano == 10 + 4 * 10 * 3
-    assert (sized.output_tokens_max, sized.clamped_by) == (10, None)
-
-
-@pytest.mark.parametrize("scope", SCOPES)
-def test_the_output_is_lowered_to_what_the_tightest_level_buys(scope: LimitScope) -> None:
-    limits = tuple(
-        LimitState(each, "x", 10 + 2 * 9 if each is scope else 10**9, 0, 0) for each in LimitScope
-    )
-    sized = size_hold(ask_of(price_of(1000, 3000), choices=2), limits)
-    assert (sized.output_tokens_max, sized.clamped_by) == (3, scope)
-    assert sized.amount_nano == 28
-
-
-def test_an_even_share_of_each_choice_is_bought() -> None:
-    sized = size_hold(ask_of(price_of(0, 1000), choices=3), chain_limits(11, *[None] * 3))
-    assert sized.output_tokens_max == 3
-    assert sized.amount_nano == 9
-
-
-def test_a_call_without_output_holds_its_input_alone() -> None:
-    ask = ask_of(price_of(1000, 3000), output_tokens_max=0)
-    sized = size_hold(ask, chain_limits(10, *[None] * 3))
-    assert (sized.amount_nano, sized.output_tokens_max, sized.clamped_by) == (10, 0, None)
-
-
-def test_a_free_model_runs_on_an_empty_balance() -> None:
-    sized = size_hold(ask_of(price_of(0, 0)), chain_limits(0, *[None] * 3))
-    assert (sized.amount_nano, sized.output_tokens_max, sized.clamped_by) == (0, 10, None)
-
-
-@given(
-    st.integers(0, 10**7),
-    st.integers(0, 10**7),
-    st.integers(1, 10**5),
-    st.integers(1, 10**5),
-    st.integers(1, 8),
-    st.lists(st.none() | st.integers(0, 10**9), min_size=3, max_size=3),
-    st.integers(0, 10**9),
-)
-def test_a_hold_never_passes_any_level_and_wastes_no_room(
-    input_pico: int,
-    output_pico: int,
-    input_tokens: int,
-    wanted: int,
-    choices: int,
-    caps: list[int | None],
-    balance: int,
-) -> None:
-    price = price_of(input_pico, output_pico)
-    ask = ask_of(price, input_tokens=input_tokens, output_tokens_max=wanted, choices=choices)
-    limits = chain_limits(balance, *caps)
-    tightest = min(room_nano(state) for state in limits)
-    try:
-        sized = size_hold(ask, limits)
-    except Problem:
-        assert worst_case_nano(price, input_tokens, choices) > tightest
-        return
-    assert sized.amount_nano <= tightest
-    assert 1 <= sized.output_tokens_max <= wanted
-    assert (sized.clamped_by is None) == (sized.output_tokens_max == wanted)
-    if sized.clamped_by is not None:
-        more = choices * (sized.output_tokens_max + 1)
-        assert worst_case_nano(price, input_tokens, more) > tightest
-
-
-def test_the_charge_is_exact_within_the_hold() -> None:
-    price = price_of(1000, 3000)
-    assert charge_of(price, ending_of(Usage(10, 5)), 100) == Charge(25, 0)
-
-
-def test_what_passes_the_hold_is_the_operators_loss() -> None:
-    price = price_of(1000, 3000)
-    assert charge_of(price, ending_of(Usage(10, 50)), 100) == Charge(100, 60)
-
-
-def test_nothing_is_charged_without_charge() -> None:
-    assert charge_of(price_of(1, 1), ending_of(Usage(10, 5), charge=False), 100) == Charge(0, 0)
-
-
-@given(st.integers(0, NANO_MAX), st.integers(0, NANO_MAX), st.integers(0, NANO_MAX))
-def test_charge_and_loss_together_are_the_cost(used_in: int, used_out: int, held: int) -> None:
-    price, usage = price_of(10**7, 10**7), Usage(used_in, used_out)
-    charge = charge_of(price, ending_of(usage), held)
-    full = cost_nano(price, usage)
-    assert charge.cost_nano == min(full, held)
-    assert charge.loss_nano == min(full - charge.cost_nano, NANO_MAX)
-
-
-@pytest.mark.parametrize(
-    "usage", [Usage(-1, 0), Usage(0, -1), Usage(0, 0, -1), Usage(0, 0, 0, -1), Usage(2**63, 0)]
-)
-def test_an_impossible_usage_is_a_fault_of_ours(usage: Usage) -> None:
-    with pytest.raises(Problem) as refused:
-        check_usage(ending_of(usage))
-    assert refused.value.code is Code.INTERNAL
-    assert "usage" in refused.value.public.lower()
 
 
 @pytest.mark.parametrize(
@@ -249,7 +133,7 @@ def test_an_impossible_usage_is_a_fault_of_ours(usage: Usage) -> None:
     ],
 )
 def test_a_credit_that_cannot_be_booked_is_refused(amount: int, ref: str, param: str) -> None:
-    balance = LimitState(LimitScope.BALANCE, "o", 1, 0, 0)
+    balance = replace(empty_row(LimitScope.BALANCE, "o"), limit_nano=1)
     with pytest.raises(Problem) as refused:
         check_credit(amount, ref, balance)
     assert refused.value.code is Code.INVALID_VALUE
@@ -257,28 +141,50 @@ def test_a_credit_that_cannot_be_booked_is_refused(amount: int, ref: str, param:
 
 
 def test_a_credit_may_fill_the_balance_to_the_last_nano() -> None:
-    balance = LimitState(LimitScope.BALANCE, "o", 1, 0, 0)
+    balance = replace(empty_row(LimitScope.BALANCE, "o"), limit_nano=1)
     assert check_credit(NANO_MAX - 1, "a" * 200, balance) is None
 
 
 @pytest.mark.parametrize("limit", [-1, True, NANO_MAX + 1])
-def test_a_cap_that_cannot_be_booked_is_refused(limit: int) -> None:
+@pytest.mark.parametrize("period", list(Period))
+def test_a_cap_that_cannot_be_booked_is_refused(limit: int, period: Period) -> None:
     with pytest.raises(Problem) as refused:
-        check_limit(LimitState(LimitScope.KEY, "k", None, 0, 0), limit)
-    assert refused.value.code is Code.INVALID_VALUE
+        check_cap(LimitScope.KEY, limit, period)
+    assert (refused.value.code, refused.value.param) == (Code.INVALID_VALUE, "limit")
 
 
-def test_a_cap_reaches_down_to_what_is_spent_and_held() -> None:
-    state = LimitState(LimitScope.KEY, "k", None, 3, 4)
-    assert check_limit(state, 7) is None
-    assert check_limit(state, None) is None
+@pytest.mark.parametrize("limit", [0, 1, NANO_MAX])
+@pytest.mark.parametrize("period", list(Period))
+@pytest.mark.parametrize("scope", SCOPES[1:])
+def test_a_cap_may_renew_at_every_level(scope: LimitScope, limit: int, period: Period) -> None:
+    assert check_cap(scope, limit, period) is None
+
+
+def test_what_is_not_capped_cannot_renew() -> None:
+    check_cap(LimitScope.KEY, None, Period.NONE)
     with pytest.raises(Problem) as refused:
-        check_limit(state, 6)
+        check_cap(LimitScope.KEY, None, Period.MONTH)
+    assert (refused.value.code, refused.value.param) == (Code.INVALID_VALUE, "cap-period")
+
+
+@pytest.mark.parametrize(("limit", "period"), [(5, Period.NONE), (None, Period.DAY)])
+def test_a_balance_takes_no_cap_and_never_renews(limit: int | None, period: Period) -> None:
+    check_cap(LimitScope.BALANCE, 0, Period.NONE)
+    with pytest.raises(Problem) as refused:
+        check_cap(LimitScope.BALANCE, limit, period)
     assert refused.value.code is Code.STATE_CONFLICT
-    assert refused.value.facts == {"spent_nano": 3, "held_nano": 4}
 
 
-def test_a_balance_takes_no_cap() -> None:
+def test_a_cap_reaches_down_to_what_is_spent_and_leased() -> None:
+    row = replace(empty_row(LimitScope.KEY, "k"), spent_nano=3, leased_nano=4, held_nano=1)
+    check_used(row, 7)
+    check_used(row, None)
     with pytest.raises(Problem) as refused:
-        check_limit(LimitState(LimitScope.BALANCE, "o", 0, 0, 0), 5)
+        check_used(row, 6)
     assert refused.value.code is Code.STATE_CONFLICT
+    assert refused.value.facts == {
+        "limit_id": "key:k",
+        "spent_nano": 3,
+        "leased_nano": 4,
+        "held_nano": 1,
+    }

@@ -51,16 +51,16 @@ class Grants:
         """Too little in some places: refuse, lower, or wait for what others give back."""
         short = [name for name, nano in at_nano.items() if nano < want.amount_nano]
         self._unmet.update(short)
-        final = [name for name in short if self._is_final(name, want.recalls)]
-        if any(at_nano[name] < want.least_nano for name in final):
+        waits = [name for name in short if not self._is_final(name, want.recalls)]
+        if any(at_nano[name] < want.least_nano for name in short if name not in waits):
             return Answer(Verdict.SHORT, 0, {})
-        if len(final) == len(short):
+        if not waits:
             bought_nano = min(at_nano.values())
             self._take(at_nano, bought_nano)
             return Answer(Verdict.SHORT, bought_nano, {})
         if want.runs:
             self._kept.update(short)
-        asked = {name: self._recall(name) for name in short if name not in want.recalls}
+        asked = {name: self._recall(name) for name in waits if name not in want.recalls}
         return Answer(Verdict.WAIT, 0, {**want.recalls, **asked})
 
     def _is_final(self, name: str, recalls: Mapping[str, int]) -> bool:
