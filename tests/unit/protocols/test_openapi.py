@@ -84,6 +84,16 @@ def test_operations_are_named_apart() -> None:
     assert len(set(names)) == len(names)
 
 
+def test_only_a_call_to_a_model_is_made_once_by_its_key() -> None:
+    """Every other verb reads, so that making it twice changes nothing."""
+    changing = {path: verbs["post"] for path, verbs in DOCUMENT["paths"].items() if "post" in verbs}
+    assert set(changing) == {"/v1/chat/completions", "/v1/quote"}
+    for path, post in changing.items():
+        keyed = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", []))
+        assert keyed is ("422" in post["responses"]) is (path == "/v1/chat/completions")
+    assert all(set(verbs) <= {"get", "post"} for verbs in DOCUMENT["paths"].values())
+
+
 def test_path_parameters_are_declared() -> None:
     for path, read in READS.items():
         declared = {p["name"] for p in read.get("parameters", []) if p["in"] == "path"}

@@ -1,6 +1,6 @@
 """Every path, with its parameters and each status it can answer with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from tokenbooth.core.codes import Code, Kind
@@ -29,6 +29,7 @@ _PRICED_ANSWER = {
         ("x-tokenbooth-cost", "Not streamed: the exact cost."),
         ("x-tokenbooth-price-version", "Not streamed: the price that it was computed with."),
         ("x-tokenbooth-remaining-balance", "What is left of the prepaid balance."),
+        ("x-tokenbooth-replayed", "The id of the call whose answer this is; nothing is charged."),
         ("x-tokenbooth-notes", "Parameters that were translated or ignored."),
         ("x-ratelimit-remaining-requests", "Calls left in this minute; -limit- and -reset- too."),
         ("x-ratelimit-remaining-tokens", "Tokens left in this minute; -limit- and -reset- too."),
@@ -36,6 +37,8 @@ _PRICED_ANSWER = {
 }
 _ANYWHERE = (Kind.INVALID_REQUEST, Kind.OVERLOADED, Kind.INTERNAL)
 _ACCOUNT = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, *_ANYWHERE)
+# Answered to other methods, and to calls that a key can make only once.
+_ELSEWHERE = frozenset({Code.METHOD_NOT_ALLOWED, Code.IDEMPOTENCY_MISMATCH})
 _KEYED: list[Json] = [{"bearer": []}, {"x_api_key": []}]
 
 
@@ -47,12 +50,12 @@ def _answer(description: str, content: Mapping[str, Json]) -> Json:
     }
 
 
-def _errors(kinds: Iterable[Kind], table: WireTable) -> Json:
+def _errors(kinds: Iterable[Kind], table: WireTable, but: Collection[Code] = _ELSEWHERE) -> Json:
     """One response for each status, listing the codes that have it."""
     codes: dict[int, list[str]] = {}
     wanted = frozenset(kinds)
     for code in Code:
-        if code.kind in wanted and code is not Code.METHOD_NOT_ALLOWED:
+        if code.kind in wanted and code not in but:
             codes.setdefault(status_of(code, table), []).append(code.text)
     made = {}
     for status, texts in sorted(codes.items()):
@@ -117,13 +120,21 @@ def _chat() -> Json:
             "holds an `error`. Parameters that are translated or ignored are named in the header "
             "`x-tokenbooth-notes`.",
             "security": _KEYED,
+            "parameters": [
+                {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "description": "Makes the call once: its answer is given again for a day.",
+                    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+                }
+            ],
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": ref("ChatRequest")}},
             },
             "responses": {
                 "200": answer,
-                **_errors(Kind, OPENAI),
+                **_errors(Kind, OPENAI, but={Code.METHOD_NOT_ALLOWED}),
             },
         }
     }
