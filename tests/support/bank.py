@@ -9,7 +9,6 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy import text
@@ -146,7 +145,7 @@ class Bank:
             strict=False,
             step_tokens=4,
         )
-        return replace(plain, **fields)
+        return changed(plain, **fields)
 
     def hold(self, request_id: str, *, on: str = "replica_a", **fields: object) -> Hold:
         self.clock.us += 1
@@ -166,7 +165,7 @@ class Bank:
             fingerprint="fp",
             deployment_id=None,
         )
-        return replace(plain, **fields)
+        return changed(plain, **fields)
 
     def settle(self, request_id: str, **fields: object) -> Receipt:
         """End the call where it runs."""

@@ -4,9 +4,10 @@ Everything happens when it is told to: there is no loop and no clock but the ban
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from tests.support.changed import changed
 from tests.support.ops import ManualClock
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import NANO_MAX
@@ -183,7 +184,7 @@ class Replica:
             first_output_us=self.now_us,
             at_us=self.now_us,
         )
-        self.journal[request_id] = replace(self.journal[request_id], progress=told)
+        self.journal[request_id] = changed(self.journal[request_id], progress=told)
 
     def settle(self, ending: Ending) -> Receipt:
         """End the call in memory and in the journal; the next round tells the ledger."""
@@ -208,7 +209,7 @@ class Replica:
             deployment_id=ending.deployment_id,
         )
         kept = self.journal[ending.request_id]
-        self.journal[ending.request_id] = replace(kept, settlement=settlement)
+        self.journal[ending.request_id] = changed(kept, settlement=settlement)
         self.pool.release(held, cost_nano, self.now_us)
         self.pool.tell(SettledCall(held.facts, settlement, self.epoch))
         return Receipt(

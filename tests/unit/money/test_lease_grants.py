@@ -1,12 +1,12 @@
 """Which waiting calls get money in one round, without a database."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.changed import changed
 from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.leases.grants import SHARE_OF_ROOM, Grants
 from tokenbooth.money.leases.values import Answer, LeaseRow, LevelKey, Verdict, Want
@@ -50,7 +50,7 @@ def grants(
     """So much room at both levels, and ``free`` money in the replica's own leases, beside 7 that
     its calls hold."""
     limits = {
-        name: replace(
+        name: changed(
             empty_row(SCOPES[name], name.partition(":")[2]), limit_nano=room, recall=recall
         )
         for name, room in ((BALANCE, balance), (KEY, key))

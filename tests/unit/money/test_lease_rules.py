@@ -1,11 +1,10 @@
 """Decisions about leases, without a database."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.changed import changed
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.receipt import LimitScope, Outcome, Period
@@ -36,7 +35,7 @@ NOON_US = 1_795_176_000_000_000
 
 def limit(leased: int = 0, held: int = 0, spent: int = 0) -> LimitRow:
     row = empty_row(LimitScope.KEY, "k")
-    return replace(row, limit_nano=1000, leased_nano=leased, held_nano=held, spent_nano=spent)
+    return changed(row, limit_nano=1000, leased_nano=leased, held_nano=held, spent_nano=spent)
 
 
 def lease(granted: int = 0, held: int = 0) -> LeaseRow:
@@ -78,16 +77,16 @@ def call(
         fingerprint=None,
         deployment_id=None,
     )
-    return SettledCall(facts, replace(end, **fields), epoch=3)
+    return SettledCall(facts, changed(end, **fields), epoch=3)
 
 
 @pytest.mark.parametrize("period", [Period.DAY, Period.MONTH])
 def test_new_calls_count_in_the_window_of_the_rhythm_of_now(period: Period) -> None:
     plain = limit()
-    window = window_row(replace(plain, period=period), NOON_US)
+    window = window_row(changed(plain, period=period), NOON_US)
     assert is_current(plain, Period.NONE)
     assert is_current(window, period)
-    assert not is_current(replace(plain, period=period), period)
+    assert not is_current(changed(plain, period=period), period)
     assert not is_current(window, Period.NONE)
     assert not is_current(window, Period.DAY if period is Period.MONTH else Period.MONTH)
 

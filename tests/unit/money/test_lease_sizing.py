@@ -1,11 +1,10 @@
 """How large a hold is, and what a call costs of it, without a database."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.changed import changed
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Usage
@@ -47,7 +46,7 @@ def ask_of(price: Price = PLAIN, **fields: object) -> HoldAsk:
         strict=False,
         step_tokens=4,
     )
-    return replace(plain, **fields)
+    return changed(plain, **fields)
 
 
 def states(room: int) -> tuple[LimitState, ...]:

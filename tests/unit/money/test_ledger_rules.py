@@ -1,9 +1,8 @@
 """Decisions of the ledger, without a database."""
 
-from dataclasses import replace
-
 import pytest
 
+from tests.support.changed import changed
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.money import NANO_MAX
@@ -52,7 +51,7 @@ def test_an_unopened_level_has_no_money_or_no_cap() -> None:
 
 
 def test_a_window_begins_empty_with_the_cap_of_its_pattern() -> None:
-    pattern = replace(
+    pattern = changed(
         empty_row(LimitScope.KEY, "k"),
         period=Period.DAY,
         limit_nano=70,
@@ -74,10 +73,10 @@ def test_a_window_begins_empty_with_the_cap_of_its_pattern() -> None:
 
 
 def test_what_is_leased_leaves_no_room_though_nobody_holds_it() -> None:
-    row = replace(empty_row(LimitScope.KEY, "k"), limit_nano=100, spent_nano=30, leased_nano=20)
+    row = changed(empty_row(LimitScope.KEY, "k"), limit_nano=100, spent_nano=30, leased_nano=20)
     assert row.room_nano == 50
     assert row.state().remaining_nano == 70
-    assert replace(row, limit_nano=40).room_nano == 0
+    assert changed(row, limit_nano=40).room_nano == 0
 
 
 def test_room_is_what_neither_was_spent_nor_is_held() -> None:
@@ -133,7 +132,7 @@ def test_a_level_without_cap_refuses_what_64_bits_cannot_count() -> None:
     ],
 )
 def test_a_credit_that_cannot_be_booked_is_refused(amount: int, ref: str, param: str) -> None:
-    balance = replace(empty_row(LimitScope.BALANCE, "o"), limit_nano=1)
+    balance = changed(empty_row(LimitScope.BALANCE, "o"), limit_nano=1)
     with pytest.raises(Problem) as refused:
         check_credit(amount, ref, balance)
     assert refused.value.code is Code.INVALID_VALUE
@@ -141,7 +140,7 @@ def test_a_credit_that_cannot_be_booked_is_refused(amount: int, ref: str, param:
 
 
 def test_a_credit_may_fill_the_balance_to_the_last_nano() -> None:
-    balance = replace(empty_row(LimitScope.BALANCE, "o"), limit_nano=1)
+    balance = changed(empty_row(LimitScope.BALANCE, "o"), limit_nano=1)
     assert check_credit(NANO_MAX - 1, "a" * 200, balance) is None
 
 
@@ -176,7 +175,7 @@ def test_a_balance_takes_no_cap_and_never_renews(limit: int | None, period: Peri
 
 
 def test_a_cap_reaches_down_to_what_is_spent_and_leased() -> None:
-    row = replace(empty_row(LimitScope.KEY, "k"), spent_nano=3, leased_nano=4, held_nano=1)
+    row = changed(empty_row(LimitScope.KEY, "k"), spent_nano=3, leased_nano=4, held_nano=1)
     check_used(row, 7)
     check_used(row, None)
     with pytest.raises(Problem) as refused:
