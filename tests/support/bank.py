@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy import text
 
+from tests.support.changed import changed
 from tests.support.ops import CountingIds, ManualClock, SilentLog
 from tests.support.replica import Replica
 from tokenbooth.core.caller import Caller, Scope
