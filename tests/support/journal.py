@@ -1,8 +1,7 @@
 """Records for the journal's tests: plain ones, and any that hypothesis can think of."""
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tokenbooth.core.delta import Usage, UsageSource
 from tokenbooth.core.receipt import Outcome
@@ -92,7 +91,7 @@ _FACTS = CallFacts(
 
 
 def facts(request_id: str = "req_1", *, stream: bool = True, held_nano: int = 1_000) -> CallFacts:
-    return replace(_FACTS, request_id=request_id, stream=stream, held_nano=held_nano)
+    return structs.replace(_FACTS, request_id=request_id, stream=stream, held_nano=held_nano)
 
 
 def progress(

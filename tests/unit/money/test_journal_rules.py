@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.support.journal import (
     FACTS,
@@ -67,8 +68,8 @@ def replayed(*segments: tuple[int, bytes]) -> Replay:
 def test_what_is_written_is_what_is_read(
     opened: CallFacts, moved: Progress, ended: rules.Settlement
 ) -> None:
-    moved = replace(moved, request_id=opened.request_id)
-    ended = replace(ended, request_id=opened.request_id)
+    moved = structs.replace(moved, request_id=opened.request_id)
+    ended = structs.replace(ended, request_id=opened.request_id)
     found = replayed(segment(frame(opened, 7), frame(moved, 8), frame(ended, 9)))
     assert found == Replay((ReplayedCall(opened, moved, ended, 3),), 9, (), None)
 
@@ -144,7 +145,7 @@ def test_other_files_are_no_segments(name: str) -> None:
 
 def test_a_record_above_the_bound_is_refused() -> None:
     with pytest.raises(ValueError, match="above 65536"):
-        frame(replace(facts(), model="x" * 65_536), 1)
+        frame(structs.replace(facts(), model="x" * 65_536), 1)
 
 
 def test_reading_stops_where_the_bytes_stop_being_right() -> None:
@@ -265,7 +266,7 @@ def test_a_call_written_again_is_one_call_with_its_newest_progress_and_first_end
     found = replayed(
         segment(frame(facts(), 1), frame(progress(cost_nano=1), 2)),
         segment(
-            frame(replace(facts(), held_nano=5), 3, 2),
+            frame(structs.replace(facts(), held_nano=5), 3, 2),
             frame(progress(cost_nano=2), 4, 2),
             frame(ended, 5, 2),
             frame(other, 6, 2),

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+from msgspec import structs
+
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.money.leases.values import (
     Giving,
@@ -39,14 +41,14 @@ def booked(call: SettledCall, forfeited_epoch: int) -> SettledCall:
     end = call.settlement
     if call.epoch > forfeited_epoch or not end.charged:
         return call
-    lost = replace(
+    lost = structs.replace(
         end,
         charged=False,
         cost_nano=0,
         loss_nano=min(end.loss_nano + end.cost_nano, NANO_MAX),
         reason=FORFEITED,
     )
-    return replace(call, settlement=lost, forfeited=True)
+    return structs.replace(call, settlement=lost, forfeited=True)
 
 
 def spent_by_limit(calls: Iterable[SettledCall]) -> Counter[str]:
