@@ -189,9 +189,8 @@ def _answer(
         return
     head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
     writer.write(f"{head}x-request-id: {request_id}\r\n\r\n".encode())
-    for _ in range(tokens):
-        choice = {"index": 0, "delta": {"content": "hi"}}
-        writer.write(event_chunk(json.dumps({"choices": [choice]})))
+    for delta in (*[{"content": "hi"}] * tokens, {}):
+        writer.write(event_chunk(json.dumps({"choices": [{"index": 0, "delta": delta}]})))
     writer.write(event_chunk(json.dumps({"choices": [], "usage": usage})))
     writer.write(event_chunk("[DONE]") + LAST_CHUNK)
 

@@ -198,3 +198,37 @@ def test_an_early_answer_to_an_unread_body_is_read() -> None:
     ask = Ask("POST", "/", body=b"{", announced_bytes=2**40)
     played = answers(body_answer(b'{"error": {}}', 413))
     assert against(played, lambda a: call(a, ask, within_s=5)).status == 413
+
+
+def test_a_client_can_wait_between_the_connection_and_the_call() -> None:
+    diary: list[str] = []
+
+    async def connected() -> None:
+        await asyncio.sleep(0)
+        diary.append("connected")
+
+    async def scene() -> int:
+        async with (
+            wire_server(answers(body_answer(b"{}"))) as address,
+            Exchange(address, Ask("GET", "/"), connected) as exchange,
+        ):
+            diary.append("sent")
+            return (await exchange.head()).status
+
+    assert asyncio.run(scene()) == 200
+    assert diary == ["connected", "sent"]
+
+
+def test_a_wait_that_fails_leaves_no_connection_behind() -> None:
+    async def connected() -> None:
+        raise ZeroDivisionError
+
+    async def scene() -> None:
+        async with (
+            wire_server(answers(body_answer(b"{}"))) as address,
+            Exchange(address, Ask("GET", "/"), connected),
+        ):
+            raise AssertionError("the call was sent all the same")
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(scene())
