@@ -72,6 +72,7 @@ class Bank:
         self.write(lambda op, tx: tx.execute(text(statement)))
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
+        self.flush()
         return self.read(lambda op, tx: [tuple(row) for row in tx.execute(text(statement))])
 
     def unguarded(self, table: str, *statements: str) -> None:

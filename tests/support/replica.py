@@ -9,10 +9,12 @@ from typing import Any, Protocol, TypeVar
 
 from tests.support.changed import changed
 from tests.support.ops import ManualClock
+from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
+from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitState, Receipt
 from tokenbooth.money.journal.service import Replay, ReplayedCall, settled_calls
 from tokenbooth.money.leases import service as leases
@@ -96,6 +98,8 @@ class Replica:
 
     def hold(self, ask: HoldAsk) -> Hold:
         """Take the money from what is leased, or wait for it over as many rounds as it takes."""
+        if ask.request_id in self.running:
+            raise Problem(Code.STATE_CONFLICT, f"The call {ask.request_id} has a hold already.")
         sized = leases.wished(ask)
         chain = tuple(LevelKey(*level) for level in ledger.chain_of(ask.caller))
         levels = self.pool.levels(chain, self.now_us)

@@ -82,10 +82,16 @@ def test_a_cap_below_what_is_held_is_refused(bank: Bank) -> None:
     bank.price(1000, 1000)
     bank.fund(1000)
     bank.hold("req_1")
+    bank.flush()
     with pytest.raises(Problem) as refused:
         set_limit(bank, LimitScope.KEY, CALLER.key_id, 109)
     assert refused.value.code is Code.STATE_CONFLICT
-    assert refused.value.facts == {"spent_nano": 0, "held_nano": 110}
+    assert refused.value.facts == {
+        "limit_id": "key:key_a",
+        "spent_nano": 0,
+        "leased_nano": 110,
+        "held_nano": 110,
+    }
     set_limit(bank, LimitScope.KEY, CALLER.key_id, 110)
     assert bank.limits()["key"].remaining_nano == 0
 
@@ -148,7 +154,11 @@ def test_a_refused_credit_leaves_no_trace(bank: Bank) -> None:
         "DELETE FROM ledger_txn",
         "DELETE FROM spend_limit",
         "DELETE FROM ledger_account",
-        "UPDATE spend_limit SET held_nano = limit_nano + 1",
+        "UPDATE spend_limit SET leased_nano = limit_nano + 1",
+        "UPDATE spend_limit SET leased_nano = -1",
+        "UPDATE spend_limit SET held_nano = leased_nano + 1",
+        "UPDATE spend_limit SET period = 'week'",
+        "UPDATE spend_limit SET window_id = '2026-11'",
         "UPDATE spend_limit SET spent_nano = -1",
         "UPDATE spend_limit SET held_nano = -1",
         "UPDATE spend_limit SET limit_nano = NULL WHERE scope = 'balance'",

@@ -4,11 +4,9 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from tests.support.bank import Bank
-from tokenbooth.core.codes import Code
+from tokenbooth.core.caller import Caller, Scope
 from tokenbooth.core.delta import Usage, UsageSource
-from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
-from tokenbooth.money.ledger import service as ledger
 
 SOUND = ((), 0)
 
@@ -27,6 +25,13 @@ def held(bank: Bank) -> Bank:
     return bank
 
 
+def charges(bank: Bank) -> list[tuple[object, ...]]:
+    return bank.rows(
+        "SELECT account_id, amount_nano FROM ledger_posting"
+        " WHERE txn_id LIKE 'charge:%' ORDER BY txn_id, line"
+    )
+
+
 def test_a_settlement_charges_the_exact_cost_and_frees_the_rest(held: Bank) -> None:
     receipt = held.settle("req_1", usage=Usage(90, 4, 40, 3))
     assert receipt.cost_nano == 50 + 20 + 8
@@ -34,28 +39,50 @@ def test_a_settlement_charges_the_exact_cost_and_frees_the_rest(held: Bank) -> N
     assert receipt.usage == Usage(90, 4, 40, 3)
     assert receipt.limits == tuple(held.limits().values())
     assert {(s.spent_nano, s.held_nano) for s in receipt.limits} == {(78, 0)}
-    assert held.rows(
-        "SELECT account_id, amount_nano FROM ledger_posting"
-        " WHERE txn_id = 'charge:org_a:req_1' ORDER BY line"
-    ) == [("prepaid:org_a", -78), ("revenue:org_a", 78)]
+    assert charges(held) == [("prepaid:org_a", -78), ("revenue:org_a", 78)]
     assert proof(held) == SOUND
 
 
-def test_settling_again_returns_the_first_receipt(held: Bank) -> None:
-    first = held.settle("req_1")
-    again = held.settle("req_1", usage=Usage(1, 1), outcome=Outcome.CLIENT_GONE, reason="late")
-    assert again == first
-    assert held.limits()["balance"].spent_nano == 120
-    assert held.call("req_1").operator_loss_nano == 0
+def test_calls_of_one_round_share_one_charge_for_each_organization(held: Bank) -> None:
+    other = Caller("org_b", "project_b", "key_b", frozenset(Scope))
+    held.fund(1000, "org_b")
+    held.hold("req_2")
+    held.hold("req_3", caller=other)
+    held.flush()
+    for number in (1, 2, 3):
+        held.settle(f"req_{number}", usage=Usage(100, number))
+    assert charges(held) == [
+        ("prepaid:org_a", -206),
+        ("revenue:org_a", 206),
+        ("prepaid:org_b", -106),
+        ("revenue:org_b", 106),
+    ]
+    refs = held.rows("SELECT DISTINCT ref FROM ledger_txn WHERE kind = 'charge'")
+    assert len(refs) == 1
     assert proof(held) == SOUND
 
 
-def test_a_void_settled_again_stays_void(held: Bank) -> None:
-    first = held.settle("req_1", charge=False, outcome=Outcome.ENGINE_FAILED, usage=Usage(0, 0))
-    again = held.settle("req_1")
-    assert again == first
-    assert (first.cost_nano, first.outcome) == (0, Outcome.ENGINE_FAILED)
-    assert held.call("req_1").operator_loss_nano == 0
+def test_every_call_names_the_charge_that_it_is_in(held: Bank) -> None:
+    held.hold("req_2")
+    held.settle("req_1")
+    held.settle("req_2", charge=False, outcome=Outcome.TIMED_OUT)
+    ((first, charge), (second, nothing)) = held.rows(
+        "SELECT request_id, txn_id FROM call_record ORDER BY request_id"
+    )
+    assert (first, second, nothing) == ("req_1", "req_2", None)
+    assert held.rows("SELECT id FROM ledger_txn WHERE kind = 'charge'") == [(charge,)]
+
+
+def test_an_announced_call_is_closed_and_not_written_twice(held: Bank) -> None:
+    held.flush()
+    assert held.rows("SELECT state, outcome FROM call_record") == [("open", None)]
+    held.settle("req_1")
+    assert held.rows("SELECT state, outcome FROM call_record") == [("posted", "completed")]
+
+
+def test_a_call_that_nobody_announced_is_written_when_it_ends(held: Bank) -> None:
+    held.settle("req_1")
+    assert held.rows("SELECT state, swept FROM call_record") == [("posted", 0)]
     assert proof(held) == SOUND
 
 
@@ -74,7 +101,6 @@ def test_usage_beyond_the_hold_costs_the_operator_and_is_flagged(held: Bank) -> 
     assert receipt.cost_nano == 120
     record = held.call("req_1")
     assert (record.cost_nano, record.operator_loss_nano) == (120, 980)
-    assert held.log.faults == [("usage_above_hold", {"request_id": "req_1", "loss_nano": 980})]
     assert proof(held) == SOUND
 
 
@@ -88,6 +114,7 @@ def test_the_event_keeps_everything_said_at_the_end(held: Bank) -> None:
         first_output_us=None,
         ended_us=13,
         fingerprint=None,
+        deployment_id="dep_7",
     )
     record = held.call("req_1")
     assert record.usage == Usage(100, 2, None, 1, UsageSource.BOUND)
@@ -95,43 +122,19 @@ def test_the_event_keeps_everything_said_at_the_end(held: Bank) -> None:
     assert (record.started_us, record.first_output_us, record.ended_us) == (11, None, 13)
     assert record.fingerprint is None
     assert record.held_nano == 120
+    assert held.rows("SELECT deployment_id, chain FROM call_record") == [
+        ("dep_7", "balance:org_a organization:org_a project:project_a key:key_a")
+    ]
 
 
-def test_nothing_held_cannot_be_settled(bank: Bank) -> None:
-    with pytest.raises(Problem) as refused:
-        bank.settle("req_unknown")
-    assert refused.value.code is Code.RECORD_NOT_FOUND
-
-
-def test_an_impossible_usage_settles_nothing(held: Bank) -> None:
-    with pytest.raises(Problem) as refused:
-        held.settle("req_1", usage=Usage(-1, 0))
-    assert refused.value.code is Code.INTERNAL
-    assert held.read(ledger.open_holds) == 1
-
-
-def test_a_failure_after_the_charge_undoes_all_of_it(held: Bank) -> None:
-    def settle_and_fail(op, tx):
-        ledger.settle(op, tx, held.ending("req_1"))
-        raise RuntimeError("the process broke here")
-
-    with pytest.raises(RuntimeError):
-        held.write(settle_and_fail)
-    assert held.read(ledger.open_holds) == 1
-    assert held.limits()["balance"].spent_nano == 0
-    assert held.settle("req_1").cost_nano == 120
-
-
-def test_a_hold_and_its_settlement_may_share_a_transaction(held: Bank) -> None:
-    ask = held.ask("req_2")
-
-    def both(op, tx):
-        ledger.hold(op, tx, ask)
-        return ledger.settle(op, tx, held.ending("req_2"))
-
-    assert held.write(both).cost_nano == 120
-    assert held.limits()["balance"].held_nano == 120
-    assert proof(held) == SOUND
+def test_an_extended_hold_is_charged_up_to_what_was_held_in_the_end(bank: Bank) -> None:
+    bank.price(1000, 2000)
+    bank.fund(1000)
+    assert bank.hold("req_1", stated=False).amount_nano == 108
+    assert bank.replica().extend("req_1", 8)
+    assert bank.settle("req_1", usage=Usage(100, 8)).cost_nano == 116
+    assert (bank.call("req_1").held_nano, bank.call("req_1").operator_loss_nano) == (116, 0)
+    assert proof(bank) == SOUND
 
 
 @pytest.mark.parametrize(
@@ -149,6 +152,7 @@ def test_a_hold_and_its_settlement_may_share_a_transaction(held: Bank) -> None:
 )
 def test_the_database_refuses_to_change_a_settled_call(held: Bank, statement: str) -> None:
     held.settle("req_1")
+    held.flush()
     with pytest.raises(DBAPIError):
         held.sql(statement)
     assert proof(held) == SOUND
@@ -157,7 +161,6 @@ def test_the_database_refuses_to_change_a_settled_call(held: Bank, statement: st
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE call_record SET held_nano = 1",
         "UPDATE call_record SET key_id = 'key_b'",
         "UPDATE call_record SET state = 'posted'",
         "UPDATE call_record SET state = 'void', outcome = 'refused', cost_nano = 5",
@@ -165,7 +168,8 @@ def test_the_database_refuses_to_change_a_settled_call(held: Bank, statement: st
         "DELETE FROM call_record",
     ],
 )
-def test_the_database_refuses_to_bend_an_open_hold(held: Bank, statement: str) -> None:
+def test_the_database_refuses_to_bend_a_running_call(held: Bank, statement: str) -> None:
+    held.flush()
     with pytest.raises(DBAPIError):
         held.sql(statement)
     assert proof(held) == SOUND

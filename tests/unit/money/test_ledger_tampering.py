@@ -33,6 +33,7 @@ def books() -> bytes:
                 bank.hold(f"req_{number}")
             for number in range(1, 4):
                 bank.settle(f"req_{number}", usage=Usage(100, 10 - number))
+                bank.flush()
         return options.sqlite_path.read_bytes()
 
 
@@ -51,7 +52,7 @@ def tampered(tmp_path: Path, books: bytes, table: str, statement: str) -> tuple[
 @TAMPER
 @given(
     scope=st.sampled_from(["balance", "organization", "project", "key"]),
-    column=st.sampled_from(["spent_nano", "held_nano"]),
+    column=st.sampled_from(["spent_nano", "leased_nano", "held_nano"]),
     delta=DELTAS,
 )
 def test_a_limit_bent_by_any_amount(
@@ -90,10 +91,11 @@ def test_a_posting_bent_by_any_amount(
         books,
         "ledger_posting",
         f"UPDATE ledger_posting SET amount_nano = amount_nano + {delta}"
-        f" WHERE txn_id = 'charge:org_a:req_{call}' AND line = {line}",
+        f" WHERE line = {line} AND txn_id ="
+        f" (SELECT txn_id FROM call_record WHERE request_id = 'req_{call}')",
     )
     assert difference >= 2 * abs(delta)
-    assert f"charge:org_a:req_{call}" in problems
+    assert "charge:org_a:replica_a/1/" in problems
 
 
 @TAMPER
@@ -111,15 +113,34 @@ def test_a_cost_bent_by_any_amount(tmp_path: Path, books: bytes, call: int, delt
 
 @TAMPER
 @given(delta=DELTAS)
-def test_a_hold_bent_by_any_amount(tmp_path: Path, books: bytes, delta: int) -> None:
+def test_a_hold_below_its_charge_by_any_amount(tmp_path: Path, books: bytes, delta: int) -> None:
     difference, problems = tampered(
         tmp_path,
         books,
         "call_record",
-        f"UPDATE call_record SET held_nano = held_nano + {delta} WHERE request_id = 'req_4'",
+        f"UPDATE call_record SET held_nano = cost_nano - {abs(delta)} WHERE request_id = 'req_3'",
     )
-    assert difference == 4 * abs(delta)
-    assert "held" in problems
+    assert difference == abs(delta)
+    assert "cost of call req_3" in problems
+
+
+@TAMPER
+@given(
+    scope=st.sampled_from(["balance", "organization", "project", "key"]),
+    column=st.sampled_from(["granted_nano", "held_nano"]),
+    delta=DELTAS,
+)
+def test_a_lease_bent_by_any_amount(
+    tmp_path: Path, books: bytes, scope: str, column: str, delta: int
+) -> None:
+    difference, problems = tampered(
+        tmp_path,
+        books,
+        "lease",
+        f"UPDATE lease SET {column} = {column} + {delta} WHERE limit_id LIKE '{scope}:%'",
+    )
+    assert difference == abs(delta)
+    assert scope in problems
 
 
 @TAMPER
