@@ -69,6 +69,12 @@ EXEMPTIONS: tuple[Exemption, ...] = (
     ),
     Exemption(
         "names",
+        "*",
+        "*[dD][aA][tT][aA]*[tT][eE][rR][mM][sS]*",
+        "terms of data use have no other name in this field",
+    ),
+    Exemption(
+        "names",
         "tokenbooth/engines/upstream/sse.py",
         "*data",
         "the field of the event stream format is called data",

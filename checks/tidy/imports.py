@@ -9,8 +9,8 @@ DOMAINS = frozenset(
     {"access", "admission", "batch", "catalog", "content", "launch", "media", "money", "safety"}
     | {"skills", "tuning", "verify"}
 )
-DOMAIN_FILES = frozenset({"rules", "values", "sql"})
-PURE_FILES = frozenset({"rules", "values"})
+DOMAIN_FILES = frozenset({"rules", "values", "sql", "refusals", "windows"})
+PURE_FILES = frozenset({"rules", "values", "refusals", "sizing", "windows"})
 PURE_ROOMS = ("tokenbooth/core", "tokenbooth/protocols", "tokenbooth/signing")
 OPTIONAL_MODULES = frozenset(
     {"asyncpg", "greenlet", "openai", "openvino", "openvino_genai", "tokenizers", "xllamacpp"}

@@ -171,6 +171,22 @@ def chat(text: str = "hello there", **fields: Any) -> dict[str, Any]:
     return {"model": "demo", "messages": [{"role": "user", "content": text}], **fields}
 
 
+def _split(options: Mapping[str, int]) -> tuple[GatewayOptions, TillOptions]:
+    """Each option goes where its name is known; charges are told at once unless it says so."""
+    names = {f.name for f in fields(TillOptions)}
+    till = {"ship_after_ms": 0, **{k: v for k, v in options.items() if k in names}}
+    gateway = {k: v for k, v in options.items() if k not in names}
+    return GatewayOptions(**gateway), TillOptions(**till)  # type: ignore[arg-type]
+
+
+def _directory(store: AsyncStore, clock: ManualClock, options: GatewayOptions) -> Directory:
+    bounds = DirectoryBounds(
+        fresh_us=options.directory_fresh_ms * 1000,
+        stale_max_us=options.directory_stale_max_s * 1_000_000,
+    )
+    return Directory(store, clock.monotonic_us, pepper=PEPPER, bounds=bounds)
+
+
 @asynccontextmanager
 async def open_test_booth(
     directory: Path,
@@ -212,26 +228,14 @@ async def open_test_booth(
         for i, d in enumerate(model.deployments)
     }
 
-    till_names = {f.name for f in fields(TillOptions)}
-    till_options = TillOptions(
-        **{"ship_after_ms": 0, **{k: v for k, v in options.items() if k in till_names}}
-    )
+    bounds, till_options = _split(options)
     disk, journal_id = open_directory(directory / "journal", noise)
     pool, journal = await recovered(store, op, disk, journal_id, "main", till_options)
     till = Till(store, pool, JournalDriver(journal), clock, till_options)
-    bounds = GatewayOptions(**{k: v for k, v in options.items() if k not in till_names})
     rooms = Rooms(
         store=store,
         clock=clock,
-        directory=Directory(
-            store,
-            clock.monotonic_us,
-            pepper=PEPPER,
-            bounds=DirectoryBounds(
-                fresh_us=bounds.directory_fresh_ms * 1000,
-                stale_max_us=bounds.directory_stale_max_s * 1_000_000,
-            ),
-        ),
+        directory=_directory(store, clock, bounds),
         rates=RateBook(clock.monotonic_us),
         gates=GateBook(clock.monotonic_us),
         engines=EnginePool(lambda d: made[d.id], open_wait_max_s=5),

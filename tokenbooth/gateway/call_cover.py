@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.gateway.rules import Delivery, delivered_usage, with_images
-from tokenbooth.gateway.till import Till
+from tokenbooth.gateway.running import RunningCalls
 from tokenbooth.money.leases.service import Hold
 
 US_PER_MS = 1000
@@ -15,7 +15,7 @@ class CallCover:
 
     def __init__(
         self,
-        till: Till,
+        running: RunningCalls,
         hold: Hold,
         options: TillOptions,
         *,
@@ -24,7 +24,7 @@ class CallCover:
         now: Callable[[], int],
     ) -> None:
         """``grows``: the output limit was not stated, so only a first step of it is held."""
-        self._till = till
+        self._running = running
         self._hold = hold
         self._options = options
         self._grows = grows
@@ -39,11 +39,11 @@ class CallCover:
         """A limit that was held whole covers whatever an engine sends within it."""
         if not self._grows or output_tokens <= self._covered_tokens:
             return True
-        self._covered_tokens = self._till.covered(self._hold.request_id, output_tokens)
+        self._covered_tokens = self._running.covered(self._hold.request_id, output_tokens)
         return output_tokens <= self._covered_tokens
 
     async def extend(self, output_tokens: int) -> bool:
-        if not await self._till.extend(self._hold.request_id, output_tokens):
+        if not await self._running.extend(self._hold.request_id, output_tokens):
             return False
         self._covered_tokens = max(self._covered_tokens, output_tokens)
         return True
@@ -61,4 +61,4 @@ class CallCover:
         self._told_tokens, self._told_us = tokens, self._now()
         usage = delivered_usage(before, self._hold.input_tokens, exact=self._exact)
         usage = with_images(usage, self._hold.price.uses.images)
-        self._till.progress(self._hold.request_id, usage, first_output_us)
+        self._running.progress(self._hold.request_id, usage, first_output_us)

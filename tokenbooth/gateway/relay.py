@@ -183,7 +183,7 @@ class Relay:
             begun = headers if self._stream_headers is None else self._stream_headers
             self._sink.start(200, (("content-type", self._writer.content_type), *begun))
         self._sink.write(rest)
-        self._close()
+        self.hang_up()
 
     def refuse(self, problem: Problem, answer: Answer) -> None:
         """End with an error: as an answer of its own, or in-band when one has begun."""
@@ -192,13 +192,10 @@ class Relay:
         else:
             self._sink.start(answer.status, answer.headers)
             self._sink.write(answer.body)
-        self._close()
+        self.hang_up()
 
     def hang_up(self) -> None:
-        """End the sink of a reader that is gone."""
-        self._close()
-
-    def _close(self) -> None:
+        """End the sink; without more, that of a reader that is gone."""
         self.closed = True
         self._sink.end()
 

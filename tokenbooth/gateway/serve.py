@@ -102,6 +102,11 @@ def begun(rooms: Rooms, op: Op, grant: Grant, hold: Hold, reply: Reply) -> Cours
     """The answer's relay with the money under it."""
     grows = grant.parsed.turn.output_tokens_max is None
     cover = CallCover(
-        rooms.till, hold, rooms.till_options, grows=grows, exact=grant.input_exact, now=op.now
+        rooms.till.running,
+        hold,
+        rooms.till_options,
+        grows=grows,
+        exact=grant.input_exact,
+        now=op.now,
     )
     return Course(hold, reply.begin(grant, hold, cover), cover)

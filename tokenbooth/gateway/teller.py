@@ -1,4 +1,4 @@
-"""Tells the ledger in rounds, one at a time, and serves who waits for money after each.
+"""Tells the ledger in rounds, one at a time; after each, who waits for money is served.
 
 A round whose answer was lost is asked again word for word: it is booked once in any case.
 """
@@ -6,42 +6,23 @@ A round whose answer was lost is asked again word for word: it is booked once in
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
 
 from tokenbooth.core.codes import Code
-from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Clock, Store, Tx
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.receipt import LimitState
 from tokenbooth.gateway.options import TillOptions
+from tokenbooth.gateway.waiting import WaitingRoom
 from tokenbooth.money.leases import service as leases
 from tokenbooth.money.leases.service import (
-    LevelKey,
-    Levels,
-    MoneyQueue,
     Pool,
     RoundAsk,
     RoundDone,
     SettledCall,
-    Verdict,
-    Waiter,
 )
 
-T = TypeVar("T")
-
 MS = 1000
-
-
-@dataclass(slots=True)
-class _Waiting(Generic[T]):
-    """What to do for a waiter when its money is there, and when there is none."""
-
-    answer: asyncio.Future[T]
-    take: Callable[[Levels], T]
-    short: Callable[[Levels], T]
 
 
 class Teller:
@@ -62,18 +43,20 @@ class Teller:
         self._clock = clock
         self._options = options
         self._booked = booked
-        self._queue = MoneyQueue(pool, block_nano_max=options.block_nano_max)
-        self._waiting: dict[Waiter, _Waiting[Any]] = {}
         self._wake = asyncio.Event()
+        self.waiting = WaitingRoom(pool, clock, options, wake=self._wake.set)
         self._due: asyncio.TimerHandle | None = None
         self._flushes: list[asyncio.Future[None]] = []
         self._announce = False
         self._closing = False
         self._fenced: Problem | None = None
         self._task: asyncio.Task[None] | None = None
-        self._rounds = 0
-        self.away = False
         self.stuck = 0
+
+    @property
+    def away(self) -> bool:
+        """Whether the database did not take the newest round."""
+        return self.waiting.away
 
     def start(self, new_op: Callable[[], Op]) -> None:
         self._task = asyncio.create_task(self._run(new_op))
@@ -82,70 +65,6 @@ class Teller:
         """Raises REPLICA_FENCED when another process has the name of this one."""
         if self._fenced is not None:
             raise self._fenced
-
-    @property
-    def busy_for_running(self) -> bool:
-        """Whether a running call waits for money, which no other may take before it."""
-        return self._queue.for_running > 0
-
-    def levels_now(self, chain: tuple[LevelKey, ...], amount_nano: int) -> Levels | None:
-        """The levels of a new call if it may take its money at once."""
-        levels = self._pool.leased_levels(chain, self._clock.monotonic_us())
-        if levels is None or self.busy_for_running:
-            return None
-        for level in levels:
-            if level.free_nano < amount_nano:
-                return None
-        return levels
-
-    async def wait(
-        self,
-        chain: tuple[LevelKey, ...],
-        amount_nano: int,
-        *,
-        runs: bool,
-        take: Callable[[Levels], T],
-        short: Callable[[Levels], T],
-        least_nano: int | None = None,
-    ) -> T:
-        """``take`` once the money is leased, ``short`` once it is sure that there is not enough;
-        ``least_nano`` of it is leased then, if there is that much.
-
-        Raises what they raise, and LEDGER_UNAVAILABLE when the ledger does not answer in time.
-        """
-        self.check_open()
-        waiter = Waiter(chain, amount_nano, runs=runs, least_nano=least_nano)
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting[waiter] = _Waiting(answer, take, short)
-        self._queue.add(waiter)
-        self._wake.set()
-        try:
-            await asyncio.wait({answer}, timeout=self._options.money_wait_max_s)
-            if not answer.done():
-                self._give_up(waiter)
-            return answer.result()
-        finally:
-            self._queue.remove(waiter)
-            self._waiting.pop(waiter, None)
-
-    def _give_up(self, waiter: Waiter) -> None:
-        """In time nobody was able to say more than this."""
-        levels = self._pool.levels(waiter.chain, self._clock.monotonic_us())
-        known = tuple(level for level in levels if level is not None)
-        if self.away or len(known) < len(levels):
-            raise Problem(
-                Code.LEDGER_UNAVAILABLE,
-                "The ledger cannot be reached, and the leased money is used up.",
-                retry_after_s=2,
-            )
-        if all(_left_nano(level.refusing_state()) >= waiter.least_nano for level in known):
-            raise Problem(
-                Code.LEDGER_UNAVAILABLE,
-                "The money is there, and could not be leased in time.",
-                retry_after_s=2,
-            )
-        waiting = self._waiting[waiter]
-        waiting.answer.set_result(waiting.short(known))
 
     def tell(self, call: SettledCall) -> None:
         """Queue a settled call; others that settle in the next moment share its round."""
@@ -200,11 +119,11 @@ class Teller:
         """Until somebody has something to tell or to ask, or it is time to look for recalls."""
         options = self._options
         pause_ms = options.idle_every_ms
-        if self._queue and not self._queue.unasked:
+        if self.waiting.queue and not self.waiting.queue.unasked:
             pause_ms = options.recall_retry_ms
         elif self._pool.leased:
             pause_ms = options.recall_every_ms
-        if not self._closing or self.away:
+        if not self._closing or self.waiting.away:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_ms / MS):
                     await self._wake.wait()
@@ -224,11 +143,11 @@ class Teller:
         again = self._pool.unanswered
         try:
             ask = self._pool.next_round(
-                self._queue.wants(now_us), now_us, close=self._closing, announce=announce
+                self.waiting.queue.wants(now_us), now_us, close=self._closing, announce=announce
             )
             if not ask.empty:
                 if not again:
-                    self._queue.asked(ask)
+                    self.waiting.queue.asked(ask)
                 await self._book(op, ask)
         except BaseException:
             self._flushes = flushes + self._flushes
@@ -243,31 +162,12 @@ class Teller:
 
     async def _book(self, op: Op, ask: RoundAsk) -> None:
         done = await self._store.write(partial(_book, op, ask, self._options.alert_percents))
-        self.away = False
-        self._rounds += 1
+        self.waiting.away = False
         self._pool.apply(done)
-        self._queue.heard(done)
+        self.waiting.queue.heard(done)
         if ask.settled:
             self._booked(tuple(call.facts.request_id for call in ask.settled))
-        self._serve()
-
-    def _serve(self) -> None:
-        """Answer everybody whose money is there, or certainly is not."""
-        for waiter in self._queue:
-            waiting = self._waiting.get(waiter)
-            if waiting is None or waiting.answer.done():
-                continue
-            levels = self._pool.levels(waiter.chain, self._clock.monotonic_us())
-            verdict = self._queue.verdict(waiter, levels)
-            if verdict is Verdict.WAIT:
-                continue
-            known = tuple(level for level in levels if level is not None)
-            answer = waiting.take if verdict is Verdict.FITS else waiting.short
-            try:
-                waiting.answer.set_result(answer(known))
-            except Problem as problem:
-                waiting.answer.set_exception(problem)
-            self._queue.remove(waiter)
+        self.waiting.serve()
 
     async def _refused(self, op: Op, error: Exception) -> None:
         """The database refused a round as it stands, so it was not booked: tell it in parts."""
@@ -285,18 +185,12 @@ class Teller:
         if problem.code is Code.REPLICA_FENCED:
             op.log.fault("replica_fenced", problem)
             self._fenced = problem
-            for waiting in self._waiting.values():
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(problem)
+            self.waiting.close(problem)
             return
-        if not self.away:
+        if not self.waiting.away:
             op.log.fault("ledger_away", problem)
-        self.away = True
+        self.waiting.away = True
         await asyncio.sleep(self._options.retry_after_ms / MS)
-
-
-def _left_nano(state: LimitState) -> int:
-    return NANO_MAX if state.remaining_nano is None else state.remaining_nano
 
 
 def _book(op: Op, ask: RoundAsk, alert_percents: tuple[int, ...], tx: Tx) -> RoundDone:

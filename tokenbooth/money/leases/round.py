@@ -66,7 +66,7 @@ def _check_repeated(tx: Tx, ask: RoundAsk) -> None:
         raise Problem(
             Code.REPLICA_FENCED, f"The epoch {ask.epoch} of replica {ask.replica_id!r} is over."
         )
-    assert known.round == ask.number, f"round {ask.number} after round {known.round}"
+    assert known.rounds == ask.number, f"round {ask.number} after round {known.rounds}"
 
 
 def _fresh(op: Op, tx: Tx, ask: RoundAsk, forfeited_epoch: int) -> Calls:

@@ -67,9 +67,9 @@ _NEXT_ROUND = (
     .where(
         REPLICA.c.id == bindparam("replica"),
         REPLICA.c.epoch == bindparam("at_epoch"),
-        REPLICA.c.round == bindparam("number") - 1,
+        REPLICA.c.rounds == bindparam("number") - 1,
     )
-    .values(round=bindparam("number"), seen_us=NowUs())
+    .values(rounds=bindparam("number"), seen_us=NowUs())
     .returning(REPLICA.c.forfeited_epoch)
 )
 _REPLICA = select(REPLICA).where(REPLICA.c.id == bindparam("replica"))
@@ -80,7 +80,7 @@ _ENROLL = (
     .where(REPLICA.c.id == bindparam("replica"))
     .values(
         epoch=REPLICA.c.epoch + 1,
-        round=0,
+        rounds=0,
         journal_id=bindparam("journal"),
         started_us=NowUs(),
         seen_us=NowUs(),
@@ -253,7 +253,7 @@ def _replica(row: Any, granted_nano: int, held_nano: int, count: int) -> Replica
     return ReplicaLine(
         id=row.id,
         epoch=row.epoch,
-        round=row.round,
+        rounds=row.rounds,
         journal_id=row.journal_id,
         forfeited_epoch=row.forfeited_epoch,
         started_us=row.started_us,
@@ -265,7 +265,7 @@ def _replica(row: Any, granted_nano: int, held_nano: int, count: int) -> Replica
 
 
 def add_replica(tx: Tx, replica_id: str, journal_id: str) -> None:
-    row = {"id": replica_id, "epoch": 0, "round": 0, "journal_id": journal_id}
+    row = {"id": replica_id, "epoch": 0, "rounds": 0, "journal_id": journal_id}
     tx.execute(_ADD_REPLICA, {**row, "forfeited_epoch": 0})
 
 

@@ -253,7 +253,7 @@ class ReplicaLine:
 
     id: str
     epoch: int
-    round: int
+    rounds: int
     journal_id: str
     forfeited_epoch: int
     started_us: int

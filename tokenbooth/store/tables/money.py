@@ -94,7 +94,7 @@ LEDGER_POSTING = Table(
 )
 Index("ix_ledger_posting_account_id", LEDGER_POSTING.c.account_id)
 
-# epoch: counted up at each start, the fencing token · round: the last round of that epoch that was
+# epoch: counted up at each start, the fencing token · rounds: the last round of that epoch that was
 # booked · journal_id: whose records may settle the leases · forfeited_epoch: charges of that epoch
 # and before are the operator's loss, because their money went back to the customers
 REPLICA = Table(
@@ -102,7 +102,7 @@ REPLICA = Table(
     METADATA,
     Column("id", Text, primary_key=True),
     Column("epoch", WholeNumber, nullable=False),
-    Column("round", WholeNumber, nullable=False),
+    Column("rounds", WholeNumber, nullable=False),
     Column("journal_id", Text, nullable=False),
     Column("forfeited_epoch", WholeNumber, nullable=False),
     Column("started_us", MicroTime, nullable=False),

@@ -108,7 +108,7 @@ def _replicas() -> None:
         "replica",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("epoch", INT64, nullable=False),
-        sa.Column("round", INT64, nullable=False),
+        sa.Column("rounds", INT64, nullable=False),
         sa.Column("journal_id", sa.Text(), nullable=False),
         sa.Column("forfeited_epoch", INT64, nullable=False),
         sa.Column("started_us", INT64, nullable=False),
