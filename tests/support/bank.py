@@ -66,13 +66,18 @@ class Bank:
         return self._runner.run(self._store.write(lambda tx: verb(self.op, tx)))
 
     def read(self, verb: Callable[[Op, Tx], T]) -> T:
+        """What the ledger says after everybody has told it everything."""
+        self.flush()
+        return self.seen(verb)
+
+    def seen(self, verb: Callable[[Op, Tx], T]) -> T:
+        """What the ledger says now."""
         return self._runner.run(self._store.read(lambda tx: verb(self.op, tx)))
 
     def sql(self, statement: str) -> None:
         self.write(lambda op, tx: tx.execute(text(statement)))
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
-        self.flush()
         return self.read(lambda op, tx: [tuple(row) for row in tx.execute(text(statement))])
 
     def unguarded(self, table: str, *statements: str) -> None:
@@ -131,7 +136,7 @@ class Bank:
 
     def ask(self, request_id: str, **fields: object) -> HoldAsk:
         """100 input tokens and up to 10 output tokens of one choice, unless told otherwise."""
-        price = fields.pop("price", None) or self.read(
+        price = fields.pop("price", None) or self.seen(
             lambda op, tx: prices.current(op, tx, str(fields.get("model", "m")))
         )
         plain = HoldAsk(
@@ -180,16 +185,13 @@ class Bank:
         return self.write(lambda op, tx: leases.forfeit(op, tx, name, living=True))
 
     def limits(self, caller: Caller = CALLER) -> dict[str, LimitState]:
-        self.flush()
         states = self.read(lambda op, tx: ledger.limits(op, tx, ledger.chain_of(caller)))
         return {state.scope.value: state for state in states}
 
     def call(self, request_id: str, org_id: str = CALLER.org_id) -> meter.CallRecord:
-        self.flush()
         return self.read(lambda op, tx: meter.call(op, tx, org_id, request_id))
 
     def verify(self) -> ledger.Verification:
-        self.flush()
         return self.read(ledger.verify)
 
 

@@ -49,7 +49,7 @@ class World(Protocol):
 
     def write(self, verb: Callable[[Op, Tx], T]) -> T: ...
 
-    def read(self, verb: Callable[[Op, Tx], T]) -> T: ...
+    def seen(self, verb: Callable[[Op, Tx], T]) -> T: ...
 
     def answer(self, *, but: str) -> Any: ...
 
@@ -253,7 +253,7 @@ class Replica:
     def answer(self) -> None:
         """Look for recalls and give back what they ask for."""
         if not self.pool.unanswered:
-            asked = self.bank.read(lambda op, tx: leases.recalled(op, tx, self.name))
+            asked = self.bank.seen(lambda op, tx: leases.recalled(op, tx, self.name))
             if self.pool.recalled(asked):
                 self.round()
 
