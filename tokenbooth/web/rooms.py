@@ -27,10 +27,13 @@ class Rendered(Protocol):
 
 
 class Settlements(Protocol):
-    """Whether endings are booked."""
+    """Whether endings are booked; ``flushed`` waits, within a bound, until those of this process
+    are."""
 
     @property
     def away(self) -> bool: ...
+
+    async def flushed(self) -> bool: ...
 
 
 REPORTS_QUEUE_MAX = 64
