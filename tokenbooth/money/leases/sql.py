@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, delete, func, select, update
+from sqlalchemy import BindParameter, and_, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
@@ -96,14 +96,17 @@ _BEAT = (
     .where(REPLICA.c.id == bindparam("replica"), REPLICA.c.epoch == bindparam("at_epoch"))
     .values(seen_us=NowUs())
 )
+_OF_BALANCE = LEASE.c.limit_id.startswith(f"{LimitScope.BALANCE.value}:")
 _REPLICAS = (
     select(
         REPLICA,
-        func.coalesce(func.sum(LEASE.c.granted_nano), 0).label("granted_nano"),
-        func.coalesce(func.sum(LEASE.c.held_nano), 0).label("held_nano"),
+        func.sum(case((_OF_BALANCE, LEASE.c.granted_nano), else_=0)).label("granted_nano"),
+        func.sum(case((_OF_BALANCE, LEASE.c.held_nano), else_=0)).label("held_nano"),
         func.count(LEASE.c.limit_id).label("leases"),
     )
-    .outerjoin_from(REPLICA, LEASE)
+    .outerjoin_from(
+        REPLICA, LEASE, and_(LEASE.c.replica_id == REPLICA.c.id, LEASE.c.granted_nano > 0)
+    )
     .group_by(REPLICA.c.id)
     .order_by(REPLICA.c.id)
 )

@@ -249,7 +249,7 @@ class RoundDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaLine:
-    """One gateway process and the money that it has leased."""
+    """One gateway process, what it has leased of all balances, and how many leases it has."""
 
     id: str
     epoch: int

@@ -1,4 +1,0 @@
-from tests.support.again import again
-from tests.unit.money import test_ledger_sweep
-
-globals().update(again(test_ledger_sweep))
