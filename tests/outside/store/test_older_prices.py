@@ -6,13 +6,15 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.support.ops import make_op
 from tokenbooth.core.delta import Usage
+from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.meter import service as meter
 from tokenbooth.money.prices import service as prices
-from tokenbooth.money.prices.service import Meter, Price, PriceQuestion
+from tokenbooth.money.prices.service import Meter, Price
 from tokenbooth.store.migrate import migrate, upgrade
 from tokenbooth.store.once import run_once
 from tokenbooth.store.options import StoreOptions
 
+PLAIN = (ServiceTier.STANDARD, DataTerms.PRIVATE)
 OLD_CALL = {
     "request_id": "'req_1'",
     "org_id": "'org_1'",
@@ -67,7 +69,8 @@ def migrated(empty_options: StoreOptions) -> StoreOptions:
 
 def test_an_old_price_is_a_standard_private_price_in_dollars(migrated: StoreOptions) -> None:
     op = make_op()
-    found = run_once(migrated, lambda tx: prices.for_call(op, tx, PriceQuestion("m", "org_1")))
+    version = run_once(migrated, lambda tx: prices.offered(op, tx, "org_1", "m"))
+    found = prices.price_in(version, *PLAIN)
     lines = {Meter.INPUT: 1500, Meter.CACHED_INPUT: 150, Meter.OUTPUT: 2500}
     assert found == Price("price_2", "m", lines)
     assert found.currency == "USD"
@@ -84,7 +87,8 @@ def test_an_old_call_costs_what_it_cost(migrated: StoreOptions) -> None:
     record = run_once(migrated, lambda tx: meter.call(op, tx, "org_1", "req_1"))
     assert record.usage == Usage(10, 5, 2, 1)
     assert (record.tier.value, record.data_terms.value) == ("standard", "private")
-    price = run_once(migrated, lambda tx: prices.by_version(op, tx, record.price_version, "m"))
+    version = run_once(migrated, lambda tx: prices.version(op, tx, record.price_version, "m"))
+    price = prices.price_in(version, record.tier, record.data_terms)
     assert prices.cost_nano(price, record.usage) == record.cost_nano == 20
 
 

@@ -183,11 +183,6 @@ def effective_pico(lines: Lines, meter: Meter) -> int:
     return 0 if whole is None else lines[whole]
 
 
-def input_worst_pico(price: Price) -> int:
-    """The dearest that one input token of a short prompt can become; a cache may cost more."""
-    return price.rates[0].input_worst
-
-
 def worst_case_nano(price: Price, input_tokens: int, output_tokens: int) -> int:
     """The most that a call of at most these tokens can cost; ``output_tokens`` of all choices.
 

@@ -69,13 +69,11 @@ __all__ = [
     "book_of",
     "books",
     "books_of",
-    "by_version",
     "checked_tariffs",
     "cost_nano",
     "create_book",
     "current",
     "effective_pico",
-    "for_call",
     "history",
     "holds_at",
     "listed",
@@ -134,12 +132,6 @@ def publish_version(op: Op, tx: Tx, ask: VersionAsk, ids: Ids) -> PriceVersion:
     return made
 
 
-def for_call(op: Op, tx: Tx, question: PriceQuestion) -> Price:
-    """What one call costs now. Raises PRICE_UNKNOWN, PRICE_NOT_OFFERED."""
-    found = offered(op, tx, question.org_id, question.model)
-    return price_in(found, question.tier, question.data_terms, question.uses)
-
-
 def offered(op: Op, tx: Tx, org_id: str, model: str) -> PriceVersion:
     """The version that the organization is locked to now, or else the newest one in its book.
 
@@ -166,13 +158,6 @@ def version(op: Op, tx: Tx, version_id: str, model: str) -> PriceVersion:
     """The version of a call that was admitted. Raises PRICE_UNKNOWN, also for another model's."""
     found = sql.version(tx, version_id)
     return _known(found if found is not None and found.model == model else None, model)
-
-
-def by_version(op: Op, tx: Tx, version_id: str, model: str) -> Price:
-    """The standard price under private terms of a version. Raises what ``version`` raises, and
-    PRICE_NOT_OFFERED."""
-    found = version(op, tx, version_id, model)
-    return price_in(found, ServiceTier.STANDARD, DataTerms.PRIVATE)
 
 
 def history(op: Op, tx: Tx, model: str) -> tuple[PriceVersion, ...]:

@@ -15,7 +15,6 @@ from tokenbooth.money.prices.service import (
     DEFAULT,
     Book,
     PriceLock,
-    PriceQuestion,
     PriceVersion,
     Step,
     Tariff,
@@ -38,8 +37,8 @@ def assign(desk: Desk, wanted: Book, org: str = "org_a") -> None:
 
 
 def paid(desk: Desk, org: str = "org_a", model: str = "m") -> prices.Price:
-    asked = PriceQuestion(model, org)
-    return desk.read(lambda op, tx: prices.for_call(op, tx, asked))
+    found = desk.read(lambda op, tx: prices.offered(op, tx, org, model))
+    return prices.price_in(found, ServiceTier.STANDARD, DataTerms.PRIVATE)
 
 
 def lock(desk: Desk, version: PriceVersion, **fields: Any) -> PriceLock:

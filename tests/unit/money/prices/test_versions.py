@@ -15,7 +15,6 @@ from tokenbooth.money.prices.service import (
     DEFAULT,
     Meter,
     PriceAsk,
-    PriceQuestion,
     Step,
     Tariff,
     Uses,
@@ -36,8 +35,11 @@ def current(desk: Desk, model: str = "m") -> prices.Price:
 
 
 def question(desk: Desk, **fields: Any) -> prices.Price:
-    asked = PriceQuestion(**{"model": "m", "org_id": "org_a", **fields})
-    return desk.read(lambda op, tx: prices.for_call(op, tx, asked))
+    """What ``org_a`` pays for a call; of the standard tier under private terms unless told."""
+    model = fields.pop("model", "m")
+    terms = fields.pop("tier", PLAIN[0]), fields.pop("data_terms", PLAIN[1])
+    found = desk.read(lambda op, tx: prices.offered(op, tx, "org_a", model))
+    return prices.price_in(found, *terms, **fields)
 
 
 def rich() -> tuple[Tariff, ...]:
@@ -70,8 +72,8 @@ def test_the_newest_version_is_current(desk: Desk) -> None:
 def test_an_old_version_keeps_its_lines(desk: Desk) -> None:
     first = publish(desk, 10, 20, 1)
     publish(desk, 11, 21)
-    found = desk.read(lambda op, tx: prices.by_version(op, tx, first.version_id, "m"))
-    assert found == first
+    found = desk.read(lambda op, tx: prices.version(op, tx, first.version_id, "m"))
+    assert prices.price_in(found, *PLAIN) == first
 
 
 def test_history_lists_every_version_newest_first(desk: Desk) -> None:
@@ -151,7 +153,7 @@ def test_a_plain_price_leaves_the_other_terms_as_they_are(desk: Desk) -> None:
 def test_a_version_of_another_model_is_not_found(desk: Desk) -> None:
     price = publish(desk, 10, 20)
     with pytest.raises(Problem) as caught:
-        desk.read(lambda op, tx: prices.by_version(op, tx, price.version_id, "other"))
+        desk.read(lambda op, tx: prices.version(op, tx, price.version_id, "other"))
     assert caught.value.code is Code.PRICE_UNKNOWN
 
 

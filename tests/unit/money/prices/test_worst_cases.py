@@ -13,7 +13,6 @@ from tokenbooth.money.prices.rules import (
     UNBOUNDED_TOKENS,
     affordable_output_tokens,
     cost_nano,
-    input_worst_pico,
     worst_case_nano,
 )
 from tokenbooth.money.prices.values import Meter, Price, Step, Uses
@@ -125,9 +124,9 @@ def test_free_output_is_unbounded_and_nothing_is_bought_with_less_than_nothing()
 
 
 def test_the_dearest_part_of_input_and_of_output_is_held() -> None:
-    assert input_worst_pico(price_of(input=10, output=1, cached_input=3)) == 10
-    assert input_worst_pico(price_of(input=10, output=1, cached_input=30)) == 30
-    assert input_worst_pico(price_of(input=10, output=1, cache_write=13)) == 13
+    assert worst_case_nano(price_of(input=10_000, output=1, cached_input=3), 1, 0) == 10
+    assert worst_case_nano(price_of(input=10_000, output=1, cached_input=30_000), 1, 0) == 30
+    assert worst_case_nano(price_of(input=10_000, output=1, cache_write=13_000), 1, 0) == 13
     dear = price_of(input=1000, output=1000, cached_input=3000, reasoning=5000)
     assert worst_case_nano(dear, 2, 1) == 6 + 5
 
