@@ -25,9 +25,6 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.loop import run_on_fast_loop
 from tokenbooth.proving import mock_upstream
-from tokenbooth.proving.drills import play
-from tokenbooth.proving.drills.laws import Violation
-from tokenbooth.proving.instance import InstanceFault
 
 Ready = Callable[[Serving], Awaitable[None]]
 
@@ -261,58 +258,6 @@ def test_pull_tells_where_the_weights_are(
     assert command("model", "pull", "smollm2-135m", "--json").document["bytes"] == 4
     assert "tokenbooth model add" in command("model", "pull", "smollm2-135m").out
     assert command("model", "pull", "nothing").code == 1
-
-
-class Report:
-    """Stands for the report of a drill."""
-
-    def __init__(self, *violations: Violation) -> None:
-        self.violations = violations
-
-    @property
-    def passed(self) -> bool:
-        return not self.violations
-
-    def document(self) -> dict[str, object]:
-        return {"passed": self.passed, "violations": []}
-
-
-def test_a_drill_that_passes_is_exit_code_zero(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    played: list[Any] = []
-
-    def run_drill(drill: Any, options: Any, progress: Callable[[str, int, int], None]) -> Report:
-        progress("calls", 1, 2)
-        played.extend((drill, options))
-        return Report()
-
-    monkeypatch.setattr(play, "run_drill", run_drill)
-    said = command("drill", "mixed", "--calls", "70", "--seed", "9", "--replicas", "2", "--json")
-    assert said.document == {"passed": True, "violations": []}
-    assert (played[0].name, played[0]._calls) == ("mixed", 70)
-    assert played[1] == play.DrillOptions(seed=9, replicas=2, store_url=None)
-
-
-def test_a_drill_that_fails_is_exit_code_one(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report = Report(Violation("books", "one nano is missing"))
-    monkeypatch.setattr(play, "run_drill", lambda drill, options, progress: report)
-    said = command("drill", "mixed")
-    assert said.code == 1
-    assert "violated: books: one nano is missing" in said.out
-
-
-def test_a_drill_that_cannot_be_played_says_why(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run_drill(drill: Any, options: Any, progress: Any) -> None:
-        raise InstanceFault("no port")
-
-    monkeypatch.setattr(play, "run_drill", run_drill)
-    assert "no port" in command("drill", "mixed").err
-    assert command("drill", "mixed", "--calls", "1").code == 1
 
 
 def test_the_mock_gets_what_was_typed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -57,6 +58,23 @@ class FakeInstance:
 def test_impossible_options_are_refused(replicas: int) -> None:
     with pytest.raises(ValueError, match="replicas must be from 1"):
         DrillOptions(replicas=replicas)
+
+
+def test_a_directory_to_keep_must_be_new_or_empty(tmp_path: Path) -> None:
+    assert DrillOptions(keep=tmp_path).keep == tmp_path
+    assert DrillOptions(keep=tmp_path / "new").keep == tmp_path / "new"
+    (tmp_path / "x").write_text("mine")
+    with pytest.raises(ValueError, match="is not empty"):
+        DrillOptions(keep=tmp_path)
+
+
+def test_a_kept_directory_stays_and_another_one_goes(tmp_path: Path) -> None:
+    with play._directory(DrillOptions(keep=tmp_path / "new")) as kept:
+        (kept / "log").write_text("x")
+    with play._directory(DrillOptions()) as made:
+        (made / "log").write_text("x")
+    assert (tmp_path / "new" / "log").exists()
+    assert not made.exists()
 
 
 def test_calls_go_to_the_replicas_in_turn() -> None:
