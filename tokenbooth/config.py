@@ -100,9 +100,7 @@ RULES: Mapping[str, Rule] = {
     "edge.pressure_high_bytes": Rule("Unsent bytes at which an engine is paused.", 4096, 1 << 26),
     "edge.pressure_low_bytes": Rule("Unsent bytes at which it goes on.", 1024, 1 << 26),
     "edge.calls_max": Rule("Calls answered at once.", 1, 1_000_000),
-    "edge.connections_max": Rule(
-        "Connections open at once, as far as the open-file limit allows.", 1, 1_000_000
-    ),
+    "edge.connections_max": Rule("Connections at once, if open files allow.", 1, 1_000_000),
     "edge.bodies_bytes_max": Rule("Bytes of all bodies of open calls together.", 1 << 20, 1 << 40),
     "edge.drain_max_s": Rule("Seconds that running calls get to finish at a stop.", 0, 3600),
     "gateway.body_bytes_max": Rule("Bytes of the largest accepted body.", 1024, 1 << 28),
@@ -117,18 +115,13 @@ RULES: Mapping[str, Rule] = {
     "workers.catalog_every_ms": Rule("Period of the look for changed models.", 50, 60_000),
     "workers.beat_every_ms": Rule("Period of this process's sign of life.", 100, 5000),
     "workers.receipts_every_ms": Rule("Period of the signing of receipts.", 50, 60_000),
+    "workers.reconcile_every_s": Rule("Period of the proof of all charges.", 1, 604_800),
     "workers.replays_every_ms": Rule("Period of the deletion of stored answers.", 100, 600_000),
     "replays.kept_s": Rule("Seconds that an idempotency key and its answer stand.", 60, 2_592_000),
     "replays.answer_bytes_max": Rule("Bytes of the largest answer kept.", 0, 1 << 26),
     "replays.answers_bytes_max": Rule("The same of all that are being written.", 0, 1 << 34),
-    "till.block_nano_max": Rule(
-        "Nano-units leased in advance at one limit: the most that the loss of a disk can cost.",
-        0,
-        10**15,
-    ),
-    "till.output_step_tokens": Rule(
-        "Output tokens that a call without a stated limit holds money for at a time.", 1, 1 << 20
-    ),
+    "till.block_nano_max": Rule("Nano-units leased ahead; a lost disk costs no more.", 0, 10**15),
+    "till.output_step_tokens": Rule("Tokens held for where no limit is stated.", 1, 1 << 20),
     "till.idle_ms": Rule("Milliseconds after which unused leased money goes back.", 100, 3_600_000),
     "till.round_calls_max": Rule("Settled calls told to the ledger at once.", 1, 10_000),
     "till.ship_after_ms": Rule("Milliseconds in which settled calls gather.", 0, 1000),
@@ -140,9 +133,8 @@ RULES: Mapping[str, Rule] = {
     "till.recall_retry_ms": Rule("Period of asking again for recalled money.", 5, 1000),
     "till.retry_after_ms": Rule("Pause between rounds while the database is away.", 50, 10_000),
     "till.progress_tokens": Rule("Delivered tokens after which progress is written.", 1, 1 << 20),
-    "till.alert_percents": Rule("Parts of a limit, in percent, whose spending makes an event."),
     "till.progress_every_ms": Rule("Milliseconds after which it is written too.", 10, 10_000),
-    "workers.reconcile_every_s": Rule("Period of the proof of all charges.", 1, 604_800),
+    "till.alert_percents": Rule("Parts of a limit, in percent, whose spending makes an event."),
     "store.url": Rule("sqlite:///<absolute path>, or postgresql://<role>@<host>/<database>."),
     "metrics.loopback_only": Rule("Serve /metrics to this machine only."),
     "log.format": Rule("json or text."),

@@ -14,7 +14,7 @@ from tokenbooth.engines.port import EngineCounters
 COUNT_MAX = 2**53
 LLAMACPP_DIGITS = 6
 LLAMACPP_START = "process-start-time-unix"
-PROCESS_START = "process_start_time_seconds"
+SERVER_START = "process_start_time_seconds"
 _LINE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{(.*)\})? +(\S+)(?: +-?[0-9]+)?", re.ASCII)
 _MODEL = re.compile(r'(?:^|,) *model_name="((?:[^"\\]|\\.)*)"')
 
@@ -49,7 +49,7 @@ def counters_from(headers: Mapping[str, str], raw: bytes, model: str) -> EngineC
     A server that names one model only means that one, whatever it is called here.
     """
     samples = tuple(_samples(raw.decode("utf-8", "replace")))
-    start = "".join(sample.number for sample in samples if sample.name == PROCESS_START)
+    start = "".join(sample.number for sample in samples if sample.name == SERVER_START)
     for family in (VLLM, LLAMACPP):
         mine = _of_model([s for s in samples if s.name in _names(family)], model)
         inputs = _sum(mine, family.input_name)

@@ -8,7 +8,7 @@ from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.alerts import sql
 from tokenbooth.money.alerts.rules import alerts_of, checked_percents, counted_from
 from tokenbooth.money.alerts.values import DEFAULT_PERCENTS, CountedFrom, SpendMove
-from tokenbooth.money.outbox.values import Event
+from tokenbooth.money.outbox.service import Event
 
 __all__ = [
     "DEFAULT_PERCENTS",

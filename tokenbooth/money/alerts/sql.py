@@ -2,16 +2,24 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import BindParameter, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.alerts.values import CountedFrom
+from tokenbooth.store.listing import listed, listing
+from tokenbooth.store.prepared import Prepared
 from tokenbooth.store.tables.audits import ALERT_BASE, ALERT_RULE
 
-_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
-_RULES = select(ALERT_RULE.c.level_id, ALERT_RULE.c.percents).where(ALERT_RULE.c.level_id.in_(_IDS))
-_BASES = select(ALERT_BASE).where(ALERT_BASE.c.level_id.in_(_IDS))
+_IDS = select(listing("ids").c.value)
+_RULES = Prepared(
+    select(ALERT_RULE.c.level_id, ALERT_RULE.c.percents).where(ALERT_RULE.c.level_id.in_(_IDS))
+)
+_BASES = Prepared(
+    select(ALERT_BASE.c.level_id, ALERT_BASE.c.limit_nano, ALERT_BASE.c.spent_nano).where(
+        ALERT_BASE.c.level_id.in_(_IDS)
+    )
+)
 _DROP_RULE = delete(ALERT_RULE).where(ALERT_RULE.c.level_id == bindparam("level"))
 _PUT_RULE = insert(ALERT_RULE)
 _PUT_RULE = _PUT_RULE.on_conflict_do_update(
@@ -35,8 +43,8 @@ _PUT_BASE = _PUT_BASE.on_conflict_do_update(
 def percents(tx: Tx, level_ids: Collection[str]) -> dict[str, tuple[int, ...]]:
     """The limits that have thresholds of their own."""
     return {
-        row.level_id: tuple(int(part) for part in row.percents.split(",") if part)
-        for row in tx.execute(_RULES, {"ids": list(level_ids)})
+        level_id: tuple(int(part) for part in found.split(",") if part)
+        for level_id, found in _RULES.rows(tx, {"ids": listed(level_ids)})
     }
 
 
@@ -51,8 +59,8 @@ def drop_percents(tx: Tx, level_id: str) -> None:
 
 def counted_from(tx: Tx, level_ids: Collection[str]) -> dict[str, CountedFrom]:
     return {
-        row.level_id: CountedFrom(row.limit_nano, row.spent_nano)
-        for row in tx.execute(_BASES, {"ids": list(level_ids)})
+        level_id: CountedFrom(limit_nano, spent_nano)
+        for level_id, limit_nano, spent_nano in _BASES.rows(tx, {"ids": listed(level_ids)})
     }
 
 

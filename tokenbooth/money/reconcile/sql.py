@@ -20,9 +20,10 @@ from sqlalchemy.dialects.postgresql import insert
 from tokenbooth.core.delta import UsageSource
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import LimitScope, Outcome
-from tokenbooth.money.ledger.values import AccountKind, CallState
 from tokenbooth.money.reconcile.values import (
     EVERYBODY,
+    PREPAID,
+    RUNNING,
     BalanceCheck,
     Charged,
     Reading,
@@ -45,7 +46,7 @@ LATEST_ROWS_MAX = 1_000
 
 _C = CALL_RECORD.c
 _STARTED = func.coalesce(_C.started_us, _C.created_us)
-_OPEN = _C.state == CallState.OPEN.value
+_OPEN = _C.state == RUNNING
 _SURE = and_(
     _C.outcome == Outcome.COMPLETED.value,
     _C.usage_source == UsageSource.ENGINE.value,
@@ -56,7 +57,7 @@ _MINE = or_(
     _C.deployment_id == bindparam("deployment"),
     and_(_C.deployment_id.is_(None), _C.model == bindparam("name")),
 )
-_PREPAID = LEDGER_ACCOUNT.c.kind == AccountKind.PREPAID.value
+_PREPAID = LEDGER_ACCOUNT.c.kind == PREPAID
 _BALANCES = (
     select(
         LEDGER_ACCOUNT.c.org_id,

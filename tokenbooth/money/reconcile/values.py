@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tokenbooth.money.ledger.values import Verification
+from tokenbooth.money.ledger.values import AccountKind, CallState, Verification
 
+PREPAID = AccountKind.PREPAID.value
+RUNNING = CallState.OPEN.value
 EVERYBODY = ""
 """The replica of counters that several gateway processes share."""
 
