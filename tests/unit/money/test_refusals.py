@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.money import NANO_MAX, format_nano
-from tokenbooth.core.receipt import LimitScope, LimitState
+from tokenbooth.core.receipt import LimitScope, LimitState, LimitWindow, Period
 from tokenbooth.money.prices.service import Meter, Price, worst_case_nano
 from tokenbooth.money.refusals import HELD, HOLDS_WAIT_S, USED_UP, start_refusal, strict_refusal
 
@@ -165,3 +165,29 @@ def test_the_affordable_limit_is_exact_and_the_named_level_refuses(raw, choices,
     assert (refused.retry_after_s is not None) == (needed <= min(after))
     for name in ("limit", "spent", "held", "needed"):
         assert refused.facts[name] == format_nano(refused.facts[f"{name}_nano"])
+
+
+DAY = LimitWindow(Period.DAY, "2026-11-20", 1_795_219_200_000_000)
+
+
+@pytest.mark.parametrize("refuse", ["start", "strict"])
+def test_a_cap_that_renews_says_when(refuse):
+    limits = tuple(
+        replace(state, limit_nano=50, spent_nano=40, window=DAY)
+        if state.scope is LimitScope.KEY
+        else state
+        for state in PLENTY
+    )
+    if refuse == "start":
+        refused = start_refusal(limits, PRICE, 10, 1)
+    else:
+        refused = strict_refusal(limits, PRICE, 6, 10, 1)
+    assert refused.facts["limit_source"] == "key"
+    assert refused.facts["renews_at"] == "2026-11-21T00:00:00Z"
+    assert "and renews at 2026-11-21T00:00:00Z;" in refused.public
+
+
+def test_what_never_renews_says_nothing_of_it():
+    refused = start_refusal(chain(LimitScope.KEY, 50, 45), PRICE, 10, 1)
+    assert "renews_at" not in refused.facts
+    assert "renews" not in refused.public

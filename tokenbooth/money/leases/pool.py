@@ -216,12 +216,13 @@ class Pool:
     ) -> dict[str, Giving]:
         """Idle, recalled and outlived remainders, and what is held, wherever something changed."""
         charged = {name for call in settled for name in call.facts.chain}
-        wanted = {key for want in wants.calls for key in want.chain}
-        wanted |= {advance.level for advance in wants.advances}
+        keys = {key for want in wants.calls for key in want.chain}
+        keys |= {advance.level for advance in wants.advances}
+        wanted = {self._level(key, now_us) for key in keys}
         givings: dict[str, Giving] = {}
         for name, level in self._levels.items():
             recalled = name in seen
-            wants_more = level.key in wanted or level.named_key in wanted
+            wants_more = level in wanted
             returned_nano = 0
             if close or recalled or (not wants_more and level.idle(now_us, self._options)):
                 returned_nano = level.give_back()
