@@ -1,9 +1,12 @@
 """What one call cost and what remains, in the words that answers and reports share."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from tokenbooth.core.delta import Usage
+
+US_PER_S = 1_000_000
 
 
 class Outcome(StrEnum):
@@ -43,6 +46,12 @@ class LimitWindow:
     period: Period
     id: str
     renews_us: int
+
+    @property
+    def renews_at(self) -> str:
+        """UTC, such as ``2026-11-21T00:00:00Z``."""
+        moment = datetime.fromtimestamp(self.renews_us // US_PER_S, UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,15 @@ Pure: the rules decide that a call does not fit and raise what these functions r
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.money import NANO_MAX, format_nano
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.receipt import LimitScope, LimitState, LimitWindow
+from tokenbooth.core.receipt import LimitScope, LimitState
 from tokenbooth.money.prices.rules import affordable_output_tokens, worst_case_nano
 from tokenbooth.money.prices.values import Price
 
 HOLDS_WAIT_S = 1
-US_PER_S = 1_000_000
 HELD = "held_by_running_calls"
 USED_UP = "limit_used_up"
 _NAMES = {
@@ -114,16 +112,11 @@ def _missing(state: LimitState, needed_nano: int) -> str:
 
 
 def _left(state: LimitState) -> str:
-    renews = "" if state.window is None else f" and renews at {_renews_at(state.window)}"
+    renews = "" if state.window is None else f" and renews at {state.window.renews_at}"
     return (
         f"{_NAMES[state.scope]} has {format_nano(_room_nano(state))} left"
         f" ({format_nano(state.held_nano)} held by running calls){renews}"
     )
-
-
-def _renews_at(window: LimitWindow) -> str:
-    moment = datetime.fromtimestamp(window.renews_us // US_PER_S, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _hint(waits: bool) -> str:
@@ -148,5 +141,5 @@ def _facts(
         **{f"{name}_nano": amount_nano for name, amount_nano in amounts.items()},
         "affordable_output_tokens": affordable,
         "remedy": remedy,
-        **({} if state.window is None else {"renews_at": _renews_at(state.window)}),
+        **({} if state.window is None else {"renews_at": state.window.renews_at}),
     }

@@ -66,8 +66,9 @@ def uses_json(usage: Usage) -> Json:
 
 
 def limit_json(state: LimitState, currency: str) -> Json:
-    """One level of spending; ``limit`` and ``remaining`` are null where it is not capped."""
-    return {
+    """One level of spending; ``limit`` and ``remaining`` are null where it is not capped, and
+    ``window`` is there where the cap renews."""
+    document: Json = {
         "scope": state.scope.value,
         "owner_id": state.owner_id,
         "currency": currency,
@@ -76,6 +77,13 @@ def limit_json(state: LimitState, currency: str) -> Json:
         "held": amount_json(state.held_nano),
         "remaining": _amount_or_none(state.remaining_nano),
     }
+    if state.window is not None:
+        document["window"] = {
+            "period": state.window.period.value,
+            "id": state.window.id,
+            "renews_at": state.window.renews_at,
+        }
+    return document
 
 
 def limits_json(states: Sequence[LimitState], currency: str) -> list[Json]:

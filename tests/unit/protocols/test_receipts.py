@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tokenbooth.core.delta import Usage, UsageSource
 from tokenbooth.core.money import parse_decimal
-from tokenbooth.core.receipt import LimitScope, LimitState, Outcome, Receipt
+from tokenbooth.core.receipt import LimitScope, LimitState, LimitWindow, Outcome, Period, Receipt
 from tokenbooth.protocols.receipts import (
     amount_json,
     cost_json,
@@ -79,6 +79,16 @@ def test_limit_of_a_capped_level() -> None:
         "spent": amount_json(3),
         "held": amount_json(2),
         "remaining": amount_json(5),
+    }
+
+
+def test_a_cap_that_renews_shows_its_window() -> None:
+    window = LimitWindow(Period.MONTH, "2026-11", 1_796_083_200_000_000)
+    made = limit_json(LimitState(LimitScope.KEY, "key_1", 10, 3, 2, window), "EUR")
+    assert made["window"] == {
+        "period": "month",
+        "id": "2026-11",
+        "renews_at": "2026-12-01T00:00:00Z",
     }
 
 

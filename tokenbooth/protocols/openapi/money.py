@@ -14,6 +14,7 @@ from tokenbooth.protocols.openapi.schemas import (
     MOMENT_OR_NULL,
     TEXT,
     TEXT_OR_NULL,
+    WINDOW,
     Json,
     array,
     maybe,
@@ -71,7 +72,8 @@ def _quoted_limit() -> Json:
             "remaining": maybe(ref("Amount")),
             "fits": _FLAG,
             "affordable_output_tokens": COUNT_OR_NULL,
-        }
+        },
+        {"window": WINDOW},
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import FinishReason, UsageSource
 from tokenbooth.core.features import Feature
-from tokenbooth.core.receipt import LimitScope, Outcome
+from tokenbooth.core.receipt import LimitScope, Outcome, Period
 from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.protocols.openai_chat.parameters import BODY
 from tokenbooth.protocols.problems import OPENAI, OWN
@@ -44,6 +44,13 @@ def record(required: Mapping[str, Json], optional: Mapping[str, Json] | None = N
 
 
 CURRENCY: Json = {"type": "string", "pattern": "^[A-Z]{3}$"}
+WINDOW = record(
+    {
+        "period": {"enum": [period.value for period in Period if period is not Period.NONE]},
+        "id": TEXT,
+        "renews_at": MOMENT,
+    }
+)
 USES = record({}, {"image": COUNT, "audio_s": COUNT, "video_s": COUNT, "search": COUNT})
 
 
@@ -234,7 +241,8 @@ SCHEMAS: Mapping[str, Json] = {
             "spent": ref("Amount"),
             "held": ref("Amount"),
             "remaining": maybe(ref("Amount")),
-        }
+        },
+        {"window": WINDOW},
     ),
     "Usage": _usage(),
     "Model": _model(),
