@@ -56,7 +56,7 @@ class Reconciler:
         rooms = self._rooms
         if await rooms.store.read(partial(_is_due, op, period_us // 2)):
             await rooms.till.flushed()
-            finding = await check_ledger(op, rooms.store, rooms.till.replica_id)
+            finding = await check_ledger(op, rooms.store, rooms.till.replica_id, in_full=False)
             self.ledger_difference_nano = finding.difference_nano
         await self.check_engines(op)
         self.finished_s = op.now() // US_PER_S
@@ -137,9 +137,12 @@ async def read_counters(op: Op, counted: Counted) -> Reading | None:
     )
 
 
-async def check_ledger(op: Op, store: Store, replica_id: str) -> LedgerFinding:
-    """Rebuild everything on a snapshot, and keep what was found."""
-    finding = await store.read(partial(_examine, op))
+async def check_ledger(
+    op: Op, store: Store, replica_id: str, *, in_full: bool = True
+) -> LedgerFinding:
+    """Rebuild everything on a snapshot, and keep what was found; if not ``in_full``, without the
+    costs that the last sound look has computed."""
+    finding = await store.read(partial(_examine, op, in_full))
     await store.write(lambda tx: reconcile.keep_ledger(op, tx, finding, replica_id))
     if not finding.sound:
         op.log.fault(
@@ -167,8 +170,8 @@ async def check_engine(
     return finding
 
 
-def _examine(op: Op, tx: Tx) -> LedgerFinding:
-    return reconcile.examine(op, tx)
+def _examine(op: Op, in_full: bool, tx: Tx) -> LedgerFinding:
+    return reconcile.examine(op, tx, only_new_costs=not in_full)
 
 
 def _is_due(op: Op, period_us: int, tx: Tx) -> bool:

@@ -15,6 +15,7 @@ from tokenbooth.money.outbox.service import OPERATOR
 from tokenbooth.money.reconcile import service as reconcile
 from tokenbooth.money.reconcile.rules import OVERRUN_TOKENS, SHARED_SPAN_US_MIN
 from tokenbooth.money.reconcile.service import EVERYBODY, EngineFinding, Reading, Subject
+from tokenbooth.money.reconcile.sql import RUN_US_MAX
 from tokenbooth.store.tables.money import CALL_RECORD
 
 MINUTE_US = 60_000_000
@@ -441,3 +442,29 @@ def test_the_same_finding_is_kept_once(scene):
     for _ in range(2):
         bank.write(lambda op, tx: reconcile.keep_ledger(op, tx, finding, "main"))
     assert len(bank.rows("SELECT id FROM reconcile_result")) == 1
+
+
+def test_costs_of_calls_that_a_sound_look_has_seen_are_not_computed_again(scene):
+    bank = scene.bank
+
+    def look(*, only_new_costs: bool) -> reconcile.LedgerFinding:
+        finding = bank.read(lambda op, tx: reconcile.examine(op, tx, only_new_costs=only_new_costs))
+        bank.write(lambda op, tx: reconcile.keep_ledger(op, tx, finding, "main"))
+        return finding
+
+    old = scene.call(0, 0)
+    assert look(only_new_costs=True).sound, "there was no look before, so it was in full"
+    scene.pass_time(3 * RUN_US_MAX)
+    assert look(only_new_costs=True).sound
+    new = scene.call(0, 0)
+    bank.unguarded(
+        "call_record", f"UPDATE call_record SET output_tokens = 5 WHERE request_id = '{old}'"
+    )
+    assert look(only_new_costs=True).sound, "the old call was proved already"
+    bank.unguarded(
+        "call_record", f"UPDATE call_record SET output_tokens = 5 WHERE request_id = '{new}'"
+    )
+    assert not look(only_new_costs=True).sound
+    both = look(only_new_costs=True)
+    assert both.difference_nano == 2 * 10_000, "after an unsound look everything is computed"
+    assert look(only_new_costs=False).difference_nano == 2 * 10_000

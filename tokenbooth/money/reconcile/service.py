@@ -45,10 +45,16 @@ __all__ = [
 KEPT_US = 400 * 86_400 * 1_000_000
 
 
-def examine(op: Op, tx: Tx) -> LedgerFinding:
-    """Rebuild every balance, limit and cost from postings and calls; run it on a snapshot."""
+def examine(op: Op, tx: Tx, *, only_new_costs: bool = False) -> LedgerFinding:
+    """Rebuild every balance, limit and cost from postings and calls; run it on a snapshot.
+
+    ``only_new_costs`` computes the costs of those calls alone that the last sound look cannot have
+    seen; sums are rebuilt from all of them.
+    """
     from_us = op.now()
-    verification = ledger.verify(op, tx)
+    sound_us = sql.last_sound_us(tx) if only_new_costs else None
+    costs_from_us = 0 if sound_us is None else max(0, sound_us - 2 * sql.RUN_US_MAX)
+    verification = ledger.verify(op, tx, costs_from_us=costs_from_us)
     until_us = op.now()
     found = sql.balances(tx, until_us)
     return LedgerFinding(

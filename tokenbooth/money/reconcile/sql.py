@@ -100,6 +100,7 @@ _LATEST = (
 _LAST_LEDGER = select(func.max(RECONCILE_RESULT.c.until_us)).where(
     RECONCILE_RESULT.c.subject == Subject.LEDGER.value
 )
+_LAST_SOUND = _LAST_LEDGER.where(RECONCILE_RESULT.c.sound == bindparam("wanted"))
 _FORGET = delete(RECONCILE_RESULT).where(RECONCILE_RESULT.c.until_us < bindparam("before_us"))
 _PUT_BALANCE = insert(RECONCILE_BALANCE)
 _PUT_BALANCE = _PUT_BALANCE.on_conflict_do_update(
@@ -284,6 +285,12 @@ def latest(tx: Tx) -> tuple[Result, ...]:
 def last_ledger_us(tx: Tx) -> int | None:
     found: int | None = tx.execute(_LAST_LEDGER).scalar()
     return found
+
+
+def last_sound_us(tx: Tx) -> int | None:
+    """Unless a later look found the ledger not sound."""
+    sound_us: int | None = tx.execute(_LAST_SOUND, {"wanted": True}).scalar()
+    return sound_us if sound_us == last_ledger_us(tx) else None
 
 
 def forget(tx: Tx, before_us: int) -> None:

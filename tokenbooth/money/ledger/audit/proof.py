@@ -47,11 +47,12 @@ Sums = dict[str, Counter[str]]
 postings."""
 
 
-def verify(op: Op, tx: Tx) -> Verification:
+def verify(op: Op, tx: Tx, *, costs_from_us: int = 0) -> Verification:
     """Recompute every balance, every limit and every cost from postings and calls.
 
     Run it on a snapshot (``store.read``). Tampering with a row shows as a difference, or as a
-    problem where no amount differs.
+    problem where no amount differs. Everything is added up in any case; with ``costs_from_us`` only
+    the costs of calls since then are computed anew, which is the slow part.
     """
     findings = _Findings()
     for name, sum_nano, lines in sql.unbalanced(tx):
@@ -64,7 +65,7 @@ def verify(op: Op, tx: Tx) -> Verification:
     _add_leases(tx, sums)
     _compare_limits(tx, sums, findings)
     _compare_charges(tx, findings)
-    _compare_costs(op, tx, findings)
+    _compare_costs(op, tx, findings, costs_from_us)
     return Verification(
         accounts=sql.accounts(tx),
         difference_nano=findings.difference_nano,
@@ -131,10 +132,10 @@ def _compare_charges(tx: Tx, findings: _Findings) -> None:
         findings.compare(f"postings of charge {name}", posted_nano, cost_nano)
 
 
-def _compare_costs(op: Op, tx: Tx, findings: _Findings) -> None:
+def _compare_costs(op: Op, tx: Tx, findings: _Findings, from_us: int) -> None:
     """Each charge is recomputed from its usage and its price version."""
     known: dict[tuple[str, ...], prices.Price | None] = {}
-    for call in sql.resolved_calls(tx):
+    for call in sql.resolved_calls(tx, from_us):
         terms = (call.price_version, call.model, call.tier, call.data_terms)
         if terms not in known:
             known[terms] = _price(op, tx, call, findings)

@@ -93,7 +93,11 @@ _RESOLVED = (
         CALL_RECORD.c.cost_nano,
         *(CALL_RECORD.c[name] for name in USAGE_COLUMNS),
     )
-    .where(~_IS_OPEN, CALL_RECORD.c.request_id > bindparam("after"))
+    .where(
+        ~_IS_OPEN,
+        CALL_RECORD.c.request_id > bindparam("after"),
+        CALL_RECORD.c.created_us >= bindparam("from_us"),
+    )
     .order_by(CALL_RECORD.c.request_id)
     .limit(PAGE_ROWS)
 )
@@ -151,10 +155,10 @@ def charge_mismatches(tx: Tx) -> Iterator[tuple[str, int, int]]:
         yield row[0], 0, int(row[1])
 
 
-def resolved_calls(tx: Tx) -> Iterator[ResolvedCall]:
-    """Every call that is not open, read in pages, so that memory stays bounded."""
+def resolved_calls(tx: Tx, from_us: int) -> Iterator[ResolvedCall]:
+    """Every call since ``from_us`` that is not open, in pages, so that memory stays bounded."""
     after = ""
-    while rows := tx.execute(_RESOLVED, {"after": after}).all():
+    while rows := tx.execute(_RESOLVED, {"after": after, "from_us": from_us}).all():
         yield from map(_resolved, rows)
         after = rows[-1].request_id
 
