@@ -66,6 +66,11 @@ class SimulatedDisk:
     def fail_next(self, verb: str, code: int = errno.EIO) -> None:
         self._failures[verb] = code
 
+    def mend(self) -> None:
+        """Nothing fails any more, and there is room."""
+        self._failures.clear()
+        self.space_bytes = None
+
     def kill(self) -> None:
         """The process ends; the operating system keeps all that was appended."""
         self._open.clear()
@@ -83,6 +88,14 @@ class SimulatedDisk:
             if not file.named and not choose(2):
                 del self._files[name]
             file.named = True
+
+    def platter(self) -> "SimulatedDisk":
+        """A disk with only what is certain to survive a power cut now."""
+        disk = SimulatedDisk()
+        for name, file in self._files.items():
+            if file.named:
+                disk.overwrite(name, file.kept)
+        return disk
 
     def content(self, name: str) -> bytes:
         """What a process would read now."""

@@ -396,3 +396,14 @@ def test_segments_without_their_id_are_damage(disk: SimulatedDisk, left: bytes |
     with pytest.raises(Problem, match="damaged") as caught:
         identity(disk, Dice())
     assert ID_FILE in caught.value.detail
+
+
+@pytest.mark.parametrize("verb", ["open", "append", "sync", "sync_directory"])
+def test_an_id_that_cannot_be_kept_is_a_named_refusal(disk: SimulatedDisk, verb: str) -> None:
+    disk.fail_next(verb)
+    with pytest.raises(Problem) as caught:
+        identity(disk, Dice())
+    assert caught.value.code is Code.LEDGER_UNAVAILABLE
+    assert "id could not be kept" in caught.value.detail
+    disk.kill()
+    assert len(identity(disk, Dice())) == 16

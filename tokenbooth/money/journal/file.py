@@ -46,8 +46,16 @@ SEGMENTS_KEPT = 4
 def identity(disk: Disk, randomness: Randomness) -> bytes:
     """The id of the journal in this directory, given when it is first used.
 
-    Raises Problem STATE_CONFLICT where segments have lost their id file.
+    Raises Problem STATE_CONFLICT where segments have lost their id file, and LEDGER_UNAVAILABLE
+    where the disk fails.
     """
+    try:
+        return _identity(disk, randomness)
+    except OSError as error:
+        raise _unusable(f"the journal's id could not be kept: {error}") from error
+
+
+def _identity(disk: Disk, randomness: Randomness) -> bytes:
     names = disk.list()
     if ID_FILE in names:
         journal_id = decode_id(disk.read(ID_FILE))
@@ -81,6 +89,15 @@ def _damaged(place: Place) -> Problem:
         "The journal is damaged where it had been kept: finished charges may be missing."
         " Put back a copy of its directory, or give its money up with `tokenbooth lease forfeit`.",
         detail=f"segment {place.segment}, byte {place.offset}: {place.reason}",
+    )
+
+
+def _unusable(detail: str) -> Problem:
+    return Problem(
+        Code.LEDGER_UNAVAILABLE,
+        "This server cannot keep its journal; calls are refused until that is mended.",
+        detail=detail,
+        retry_after_s=1,
     )
 
 
@@ -330,12 +347,7 @@ class Journal:
 
     def refusal(self) -> Problem:
         """What every call gets from a broken journal."""
-        return Problem(
-            Code.LEDGER_UNAVAILABLE,
-            "This server cannot keep its journal; calls are refused until that is mended.",
-            detail=self.broken or "",
-            retry_after_s=1,
-        )
+        return _unusable(self.broken or "")
 
     def _break(self, said: str, error: OSError) -> NoReturn:
         self.broken = f"the journal {said}: {error}"
