@@ -155,7 +155,7 @@ def charge_mismatches(tx: Tx) -> Iterator[tuple[str, int, int]]:
         yield row[0], 0, int(row[1])
 
 
-def resolved_calls(tx: Tx, from_us: int) -> Iterator[ResolvedCall]:
+def resolved_calls(tx: Tx, from_us: int = 0) -> Iterator[ResolvedCall]:
     """Every call since ``from_us`` that is not open, in pages, so that memory stays bounded."""
     after = ""
     while rows := tx.execute(_RESOLVED, {"after": after, "from_us": from_us}).all():
