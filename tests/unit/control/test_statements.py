@@ -104,6 +104,14 @@ def test_a_page_may_end_inside_a_charge(desk: Desk) -> None:
     ]
 
 
+def test_a_later_charge_may_hold_calls_with_earlier_ids(desk: Desk) -> None:
+    high = range(5000, 5000 + PAGE_CALLS_MAX + 3)
+    desk.settle(*named(*high))
+    desk.settle(*named(1, 2))
+    ids = [line["request_id"] for line in documents(desk)[:-1]]
+    assert ids == [str(call["request_id"]) for call in named(*high, 1, 2)]
+
+
 def test_what_was_not_signed_yet_is_signed_first(desk: Desk) -> None:
     desk.settle(*named(1, 2))
     desk.sign_all()

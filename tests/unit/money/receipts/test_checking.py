@@ -169,6 +169,12 @@ def test_an_amount_that_the_usage_does_not_make_is_found_even_when_it_is_signed(
     assert "not 0.000000001 (1 nano)" in verify(document, TRUSTED)[1].told
 
 
+def test_the_decimal_and_the_integer_must_be_the_same_amount() -> None:
+    (document,) = good(booked())
+    assert failed({**document, "amount": "0.000000001"}) == ["amount", "inclusion"]
+    assert failed({**document, "amount": document["amount"] + "0"}) == ["amount", "inclusion"]
+
+
 @pytest.mark.parametrize("held_nano", [0, 1, 100])
 def test_a_charge_stays_within_its_hold(held_nano: int) -> None:
     (document,) = good(booked(held_nano=held_nano))
