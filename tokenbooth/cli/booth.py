@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tokenbooth.boot import Booth, open_booth
 from tokenbooth.config import load_settings
+from tokenbooth.control import caps
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 
@@ -34,6 +35,16 @@ def read(data_dir: Path | None, verb: Callable[[Booth, Op, Tx], T]) -> T:
     return with_booth(
         data_dir, lambda booth: booth.store.read(lambda tx: verb(booth, booth.op(ACTOR), tx))
     )
+
+
+def cap(data_dir: Path | None, verb: Callable[[Booth, Op, Tx], T]) -> T:
+    """Run a verb that sets a cap; what is leased and unused is called back first, if need be."""
+
+    async def work(booth: Booth) -> T:
+        op = booth.op(ACTOR)
+        return await caps.set_cap(booth.store, op, lambda tx: verb(booth, op, tx))
+
+    return with_booth(data_dir, work)
 
 
 def write(data_dir: Path | None, verb: Callable[[Booth, Op, Tx], T]) -> T:

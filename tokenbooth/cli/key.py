@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tokenbooth.cli.options import AsJson, DataDir, group
+from tokenbooth.cli.options import AsJson, CapPeriod, DataDir, NewCapPeriod, group
 from tokenbooth.cli.output import emit, lines, table
 
 app = group("key", "API keys: shown once, capped, rotated, revoked.")
@@ -20,6 +20,7 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
     cap: Annotated[
         str | None, typer.Option("--cap", "--cap-usd", help="Hard cap on its spending.")
     ] = None,
+    cap_period: CapPeriod = "none",
     model: Annotated[
         list[str] | None, typer.Option(help="Allow only this model; may be repeated.")
     ] = None,
@@ -35,11 +36,11 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
 ) -> None:
     """Create a key. Its secret is shown once, here, and stored nowhere."""
     from tokenbooth.cli.booth import write
-    from tokenbooth.cli.parsing import cap_nano, expiry_us, scopes_of
+    from tokenbooth.cli.parsing import cap_nano, expiry_us, period_of, scopes_of
     from tokenbooth.control import documents, keys
     from tokenbooth.core.caller import CallLimits
 
-    limit_nano, scopes = cap_nano(cap), scopes_of(scope)
+    limit_nano, period, scopes = cap_nano(cap), period_of(cap_period), scopes_of(scope)
     minted = write(
         data_dir,
         lambda booth, op, tx: keys.create_key(
@@ -54,6 +55,7 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
                 expires_us=expiry_us(expires, op.now()),
                 limits=CallLimits(rpm, tpm, parallel),
                 cap_nano=limit_nano,
+                cap_period=period,
             ),
             booth.mint,
         ),
@@ -103,16 +105,18 @@ def cap(
     amount: Annotated[
         str, typer.Argument(help="Hard cap in the organization's currency, or none.")
     ],
+    cap_period: NewCapPeriod = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Set or lift the hard cap on a key."""
-    from tokenbooth.cli.booth import write
-    from tokenbooth.cli.parsing import cap_nano
+    from tokenbooth.cli.booth import cap as set_cap
+    from tokenbooth.cli.parsing import cap_nano, period_of
     from tokenbooth.control import documents, keys
 
     nano = cap_nano(amount, "amount")
-    line = write(data_dir, lambda _booth, op, tx: keys.cap_key(op, tx, key_id, nano))
+    period = None if cap_period is None else period_of(cap_period)
+    line = set_cap(data_dir, lambda _booth, op, tx: keys.cap_key(op, tx, key_id, nano, period))
     emit(
         documents.key_line_json(line),
         as_json=as_json,

@@ -15,6 +15,13 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+CapPeriod = Annotated[
+    str, typer.Option("--cap-period", help="How often the cap begins anew: day, month or none.")
+]
+NewCapPeriod = Annotated[
+    str | None,
+    typer.Option("--cap-period", help="day, month or none; as before unless given."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tokenbooth.cli.options import AsJson, DataDir, group
+from tokenbooth.cli.options import AsJson, CapPeriod, DataDir, NewCapPeriod, group
 from tokenbooth.cli.output import emit, lines, table
 
 app = group("org", "Organizations: who pays.")
@@ -19,6 +19,7 @@ def create(
     cap: Annotated[
         str | None, typer.Option("--cap", "--cap-usd", help="Hard cap on all that it ever spends.")
     ] = None,
+    cap_period: CapPeriod = "none",
     book: Annotated[
         str, typer.Option(help="Price book that it buys from, which sets its currency.")
     ] = "default",
@@ -27,10 +28,12 @@ def create(
 ) -> None:
     """Create an organization with an empty balance and a project named default."""
     from tokenbooth.cli.booth import write
-    from tokenbooth.cli.parsing import cap_nano
+    from tokenbooth.cli.parsing import cap_nano, period_of
     from tokenbooth.control import accounts, documents
 
-    ask = accounts.OrganizationAsk(name, cap_nano=cap_nano(cap), book=book)
+    ask = accounts.OrganizationAsk(
+        name, cap_nano=cap_nano(cap), book=book, cap_period=period_of(cap_period)
+    )
     org = write(
         data_dir, lambda booth, op, tx: accounts.create_organization(op, tx, ask, booth.ids)
     )
@@ -108,16 +111,20 @@ def cap(
     amount: Annotated[
         str, typer.Argument(help="Hard cap in the organization's currency, or none.")
     ],
+    cap_period: NewCapPeriod = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Set or lift the hard cap on all that an organization may ever spend."""
-    from tokenbooth.cli.booth import write
-    from tokenbooth.cli.parsing import cap_nano
+    """Set or lift the hard cap on what an organization may spend, ever or in each period."""
+    from tokenbooth.cli.booth import cap as set_cap
+    from tokenbooth.cli.parsing import cap_nano, period_of
     from tokenbooth.control import accounts, documents
 
     nano = cap_nano(amount, "amount")
-    line = write(data_dir, lambda _booth, op, tx: accounts.cap_organization(op, tx, org, nano))
+    period = None if cap_period is None else period_of(cap_period)
+    line = set_cap(
+        data_dir, lambda _booth, op, tx: accounts.cap_organization(op, tx, org, nano, period)
+    )
     emit(
         documents.account_json(line),
         as_json=as_json,

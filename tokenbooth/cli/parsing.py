@@ -9,7 +9,7 @@ from tokenbooth.core.caller import Scope
 from tokenbooth.core.codes import Code
 from tokenbooth.core.money import parse_decimal
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.receipt import LimitScope
+from tokenbooth.core.receipt import LimitScope, Period
 from tokenbooth.core.terms import DataTerms, ServiceTier
 
 NANO_DECIMALS = 9
@@ -33,6 +33,18 @@ def cap_nano(text: str | None, param: str = "cap") -> int | None:
     if text is None or text == NO_CAP:
         return None
     return parse_decimal(text, decimals=NANO_DECIMALS, param=param)
+
+
+def period_of(text: str) -> Period:
+    """How often a cap begins anew. Raises INVALID_VALUE naming the periods."""
+    try:
+        return Period(text)
+    except ValueError as error:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"cap-period must be one of: {', '.join(Period)}.",
+            param="cap-period",
+        ) from error
 
 
 def price_pico(text: str, param: str) -> int:

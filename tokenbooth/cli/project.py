@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tokenbooth.cli.options import AsJson, DataDir, group
+from tokenbooth.cli.options import AsJson, CapPeriod, DataDir, NewCapPeriod, group
 from tokenbooth.cli.output import emit, lines, table
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
     cap: Annotated[
         str | None, typer.Option("--cap", "--cap-usd", help="Hard cap on its spending.")
     ] = None,
+    cap_period: CapPeriod = "none",
     data_terms: DataTermsOption = "private",
     answers_kept: AnswersKept = True,
     as_json: AsJson = False,
@@ -42,13 +43,14 @@ def create(  # noqa: PLR0913 - one parameter for each option of the command line
 ) -> None:
     """Create a project."""
     from tokenbooth.cli.booth import write
-    from tokenbooth.cli.parsing import cap_nano, data_terms_of
+    from tokenbooth.cli.parsing import cap_nano, data_terms_of, period_of
     from tokenbooth.control import accounts, documents
 
-    nano, terms = cap_nano(cap), data_terms_of(data_terms)
+    nano, period, terms = cap_nano(cap), period_of(cap_period), data_terms_of(data_terms)
 
     def work(booth: "Booth", op: "Op", tx: "Tx") -> "ProjectLine":
-        made = accounts.create_project(op, tx, org, name, cap_nano=nano, ids=booth.ids)
+        made = accounts.create_project(op, tx, org, name, cap_nano=None, ids=booth.ids)
+        accounts.cap_project(op, tx, org, made.id, nano, period)
         accounts.set_data_terms(op, tx, org, made.id, terms)
         return accounts.keep_answers(op, tx, org, made.id, kept=answers_kept)
 
@@ -135,16 +137,20 @@ def cap(
     amount: Annotated[
         str, typer.Argument(help="Hard cap in the organization's currency, or none.")
     ],
+    cap_period: NewCapPeriod = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Set or lift the hard cap on a project."""
-    from tokenbooth.cli.booth import write
-    from tokenbooth.cli.parsing import cap_nano
+    from tokenbooth.cli.booth import cap as set_cap
+    from tokenbooth.cli.parsing import cap_nano, period_of
     from tokenbooth.control import accounts, documents
 
     nano = cap_nano(amount, "amount")
-    line = write(data_dir, lambda _booth, op, tx: accounts.cap_project(op, tx, org, project, nano))
+    period = None if cap_period is None else period_of(cap_period)
+    line = set_cap(
+        data_dir, lambda _booth, op, tx: accounts.cap_project(op, tx, org, project, nano, period)
+    )
     emit(
         documents.project_line_json(line),
         as_json=as_json,

@@ -11,7 +11,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Ids, Tx
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.receipt import LimitScope, LimitState
+from tokenbooth.core.receipt import LimitScope, LimitState, Period
 from tokenbooth.core.terms import DataTerms
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.prices import service as prices
@@ -20,7 +20,8 @@ from tokenbooth.money.prices.service import DEFAULT_BOOK, Book
 
 @dataclass(frozen=True, slots=True)
 class OrganizationAsk:
-    """``cap_nano`` is a hard cap on all spending; ``None`` leaves the balance as the only one.
+    """``cap_nano`` is a hard cap on all spending, or on that of each ``cap_period``; ``None``
+    leaves the balance as the only one.
 
     ``limits`` of ``None`` takes the product's defaults. ``book`` is the name or id of the price
     book that it buys from; its currency is that of the balance and of every cap.
@@ -30,6 +31,7 @@ class OrganizationAsk:
     limits: CallLimits | None = None
     cap_nano: int | None = None
     book: str = DEFAULT_BOOK
+    cap_period: Period = Period.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def create_organization(op: Op, tx: Tx, ask: OrganizationAsk, ids: Ids) -> Org:
     else:
         org = orgs.create_org(op, tx, ask.name, ids, ask.limits)
     ledger.open_limit(op, tx, LimitScope.BALANCE, org.id, 0)
-    ledger.open_limit(op, tx, LimitScope.ORGANIZATION, org.id, ask.cap_nano)
+    ledger.open_limit(op, tx, LimitScope.ORGANIZATION, org.id, ask.cap_nano, ask.cap_period)
     for project in orgs.projects(op, tx, org.id):
         ledger.open_limit(op, tx, LimitScope.PROJECT, project.id, None)
     prices.assign_book(op, tx, org.id, book)
@@ -142,17 +144,27 @@ def add_credit(op: Op, tx: Tx, org: str, amount_nano: int, ref: str) -> AccountL
     return _account_line(op, tx, owner)
 
 
-def cap_organization(op: Op, tx: Tx, org: str, cap_nano: int | None) -> AccountLine:
-    """Set or lift the hard cap. Refused below what is already spent and held."""
+def cap_organization(
+    op: Op, tx: Tx, org: str, cap_nano: int | None, period: Period | None = None
+) -> AccountLine:
+    """Set or lift the hard cap; without ``period`` it renews as before.
+
+    Refused below what is already spent and leased: see ``caps.set_cap``.
+    """
     owner = orgs.org_by(op, tx, org)
-    ledger.set_limit(op, tx, LimitScope.ORGANIZATION, owner.id, cap_nano)
+    ledger.set_limit(op, tx, LimitScope.ORGANIZATION, owner.id, cap_nano, period)
     return _account_line(op, tx, owner)
 
 
-def cap_project(op: Op, tx: Tx, org: str, project: str, cap_nano: int | None) -> ProjectLine:
-    """Set or lift the hard cap. Refused below what is already spent and held."""
+def cap_project(
+    op: Op, tx: Tx, org: str, project: str, cap_nano: int | None, period: Period | None = None
+) -> ProjectLine:
+    """Set or lift the hard cap; without ``period`` it renews as before.
+
+    Refused below what is already spent and leased: see ``caps.set_cap``.
+    """
     owner = orgs.project_by(op, tx, orgs.org_by(op, tx, org).id, project)
-    ledger.set_limit(op, tx, LimitScope.PROJECT, owner.id, cap_nano)
+    ledger.set_limit(op, tx, LimitScope.PROJECT, owner.id, cap_nano, period)
     return _project_line(op, tx, owner, prices.books_of(op, tx))
 
 

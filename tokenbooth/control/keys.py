@@ -10,7 +10,7 @@ from tokenbooth.catalog.models import service as catalog
 from tokenbooth.core.caller import CallLimits, Scope
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Ids, Randomness, Tx
-from tokenbooth.core.receipt import LimitScope, LimitState
+from tokenbooth.core.receipt import LimitScope, LimitState, Period
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.prices import service as prices
 from tokenbooth.money.prices.service import Book
@@ -39,6 +39,7 @@ class NewKey:
     expires_us: int | None = None
     limits: CallLimits = UNLIMITED
     cap_nano: int | None = None
+    cap_period: Period = Period.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def create_key(op: Op, tx: Tx, ask: NewKey, mint: Mint) -> MintedKey:
         mint.randomness,
         mint.pepper,
     )
-    ledger.open_limit(op, tx, LimitScope.KEY, minted.key.id, ask.cap_nano)
+    ledger.open_limit(op, tx, LimitScope.KEY, minted.key.id, ask.cap_nano, ask.cap_period)
     return minted
 
 
@@ -84,10 +85,15 @@ def keys(op: Op, tx: Tx, org: str | None) -> tuple[KeyLine, ...]:
     return tuple(_line(op, tx, key, books) for key in access_keys.keys(op, tx, owner_id))
 
 
-def cap_key(op: Op, tx: Tx, key_id: str, cap_nano: int | None) -> KeyLine:
-    """Set or lift the hard cap. Refused below what is already spent and held."""
+def cap_key(
+    op: Op, tx: Tx, key_id: str, cap_nano: int | None, period: Period | None = None
+) -> KeyLine:
+    """Set or lift the hard cap; without ``period`` it renews as before.
+
+    Refused below what is already spent and leased: see ``caps.set_cap``.
+    """
     key = access_keys.key_by(op, tx, key_id)
-    ledger.set_limit(op, tx, LimitScope.KEY, key.id, cap_nano)
+    ledger.set_limit(op, tx, LimitScope.KEY, key.id, cap_nano, period)
     return _line(op, tx, key, prices.books_of(op, tx))
 
 

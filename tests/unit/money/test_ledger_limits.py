@@ -88,6 +88,7 @@ def test_a_cap_below_what_is_held_is_refused(bank: Bank) -> None:
     assert refused.value.code is Code.STATE_CONFLICT
     assert refused.value.facts == {
         "limit_id": "key:key_a",
+        "cap_nano": 109,
         "spent_nano": 0,
         "leased_nano": 110,
         "held_nano": 110,

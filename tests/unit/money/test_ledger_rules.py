@@ -183,6 +183,7 @@ def test_a_cap_reaches_down_to_what_is_spent_and_leased() -> None:
     assert refused.value.code is Code.STATE_CONFLICT
     assert refused.value.facts == {
         "limit_id": "key:k",
+        "cap_nano": 6,
         "spent_nano": 3,
         "leased_nano": 4,
         "held_nano": 1,

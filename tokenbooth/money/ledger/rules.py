@@ -123,6 +123,7 @@ def check_used(row: LimitRow, limit_nano: int | None) -> None:
             param="limit",
             facts={
                 "limit_id": row.id,
+                "cap_nano": limit_nano,
                 "spent_nano": row.spent_nano,
                 "leased_nano": row.leased_nano,
                 "held_nano": row.held_nano,
