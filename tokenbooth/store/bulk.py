@@ -11,6 +11,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Table, bindparam, insert
 
 from tokenbooth.core.ports import Tx
+from tokenbooth.store.prepared import send_many
 from tokenbooth.store.tables.metadata import Flag, WholeNumber
 
 Row = tuple[str | int | None, ...]
@@ -41,7 +42,7 @@ class BulkInsert:
         for row in rows:
             if not _WHOLE.issuperset(map(type, self._whole(row))):
                 raise TypeError(f"a whole number takes int alone, not what stands in {row!r}")
-        connection.exec_driver_sql(text, list(map(order, rows)))
+        send_many(connection, text, list(map(order, rows)))
 
     def _text(self, connection: Connection) -> tuple[str, Callable[[Row], Row]]:
         found = self._compiled.get(connection.dialect.name)

@@ -1,24 +1,27 @@
 """Statements of replicas, leases and the limits that they draw on."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import BindParameter, and_, bindparam, case, delete, func, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.leases.values import LeaseRow, LimitRow, ReplicaLine
 from tokenbooth.money.windows import Period
+from tokenbooth.store.listing import listed, listing
 from tokenbooth.store.moment import NowUs
+from tokenbooth.store.prepared import Prepared, Values
 from tokenbooth.store.tables.money import LEASE, REPLICA, SPEND_LIMIT
 
-_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
+_IDS = select(listing("ids").c.value)
 _NOW = select(NowUs())
-_LIMITS = select(SPEND_LIMIT).where(SPEND_LIMIT.c.id.in_(_IDS)).order_by(SPEND_LIMIT.c.id)
-_LIMITS_LOCKED = _LIMITS.with_for_update()
+_PICKED = select(SPEND_LIMIT).where(SPEND_LIMIT.c.id.in_(_IDS)).order_by(SPEND_LIMIT.c.id)
+_LIMITS = Prepared(_PICKED)
+_LIMITS_LOCKED = Prepared(_PICKED.with_for_update())
 _OPEN_LIMIT = insert(SPEND_LIMIT).on_conflict_do_nothing()
-_MOVE_LIMIT = (
+_MOVE_LIMIT = Prepared(
     update(SPEND_LIMIT)
     .where(SPEND_LIMIT.c.id == bindparam("limit"))
     .values(
@@ -28,18 +31,21 @@ _MOVE_LIMIT = (
         recall=bindparam("recalls"),
     )
 )
-_LEASES = select(LEASE).where(
-    LEASE.c.replica_id == bindparam("replica"), LEASE.c.limit_id.in_(_IDS)
-)
-_ALL_LEASES = select(LEASE).where(LEASE.c.replica_id == bindparam("replica"))
-_PUT_LEASE = insert(LEASE)
-_PUT_LEASE = _PUT_LEASE.on_conflict_do_update(
-    index_elements=["replica_id", "limit_id"],
-    set_={
-        "granted_nano": _PUT_LEASE.excluded.granted_nano,
-        "held_nano": _PUT_LEASE.excluded.held_nano,
-        "recall_seen": _PUT_LEASE.excluded.recall_seen,
-    },
+_OWN_LEASES = select(
+    LEASE.c.limit_id, LEASE.c.granted_nano, LEASE.c.held_nano, LEASE.c.recall_seen
+).where(LEASE.c.replica_id == bindparam("replica"))
+_ALL_LEASES = Prepared(_OWN_LEASES)
+_LEASES = Prepared(_OWN_LEASES.where(LEASE.c.limit_id.in_(_IDS)))
+_LEASE = insert(LEASE)
+_PUT_LEASE = Prepared(
+    _LEASE.on_conflict_do_update(
+        index_elements=["replica_id", "limit_id"],
+        set_={
+            "granted_nano": _LEASE.excluded.granted_nano,
+            "held_nano": _LEASE.excluded.held_nano,
+            "recall_seen": _LEASE.excluded.recall_seen,
+        },
+    )
 )
 _DROP_LEASES = delete(LEASE).where(LEASE.c.replica_id == bindparam("replica"))
 _ANSWERED = (
@@ -52,8 +58,10 @@ _ANSWERED = (
         REPLICA.c.seen_us > NowUs() - bindparam("silent_us"),
     )
 )
-_PERIODS = select(SPEND_LIMIT.c.id, SPEND_LIMIT.c.period).where(SPEND_LIMIT.c.id.in_(_IDS))
-_RECALLED = (
+_PERIODS = Prepared(
+    select(SPEND_LIMIT.c.id, SPEND_LIMIT.c.period).where(SPEND_LIMIT.c.id.in_(_IDS))
+)
+_RECALLED = Prepared(
     select(LEASE.c.limit_id, SPEND_LIMIT.c.recall)
     .select_from(LEASE.join(SPEND_LIMIT))
     .where(
@@ -62,7 +70,7 @@ _RECALLED = (
         SPEND_LIMIT.c.recall > LEASE.c.recall_seen,
     )
 )
-_NEXT_ROUND = (
+_NEXT_ROUND = Prepared(
     update(REPLICA)
     .where(
         REPLICA.c.id == bindparam("replica"),
@@ -120,21 +128,24 @@ def now_us(tx: Tx) -> int:
 def limits(tx: Tx, ids: Collection[str], *, locked: bool) -> dict[str, LimitRow]:
     """The rows that exist, in the order of their ids; ``locked`` until the transaction ends."""
     statement = _LIMITS_LOCKED if locked else _LIMITS
-    return {row.id: _limit(row) for row in tx.execute(statement, {"ids": list(ids)})}
+    found = map(_limit, statement.rows(tx, {"ids": listed(ids)}))
+    return {row.id: row for row in found}
 
 
 def _limit(row: Any) -> LimitRow:
+    name, scope, owner_id, window_id, period, *rest = row
+    limit_nano, spent_nano, leased_nano, held_nano, recall = rest
     return LimitRow(
-        id=row.id,
-        scope=LimitScope(row.scope),
-        owner_id=row.owner_id,
-        window_id=row.window_id,
-        period=Period(row.period),
-        limit_nano=row.limit_nano,
-        spent_nano=row.spent_nano,
-        leased_nano=row.leased_nano,
-        held_nano=row.held_nano,
-        recall=row.recall,
+        id=name,
+        scope=LimitScope(scope),
+        owner_id=owner_id,
+        window_id=window_id,
+        period=Period(period),
+        limit_nano=limit_nano,
+        spent_nano=spent_nano,
+        leased_nano=leased_nano,
+        held_nano=held_nano,
+        recall=recall,
     )
 
 
@@ -161,7 +172,7 @@ def open_limits(tx: Tx, rows: Iterable[LimitRow]) -> None:
 
 def move_limits(tx: Tx, rows: Iterable[LimitRow]) -> None:
     """Write what moved on locked rows; the table refuses overshoot."""
-    values = [
+    values: list[Values] = [
         {
             "limit": row.id,
             "spent": row.spent_nano,
@@ -171,29 +182,28 @@ def move_limits(tx: Tx, rows: Iterable[LimitRow]) -> None:
         }
         for row in rows
     ]
-    if values:
-        tx.execute(_MOVE_LIMIT, values)
+    _MOVE_LIMIT.many(tx, values)
 
 
 def leases(tx: Tx, replica_id: str, ids: Collection[str] | None = None) -> dict[str, LeaseRow]:
     """The replica's leases, by limit id; all of them without ``ids``."""
     if ids is None:
-        rows = tx.execute(_ALL_LEASES, {"replica": replica_id})
+        rows = _ALL_LEASES.rows(tx, {"replica": replica_id})
     else:
-        rows = tx.execute(_LEASES, {"replica": replica_id, "ids": list(ids)})
+        rows = _LEASES.rows(tx, {"replica": replica_id, "ids": listed(ids)})
     return {
-        row.limit_id: LeaseRow(
-            limit_id=row.limit_id,
-            granted_nano=row.granted_nano,
-            held_nano=row.held_nano,
-            recall_seen=row.recall_seen,
+        limit_id: LeaseRow(
+            limit_id=limit_id,
+            granted_nano=granted_nano,
+            held_nano=held_nano,
+            recall_seen=recall_seen,
         )
-        for row in rows
+        for limit_id, granted_nano, held_nano, recall_seen in rows
     }
 
 
 def put_leases(tx: Tx, replica_id: str, rows: Iterable[LeaseRow]) -> None:
-    values = [
+    values: list[Values] = [
         {
             "replica_id": replica_id,
             "limit_id": row.limit_id,
@@ -203,8 +213,7 @@ def put_leases(tx: Tx, replica_id: str, rows: Iterable[LeaseRow]) -> None:
         }
         for row in rows
     ]
-    if values:
-        tx.execute(_PUT_LEASE, values)
+    _PUT_LEASE.many(tx, values)
 
 
 def drop_leases(tx: Tx, replica_id: str) -> None:
@@ -222,19 +231,20 @@ def answered(tx: Tx, replica_id: str, limit_id: str, silent_us: int) -> int | No
 
 def periods(tx: Tx, ids: Collection[str]) -> dict[str, Period]:
     """How often these limits begin anew; not locked."""
-    return {row.id: Period(row.period) for row in tx.execute(_PERIODS, {"ids": list(ids)})}
+    return {name: Period(period) for name, period in _PERIODS.rows(tx, {"ids": listed(ids)})}
 
 
 def recalled(tx: Tx, replica_id: str) -> dict[str, int]:
     """The recalls that this replica has not answered yet, by limit id."""
-    return {r.limit_id: r.recall for r in tx.execute(_RECALLED, {"replica": replica_id})}
+    return dict(map(tuple, _RECALLED.rows(tx, {"replica": replica_id})))
 
 
 def next_round(tx: Tx, replica_id: str, epoch: int, number: int) -> int | None:
     """Take the next number; the forfeited epoch, or ``None`` when it is not this number's turn."""
-    values = {"replica": replica_id, "at_epoch": epoch, "number": number}
-    forfeited_epoch: int | None = tx.execute(_NEXT_ROUND, values).scalar()
-    return forfeited_epoch
+    values: Values = {"replica": replica_id, "at_epoch": epoch, "number": number}
+    for (forfeited_epoch,) in _NEXT_ROUND.rows(tx, values):
+        return int(forfeited_epoch)
+    return None
 
 
 def replica(tx: Tx, replica_id: str, *, locked: bool = False) -> ReplicaLine | None:

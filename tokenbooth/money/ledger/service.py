@@ -57,7 +57,7 @@ def credit(op: Op, tx: Tx, org_id: str, amount_nano: int, ref: str) -> LimitStat
         "created_us": op.now(),
     }
     lines = ((AccountKind.PREPAID, amount_nano), (AccountKind.CLEARING, -amount_nano))
-    sql.post(tx, head, lines)
+    sql.post(tx, ((head, lines),))
     after = replace(balance, limit_nano=(balance.limit_nano or 0) + amount_nano)
     sql.set_limit(tx, balance.id, after.limit_nano, Period.NONE)
     return after.state()
@@ -74,16 +74,16 @@ def charge(op: Op, tx: Tx, amounts_nano: Mapping[str, int], ref: str) -> dict[st
 
     ``ref`` is unique for each organization; amounts are more than zero.
     """
-    txns = {}
-    for org_id, amount_nano in sorted(amounts_nano.items()):
-        head = {
-            "kind": TxnKind.CHARGE,
-            "org_id": org_id,
-            "ref": ref,
-            "actor": op.actor,
-            "created_us": op.now(),
-        }
-        lines = ((AccountKind.PREPAID, -amount_nano), (AccountKind.REVENUE, amount_nano))
-        sql.post(tx, head, lines)
-        txns[org_id] = sql.txn_id(TxnKind.CHARGE, org_id, ref)
-    return txns
+    charged = sorted(amounts_nano.items())
+    common = {"kind": TxnKind.CHARGE, "ref": ref, "actor": op.actor, "created_us": op.now()}
+    sql.post(
+        tx,
+        (
+            (
+                {**common, "org_id": org_id},
+                ((AccountKind.PREPAID, -amount_nano), (AccountKind.REVENUE, amount_nano)),
+            )
+            for org_id, amount_nano in charged
+        ),
+    )
+    return {org_id: sql.txn_id(TxnKind.CHARGE, org_id, ref) for org_id, _ in charged}

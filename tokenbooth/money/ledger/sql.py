@@ -1,6 +1,6 @@
 """Statements of the ledger. Rows of limits are locked before they are changed, in one order."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, select, update
@@ -12,6 +12,7 @@ from tokenbooth.money.ledger.rules import empty_row
 from tokenbooth.money.ledger.values import AccountKind, LimitRow, TxnKind
 from tokenbooth.money.windows import Period
 from tokenbooth.store.moment import NowUs
+from tokenbooth.store.prepared import Prepared, Values
 from tokenbooth.store.tables.money import (
     LEDGER_ACCOUNT,
     LEDGER_POSTING,
@@ -35,11 +36,14 @@ _RECALL = (
     .values(recall=SPEND_LIMIT.c.recall + 1)
 )
 _OPEN_ACCOUNT = insert(LEDGER_ACCOUNT).on_conflict_do_nothing()
-_ADD_TXN = insert(LEDGER_TXN)
-_ADD_POSTING = insert(LEDGER_POSTING)
+_ADD_TXN = Prepared(insert(LEDGER_TXN))
+_ADD_POSTING = Prepared(insert(LEDGER_POSTING))
 _BOOKED = select(LEDGER_POSTING.c.amount_nano).where(
     LEDGER_POSTING.c.txn_id == bindparam("txn"), LEDGER_POSTING.c.line == 0
 )
+
+
+Lines = Sequence[tuple[AccountKind, int]]
 
 
 def txn_id(kind: TxnKind, org_id: str, ref: str) -> str:
@@ -128,14 +132,15 @@ def booked_nano(tx: Tx, kind: TxnKind, org_id: str, ref: str) -> int | None:
     return amount
 
 
-def post(tx: Tx, head: Mapping[str, Any], lines: Sequence[tuple[AccountKind, int]]) -> None:
-    """Add one balanced transaction: ``head`` has kind, org_id, ref, actor and created_us."""
-    assert sum(amount for _, amount in lines) == 0
-    name = txn_id(head["kind"], head["org_id"], head["ref"])
-    tx.execute(_ADD_TXN, {**head, "id": name, "kind": head["kind"].value})
-    tx.execute(
-        _ADD_POSTING,
-        [
+def post(tx: Tx, txns: Iterable[tuple[Mapping[str, Any], Lines]]) -> None:
+    """Add balanced transactions: each head has kind, org_id, ref, actor and created_us."""
+    heads: list[Values] = []
+    postings: list[Values] = []
+    for head, lines in txns:
+        assert sum(amount for _, amount in lines) == 0
+        name = txn_id(head["kind"], head["org_id"], head["ref"])
+        heads.append({**head, "id": name, "kind": head["kind"].value})
+        postings += (
             {
                 "txn_id": name,
                 "line": line,
@@ -143,5 +148,6 @@ def post(tx: Tx, head: Mapping[str, Any], lines: Sequence[tuple[AccountKind, int
                 "amount_nano": amount_nano,
             }
             for line, (kind, amount_nano) in enumerate(lines)
-        ],
-    )
+        )
+    _ADD_TXN.many(tx, heads)
+    _ADD_POSTING.many(tx, postings)

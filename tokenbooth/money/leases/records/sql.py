@@ -1,20 +1,23 @@
 """Statements that write call records; a record leaves the open state exactly once."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.leases.values import CallFacts, SettledCall, Settlement
 from tokenbooth.store.bulk import BulkInsert, Row
+from tokenbooth.store.listing import listed, listing
+from tokenbooth.store.prepared import Prepared
 from tokenbooth.store.tables.money import CALL_RECORD
 from tokenbooth.store.usage_columns import USAGE_COLUMNS, usage_row, usage_values
 
-_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
-_STATES = select(CALL_RECORD.c.request_id, CALL_RECORD.c.state).where(
-    CALL_RECORD.c.request_id.in_(_IDS)
+_STATES = Prepared(
+    select(CALL_RECORD.c.request_id, CALL_RECORD.c.state).where(
+        CALL_RECORD.c.request_id.in_(select(listing("ids").c.value))
+    )
 )
 _ANNOUNCE = insert(CALL_RECORD).on_conflict_do_nothing()
 _ADD = BulkInsert(
@@ -59,8 +62,7 @@ _CLOSE = update(CALL_RECORD).where(
 
 def states(tx: Tx, request_ids: Collection[str]) -> dict[str, str]:
     """``open``, ``posted`` or ``void`` of those that have a record."""
-    rows = tx.execute(_STATES, {"ids": list(request_ids)})
-    return {row.request_id: row.state for row in rows}
+    return dict(map(tuple, _STATES.rows(tx, {"ids": listed(request_ids)})))
 
 
 def announce(tx: Tx, calls: Iterable[CallFacts], replica_id: str, epoch: int) -> None:
