@@ -4,31 +4,44 @@ Nothing here trusts the document: its shape is checked first, then each claim ag
 """
 
 from collections.abc import Collection, Mapping
+from typing import TypeVar
 
-from msgspec import UnsetType
+import msgspec
 
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.money import format_nano
 from tokenbooth.money.prices.service import Meter, Price, cost_nano
 from tokenbooth.money.prices.service import Step as PriceStep
-from tokenbooth.money.prices.values import REQUIRED_METERS
-from tokenbooth.money.receipts.forms import (
+from tokenbooth.money.receipts.rules import PROOF, head_json
+from tokenbooth.money.receipts.values import (
     Count,
-    FormError,
+    Json,
     PriceForm,
     ProofForm,
     ReceiptForm,
+    Step,
     UsageForm,
-    read,
 )
-from tokenbooth.money.receipts.rules import PROOF, head_json
-from tokenbooth.money.receipts.values import Json, Step
 from tokenbooth.signing.canonical import NotCanonical, canonical
 from tokenbooth.signing.keys import VerifyingKey
 from tokenbooth.signing.merkle import leaf_hash, root_by_path
 
+F = TypeVar("F", bound=msgspec.Struct)
+
 Trusted = Collection[bytes]
 """The public keys that signatures must be by; none at all takes the one that a document names."""
+
+
+class FormError(ValueError):
+    """The document has another shape; the message names the place."""
+
+
+def read(document: object, form: type[F]) -> F:
+    """Raises FormError."""
+    try:
+        return msgspec.convert(document, form)
+    except msgspec.ValidationError as error:
+        raise FormError(str(error)) from error
 
 
 def verify(document: Json, trusted: Trusted) -> tuple[Step, ...]:
@@ -51,7 +64,7 @@ def verify(document: Json, trusted: Trusted) -> tuple[Step, ...]:
 
 def proof_of(form: ReceiptForm) -> ProofForm:
     """Raises FormError for a receipt without proof."""
-    if isinstance(form.proof, UnsetType):
+    if isinstance(form.proof, msgspec.UnsetType):
         raise FormError("Object missing required field `proof`")
     return form.proof
 
@@ -136,6 +149,6 @@ def usage_of(form: UsageForm) -> Usage:
 
 
 def _lines(unit_pico: Mapping[Meter, Count]) -> dict[Meter, int]:
-    if not unit_pico.keys() >= REQUIRED_METERS:
+    if Meter.INPUT not in unit_pico or Meter.OUTPUT not in unit_pico:
         raise FormError("a context step of the price has no input or no output line")
     return {meter: int(pico) for meter, pico in unit_pico.items()}

@@ -14,17 +14,19 @@ from msgspec import to_builtins
 from tokenbooth.core.codes import Code
 from tokenbooth.core.money import format_nano
 from tokenbooth.core.problem import Problem
-from tokenbooth.money.prices.service import Price
-from tokenbooth.money.prices.service import Step as PriceStep
-from tokenbooth.money.receipts.forms import (
+from tokenbooth.money.prices.values import Price
+from tokenbooth.money.prices.values import Step as PriceStep
+from tokenbooth.money.receipts.values import (
+    Batch,
+    BookedCall,
     Count,
+    Json,
     PriceForm,
     ProofForm,
     ReceiptForm,
     StepForm,
     UsageForm,
 )
-from tokenbooth.money.receipts.values import Batch, BookedCall, Json
 from tokenbooth.signing.canonical import WHOLE_MAX, canonical, encoded, whole
 from tokenbooth.signing.keys import SigningKey
 from tokenbooth.signing.merkle import MerkleTree, leaf_hash

@@ -4,9 +4,8 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.terms import DataTerms, ServiceTier
 from tokenbooth.money.prices import service as prices
-from tokenbooth.money.receipts.forms import PriceForm
 from tokenbooth.money.receipts.rules import price_form
-from tokenbooth.money.receipts.values import BookedCall
+from tokenbooth.money.receipts.values import BookedCall, PriceForm
 from tokenbooth.signing.keys import SigningKey
 
 PRICES_KEPT_MAX = 256

@@ -10,14 +10,23 @@ from collections import Counter
 
 from tokenbooth.core.money import format_nano
 from tokenbooth.money.receipts.checking import (
+    FormError,
     Trusted,
     leaf_of_document,
+    read,
     signature_steps,
     verify,
 )
-from tokenbooth.money.receipts.forms import FormError, ReceiptForm, StatementForm, TotalForm, read
 from tokenbooth.money.receipts.rules import FORMAT, PROOF
-from tokenbooth.money.receipts.values import Json, Place, Span, Step
+from tokenbooth.money.receipts.values import (
+    Json,
+    Place,
+    ReceiptForm,
+    Span,
+    StatementForm,
+    Step,
+    TotalForm,
+)
 from tokenbooth.signing.canonical import NotCanonical, canonical, whole
 from tokenbooth.signing.keys import SigningKey
 
