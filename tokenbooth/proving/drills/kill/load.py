@@ -1,6 +1,7 @@
 """Callers that never rest, and a killer for each server."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections import Counter
@@ -17,7 +18,11 @@ from tokenbooth.proving.plans import CallPlan
 from tokenbooth.proving.wire import BrokenWire
 
 REFUSED_PAUSE_S = 0.05
-LIFE_MS = (30, 900)
+# A server dies after some of its calls have ended, or when it took too long for that, and a moment
+# more: so it dies as often in the middle of work on a slow machine as on a fast one.
+LIFE_CALLS = (0, 24)
+LIFE_S_MAX = 3
+LAST_MOMENT_MS_MAX = 100
 LOOKED_AT_MAX = 3
 POLL_S = 0.2
 MEANWHILE = "kills"
@@ -40,10 +45,17 @@ class Servers:
         # Where there are several, one always serves.
         self._killing = asyncio.Semaphore(max(1, self._count - 1))
         self._done = 0
+        self._ended: Counter[int] = Counter()
+        self._some_ended = asyncio.Event()
 
     async def one_that_is_up(self, draw: Draw) -> int:
         await self._some_up.wait()
         return draw.one_of(sorted(self._up))
+
+    def ended(self, number: int) -> None:
+        """A call at that replica is over."""
+        self._ended[number] += 1
+        self._some_ended.set()
 
     async def kill_all(self, strike: Strike, restored: Restored) -> None:
         """Every planned kill, each server's by a killer of its own; ``strike`` runs while one lies
@@ -60,7 +72,7 @@ class Servers:
     async def _kill_one(self, number: int, strike: Strike, restored: Restored) -> None:
         draw = Draw(self._scene.options.seed, f"killer {number}")
         while True:
-            await asyncio.sleep(draw.between(*LIFE_MS) / 1000)
+            await self._live(number, draw)
             if not self._left:
                 return
             self._left -= 1
@@ -68,6 +80,15 @@ class Servers:
                 restored(await self._kill(number, strike))
             self._done += 1
             self._scene.progress(MEANWHILE, self._done, self._planned)
+
+    async def _live(self, number: int, draw: Draw) -> None:
+        last = self._ended[number] + draw.between(*LIFE_CALLS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LIFE_S_MAX):
+                while self._ended[number] < last:
+                    self._some_ended.clear()
+                    await self._some_ended.wait()
+        await asyncio.sleep(draw.below(LAST_MOMENT_MS_MAX) / 1000)
 
     async def _kill(self, number: int, strike: Strike) -> KillSeen:
         replica = self._scene.instance.replicas[number]
@@ -128,6 +149,7 @@ class Callers:
                 self._running[replica] -= 1
                 self._ended.set()
             self.seen.append(seen)
+            self._servers.ended(replica)
             if seen.refusal is not None and seen.refusal.final:
                 self._wallet.refused(plan.key)
             elif not seen.complete:

@@ -48,7 +48,8 @@ def toy(drill: KillDrill, kind: type[ToyBooth] = ToyBooth) -> ToyBooth:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "LIFE_MS", (0, 20))
+    monkeypatch.setattr(load, "LIFE_CALLS", (0, 20))
+    monkeypatch.setattr(load, "LAST_MOMENT_MS_MAX", 1)
     monkeypatch.setattr(load, "REFUSED_PAUSE_S", 0)
 
 

@@ -26,7 +26,8 @@ CAPS = {key.name: 3_000_000 for key in STAGE.keys}
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "LIFE_MS", (0, 1))
+    monkeypatch.setattr(load, "LIFE_CALLS", (0, 0))
+    monkeypatch.setattr(load, "LAST_MOMENT_MS_MAX", 1)
     monkeypatch.setattr(load, "REFUSED_PAUSE_S", 0)
     monkeypatch.setattr(load, "POLL_S", 0)
 
@@ -90,6 +91,38 @@ def test_where_there_are_several_one_always_serves() -> None:
     diary = played(lambda scene: kill_all(scene, 20))
     assert all(diary.up_then)
     assert all(number not in up for number, up in zip(diary.struck, diary.up_then, strict=True))
+
+
+@pytest.mark.parametrize("calls_ended", [0, 1, 5])
+def test_a_server_lives_until_some_of_its_own_calls_have_ended(
+    calls_ended: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "LIFE_CALLS", (calls_ended, calls_ended))
+
+    async def work(scene: Scene) -> list[str]:
+        servers, diary = Servers(scene, 1), []
+
+        async def live() -> None:
+            await servers._live(0, Draw(1, "x"))
+            diary.append("dies")
+
+        living = asyncio.create_task(live())
+        for _ in range(calls_ended):
+            await asyncio.sleep(0)
+            servers.ended(1)
+            await asyncio.sleep(0)
+            diary.append("ended")
+            servers.ended(0)
+        await living
+        return diary
+
+    assert played(work) == ["ended"] * calls_ended + ["dies"]
+
+
+def test_a_server_that_ends_no_call_dies_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "LIFE_CALLS", (9, 9))
+    monkeypatch.setattr(load, "LIFE_S_MAX", 0)
+    assert len(played(lambda scene: kill_all(scene, 3)).restored) == 3
 
 
 def test_callers_wait_while_the_only_server_is_dead() -> None:
