@@ -15,6 +15,7 @@ from tokenbooth.cli import (
     events,
     init,
     key,
+    lease,
     ledger,
     limit,
     migrate,
@@ -54,6 +55,7 @@ app.add_typer(price.app)
 app.command("usage")(usage.usage)
 app.add_typer(limit.app)
 app.add_typer(ledger.app)
+app.add_typer(lease.app)
 app.add_typer(receipt.app)
 app.add_typer(statement.app)
 app.command("reconcile")(reconcile.reconcile)

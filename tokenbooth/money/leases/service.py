@@ -10,6 +10,7 @@ from tokenbooth.money.leases import rules, sql
 from tokenbooth.money.leases.pool import HeldMoney, Levels, Pool
 from tokenbooth.money.leases.queue import MoneyQueue, Waiter
 from tokenbooth.money.leases.round import SILENT_US, book
+from tokenbooth.money.leases.shares import sql as share_sql
 from tokenbooth.money.leases.sizing import (
     afforded,
     charge_of,
@@ -25,6 +26,7 @@ from tokenbooth.money.leases.values import (
     Giving,
     Hold,
     HoldAsk,
+    LeasedShare,
     LevelKey,
     LimitRow,
     PoolOptions,
@@ -42,6 +44,7 @@ from tokenbooth.money.leases.values import (
 from tokenbooth.money.windows import Period
 
 __all__ = [
+    "SILENT_US",
     "Advance",
     "CallFacts",
     "Ending",
@@ -49,6 +52,7 @@ __all__ = [
     "HeldMoney",
     "Hold",
     "HoldAsk",
+    "LeasedShare",
     "LevelKey",
     "Levels",
     "LimitRow",
@@ -80,6 +84,8 @@ __all__ = [
     "recall",
     "recalled",
     "replicas",
+    "shares",
+    "silences_us",
     "wished",
 ]
 
@@ -160,6 +166,17 @@ def beat(op: Op, tx: Tx, replica_id: str, epoch: int) -> None:
     """Say that this process lives. Raises REPLICA_FENCED when its epoch is over."""
     if not sql.beat(tx, replica_id, epoch):
         raise Problem(Code.REPLICA_FENCED, f"The epoch {epoch} of {replica_id!r} is over.")
+
+
+def shares(op: Op, tx: Tx) -> tuple[LeasedShare, ...]:
+    """What each replica has leased of each balance."""
+    return share_sql.shares(tx)
+
+
+def silences_us(op: Op, tx: Tx) -> dict[str, int]:
+    """For how long nobody has heard of each replica, by the database's clock."""
+    now_us = sql.now_us(tx)
+    return {line.id: max(0, now_us - line.seen_us) for line in sql.replicas(tx)}
 
 
 def replicas(op: Op, tx: Tx) -> tuple[ReplicaLine, ...]:

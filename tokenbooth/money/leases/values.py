@@ -26,6 +26,7 @@ __all__ = [
     "HoldAsk",
     "LeaseLine",
     "LeaseRow",
+    "LeasedShare",
     "LevelKey",
     "LimitRow",
     "PoolOptions",
@@ -261,6 +262,16 @@ class ReplicaLine:
     granted_nano: int
     held_nano: int
     leases: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedShare:
+    """What one replica has leased of the balance of one organization, in its currency."""
+
+    replica_id: str
+    org_id: str
+    granted_nano: int
+    held_nano: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

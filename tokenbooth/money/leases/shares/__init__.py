@@ -1,0 +1,1 @@
+"""What each replica has leased of each balance, for operators."""
