@@ -1,6 +1,6 @@
 """What an earlier run of this replica left behind: booked first, then its leases are given back.
 
-Nothing is served before that. A journal whose calls are not all booked keeps its leases frozen.
+Nothing is served before that.
 """
 
 from dataclasses import replace
