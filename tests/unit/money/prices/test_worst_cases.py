@@ -121,6 +121,8 @@ def test_free_output_is_unbounded_and_nothing_is_bought_with_less_than_nothing()
     assert affordable_output_tokens(price_of(input=1000, output=0), 5, 5) == UNBOUNDED_TOKENS
     assert affordable_output_tokens(price_of(input=1000, output=0), 5, 4) == 0
     assert affordable_output_tokens(price_of(input=0, output=1000), 0, -1) == 0
+    # Half a nano rounds to nothing, so nothing buys it.
+    assert affordable_output_tokens(price_of(input=500, output=0), 1, 0) == UNBOUNDED_TOKENS
 
 
 def test_the_dearest_part_of_input_and_of_output_is_held() -> None:
