@@ -9,7 +9,15 @@ from tests.support.settled import OTHER_SEED, SEED, Desk
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.receipts import service as receipts
-from tokenbooth.money.receipts.service import BATCH_CALLS_MAX, CHARGES_AT_ONCE_MAX, Signer
+from tokenbooth.money.receipts import signer
+from tokenbooth.money.receipts.proofs import TREES_KEPT_MAX
+from tokenbooth.money.receipts.service import (
+    BATCH_CALLS_MAX,
+    CHARGES_AT_ONCE_MAX,
+    Proofs,
+    Signer,
+    Span,
+)
 from tokenbooth.signing.merkle import MerkleTree
 
 BATCHES = "SELECT count(*) FROM receipt_batch"
@@ -168,6 +176,23 @@ def test_another_organizations_receipt_is_as_unknown_as_none(desk: Desk) -> None
         with pytest.raises(Problem) as refused:
             desk.receipt(request_id, org)
         assert refused.value.code is Code.RECORD_NOT_FOUND
+
+
+def test_memory_of_trees_and_prices_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was let go of is read again, and says the same."""
+    monkeypatch.setattr(signer, "PRICES_KEPT_MAX", 2)
+    for model in ("a", "b", "c"):
+        desk.price(model)
+    count = TREES_KEPT_MAX + 2
+    for number in range(count):
+        desk.settle({**named(number)[0], "model": "abc"[number % 3]})
+        desk.sign_all()
+    proofs = Proofs(desk.signer.shelf)
+    span = Span("org_a", 0, 2**52)
+    page = desk.read(lambda op, tx: receipts.page(op, tx, proofs, span, None))
+    assert [line.document["model"] for line in page.lines] == [*"abc" * (count // 3)]
+    for line in page.lines:
+        assert line.document == desk.receipt(str(line.document["request_id"]))
 
 
 def test_a_rotated_key_leaves_old_receipts_as_they_were(desk: Desk) -> None:

@@ -108,6 +108,8 @@ def test_a_missing_a_doubled_and_a_foreign_line_are_found() -> None:
     assert failed([*documents, *foreign], last_line([*documents, *foreign])) == ["period"]
     third = signed([booked(6, org_id="org_c")])
     assert failed([*foreign, *third], last_line([*foreign, *third])) == ["period"]
+    all_three = [*documents, *foreign, *third]
+    assert failed(all_three, last_line(all_three)) == ["period"]
 
 
 @pytest.mark.parametrize(
