@@ -1,6 +1,7 @@
 """Reports are JSON-ready, exact, and say nothing of what is not known yet."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.ops import CountingIds, ManualClock
+from tests.support.replica import Replica
 from tokenbooth.access.keys import service as access_keys
 from tokenbooth.catalog.models.service import Deployment, ModelAsk
 from tokenbooth.control import accounts, documents, keys, models, prices, reports
@@ -20,7 +22,7 @@ from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.core.terms import DataTerms, ServiceTier
-from tokenbooth.money.ledger import service as ledger
+from tokenbooth.money.leases.service import Ending, HoldAsk, PoolOptions
 from tokenbooth.money.ledger.service import Verification
 from tokenbooth.money.meter.service import CallRecord, PageAsk
 from tokenbooth.money.prices.service import PriceAsk
@@ -34,18 +36,37 @@ def caller(op: Op, tx: Tx, mint: keys.Mint, ids: CountingIds, acme: Any) -> Call
     ask = ModelAsk(name="m", deployments=(models.scripted_deployment(),))
     models.add_model(op, tx, ask, ids)
     prices.price_model(op, tx, PriceAsk("m", 1_000_000, 2_000_000), ids, confirmed=False)
-    ledger.beat(op, tx, "rep_1")
     minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", cap_nano=10**9), mint)
     return access_keys.authenticate(op, tx, minted.secret, mint.pepper)
 
 
-def hold(op: Op, tx: Tx, caller: Caller, request_id: str) -> None:
+@dataclass
+class OneTx:
+    """A ledger in one open transaction, for a process that books each step at once."""
+
+    op: Op
+    tx: Tx
+    clock: ManualClock
+
+    def write(self, verb: Any) -> Any:
+        return verb(self.op, self.tx)
+
+    seen = write
+
+    def answer(self, *, but: str) -> None:
+        """There is no other process."""
+
+
+@pytest.fixture
+def replica(op: Op, tx: Tx, clock: ManualClock) -> Replica:
+    return Replica(OneTx(op, tx, clock), "rep_1", PoolOptions(block_nano_max=0))
+
+
+def hold(replica: Replica, op: Op, tx: Tx, caller: Caller, request_id: str) -> None:
     price = prices.current_price(op, tx, "m")
     assert price is not None
-    ledger.hold(
-        op,
-        tx,
-        ledger.HoldAsk(
+    replica.hold(
+        HoldAsk(
             request_id=request_id,
             caller=caller,
             model="m",
@@ -53,14 +74,17 @@ def hold(op: Op, tx: Tx, caller: Caller, request_id: str) -> None:
             input_tokens=10,
             output_tokens_max=20,
             choices=1,
-            replica_id="rep_1",
             stream=True,
-        ),
+            stated=True,
+            strict=False,
+            step_tokens=20,
+        )
     )
+    replica.flush()
 
 
-def settle(op: Op, tx: Tx, request_id: str, **fields: Any) -> None:
-    ending = {
+def settle(replica: Replica, op: Op, request_id: str, **fields: Any) -> None:
+    ending: dict[str, Any] = {
         "request_id": request_id,
         "outcome": Outcome.COMPLETED,
         "reason": "",
@@ -70,14 +94,16 @@ def settle(op: Op, tx: Tx, request_id: str, **fields: Any) -> None:
         "first_output_us": op.now() + 1500,
         "ended_us": op.now() + 2_000_001,
         "fingerprint": "fp",
+        "deployment_id": None,
     }
-    ledger.settle(op, tx, ledger.Ending(**{**ending, **fields}))
+    replica.settle(Ending(**{**ending, **fields}))
+    replica.flush()
 
 
 def test_a_running_call_has_no_usage_and_costs_nothing_so_far(
-    op: Op, tx: Tx, caller: Caller
+    replica: Replica, op: Op, tx: Tx, caller: Caller
 ) -> None:
-    hold(op, tx, caller, "req_1")
+    hold(replica, op, tx, caller, "req_1")
     found: Any = reports.call(op, tx, caller, "req_1")
     assert (found["status"], found["usage"], found["ended_at"]) == ("running", None, None)
     assert found["cost"]["amount_nano"] == 0
@@ -86,9 +112,9 @@ def test_a_running_call_has_no_usage_and_costs_nothing_so_far(
     assert balance["spendable"]["amount_nano"] == 10**9 - 50_000
 
 
-def test_a_settled_call_is_exact(op: Op, tx: Tx, caller: Caller) -> None:
-    hold(op, tx, caller, "req_1")
-    settle(op, tx, "req_1")
+def test_a_settled_call_is_exact(replica: Replica, op: Op, tx: Tx, caller: Caller) -> None:
+    hold(replica, op, tx, caller, "req_1")
+    settle(replica, op, "req_1")
     found: Any = reports.call(op, tx, caller, "req_1")
     assert found["status"] == "completed"
     assert found["cost"]["amount"] == "0.000020000"
@@ -99,21 +125,21 @@ def test_a_settled_call_is_exact(op: Op, tx: Tx, caller: Caller) -> None:
     assert found["reason"] is None
 
 
-def test_an_uncharged_call_says_why(op: Op, tx: Tx, caller: Caller) -> None:
-    hold(op, tx, caller, "req_1")
-    settle(op, tx, "req_1", outcome=Outcome.ENGINE_FAILED, reason="it broke", charge=False)
+def test_an_uncharged_call_says_why(replica: Replica, op: Op, tx: Tx, caller: Caller) -> None:
+    hold(replica, op, tx, caller, "req_1")
+    settle(replica, op, "req_1", outcome=Outcome.ENGINE_FAILED, reason="it broke", charge=False)
     found: Any = reports.call(op, tx, caller, "req_1")
     assert (found["status"], found["reason"]) == ("engine_failed", "it broke")
     assert found["cost"]["amount_nano"] == 0
 
 
 def test_the_sum_of_all_calls_is_what_left_the_balance(
-    op: Op, tx: Tx, clock: ManualClock, caller: Caller
+    replica: Replica, op: Op, tx: Tx, clock: ManualClock, caller: Caller
 ) -> None:
     for number in range(7):
         clock.us += US
-        hold(op, tx, caller, f"req_{number}")
-        settle(op, tx, f"req_{number}", usage=Usage(number, 2 * number))
+        hold(replica, op, tx, caller, f"req_{number}")
+        settle(replica, op, f"req_{number}", usage=Usage(number, 2 * number))
     page: Any = reports.calls(op, tx, caller, PageAsk(limit=100))
     listed = sum(row["cost"]["amount_nano"] for row in page["data"])
     usage: Any = reports.usage_report_json(reports.usage(op, tx, caller.org_id, 0, clock.us + US))
@@ -190,8 +216,8 @@ def test_books_are_sound_without_any_difference(found: Verification, sound: bool
     assert reports.verification_json(found)["sound"] is sound
 
 
-def test_the_ledger_is_recomputed(op: Op, tx: Tx, caller: Caller) -> None:
-    hold(op, tx, caller, "req_1")
+def test_the_ledger_is_recomputed(replica: Replica, op: Op, tx: Tx, caller: Caller) -> None:
+    hold(replica, op, tx, caller, "req_1")
     found = reports.verification(op, tx)
     assert found.open_holds == 1
     assert reports.is_sound(found)
@@ -219,9 +245,9 @@ def test_no_time_is_null() -> None:
     assert documents.iso_time(None) is None
 
 
-def test_no_document_holds_a_float(op: Op, tx: Tx, caller: Caller) -> None:
-    hold(op, tx, caller, "req_1")
-    settle(op, tx, "req_1")
+def test_no_document_holds_a_float(replica: Replica, op: Op, tx: Tx, caller: Caller) -> None:
+    hold(replica, op, tx, caller, "req_1")
+    settle(replica, op, "req_1")
     shown = [
         reports.balance(op, tx, caller),
         reports.calls(op, tx, caller, PageAsk(limit=5)),
@@ -240,8 +266,10 @@ def test_no_document_holds_a_float(op: Op, tx: Tx, caller: Caller) -> None:
         json.loads(json.dumps(document), parse_float=refuse_float)
 
 
-def test_another_tenants_call_cannot_be_read(op: Op, tx: Tx, caller: Caller) -> None:
-    hold(op, tx, caller, "req_1")
+def test_another_tenants_call_cannot_be_read(
+    replica: Replica, op: Op, tx: Tx, caller: Caller
+) -> None:
+    hold(replica, op, tx, caller, "req_1")
     stranger = Caller("org_other", "proj_x", "key_x", frozenset(Scope))
     for request_id in ("req_1", "req_none", "a\0b", "\ud800"):
         with pytest.raises(Problem) as caught:

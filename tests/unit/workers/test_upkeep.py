@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
+from sqlalchemy import text
 
 from tests.support.booth import MemorySink, TestBooth, chat, open_test_booth
 from tokenbooth.access.keys import service as keys
 from tokenbooth.catalog.models import service as catalog
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.engines.scripted.values import Fault, ScriptOptions
-from tokenbooth.gateway.held import unheld
-from tokenbooth.money.ledger import service as ledger
-from tokenbooth.money.prices import service as prices
+from tokenbooth.money.leases import service as leases
 from tokenbooth.workers.options import WorkerOptions
 from tokenbooth.workers.upkeep import Upkeep
 
@@ -86,36 +90,48 @@ def test_an_unchanged_catalog_is_not_read_again(tmp_path: Path):
     in_loop(scenario)
 
 
-def test_the_holds_of_a_silent_replica_are_swept_and_ones_own_are_not(tmp_path: Path):
+def replica_line(booth: TestBooth) -> Coroutine[Any, Any, leases.ReplicaLine]:
+    async def found() -> leases.ReplicaLine:
+        (line,) = await booth.store.read(lambda tx: leases.replicas(booth.op, tx))
+        return line
+
+    return found()
+
+
+def test_a_beat_says_that_the_replica_lives(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path) as booth:
+            await booth.store.write(lambda tx: tx.execute(text("UPDATE replica SET seen_us = 7")))
+            await upkeep(booth).beat()
+            assert (await replica_line(booth)).seen_us > 7
+
+    in_loop(scenario)
+
+
+def test_a_beat_charges_nothing_and_keeps_what_calls_hold(tmp_path: Path):
     async def scenario():
         async with open_test_booth(tmp_path, HANG) as booth:
             sink, running = await hanging(booth)
-            assert await upkeep(booth).beat_and_sweep() == 0
+            await booth.rooms.till.flushed()
+            held_nano = (await replica_line(booth)).held_nano
+            await upkeep(booth).beat()
+            assert (await replica_line(booth)).held_nano == held_nano > 0
             sink.listener.stop(Outcome.INTERRUPTED, None)
             await running
-            ask = ledger.HoldAsk(
-                request_id="req_lost",
-                caller=await booth.store.read(
-                    lambda tx: keys.authenticate(booth.op, tx, booth.secret, booth.rooms.pepper)
-                ),
-                model="demo",
-                price=await booth.store.read(lambda tx: prices.current(booth.op, tx, "demo")),
-                input_tokens=5,
-                output_tokens_max=5,
-                choices=1,
-                replica_id="rep_dead",
-                stream=False,
-            )
-
-            def lose(tx: Any) -> None:
-                ledger.beat(booth.op, tx, "rep_dead")
-                ledger.hold(booth.op, tx, ask)
-
-            await booth.store.write(lose)
-            assert await upkeep(booth).beat_and_sweep() == 0
-            booth.clock.us += 120_000_000
-            assert await upkeep(booth).beat_and_sweep() == 1
             assert (await booth.verified()).open_holds == 0
+
+    in_loop(scenario)
+
+
+def test_a_process_whose_name_another_took_hears_it_from_its_beat(tmp_path: Path):
+    async def scenario():
+        async with open_test_booth(tmp_path) as booth:
+            line = await replica_line(booth)
+            enroll = partial(leases.enroll, booth.op, replica_id="main", journal_id=line.journal_id)
+            await booth.store.write(lambda tx: enroll(tx=tx))
+            with pytest.raises(Problem) as refused:
+                await upkeep(booth).beat()
+            assert refused.value.code is Code.REPLICA_FENCED
 
     in_loop(scenario)
 
@@ -124,21 +140,9 @@ def test_every_verb_is_looped_with_its_own_period(tmp_path: Path):
     async def scenario():
         async with open_test_booth(tmp_path) as booth:
             loops = upkeep(booth).loops()
-            assert [x.name for x in loops] == ["revocations", "catalog", "beat", "settle", "health"]
-            assert all(x.every_ms > 0 for x in loops)
+            names = [loop.name for loop in loops]
+            assert names == ["revocations", "catalog", "beat", "replays", "health"]
+            assert all(loop.every_ms > 0 for loop in loops)
             assert await loops[3].verb() == 0
-
-    in_loop(scenario)
-
-
-def test_an_ending_that_came_late_is_booked_and_told(tmp_path: Path):
-    async def scenario():
-        async with open_test_booth(tmp_path) as booth:
-            assert await upkeep(booth).settle_late() == 0
-            assert booth.op.log.events == []
-            booth.rooms.settler.later(booth.op, unheld(booth.op))
-            assert await upkeep(booth).settle_late() == 1
-            assert booth.op.log.events == [("settled_late", {"calls": 1})]
-            assert booth.rooms.settler.late == 0
 
     in_loop(scenario)
