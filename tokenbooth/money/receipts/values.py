@@ -179,7 +179,7 @@ Currency: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
 PATH_HASHES_MAX = 64
 
 
-class UsageForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UsageForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Every count of a call."""
 
     input_tokens: Count
@@ -194,14 +194,14 @@ class UsageForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     source: str
 
 
-class StepForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StepForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The prices from one length of the input on, in pico-units."""
 
     context_min_tokens: Count
     unit_pico: dict[Meter, Count]
 
 
-class PriceForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PriceForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """All lines of a version on one kind of terms."""
 
     version: str
@@ -211,7 +211,7 @@ class PriceForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     steps: Annotated[list[StepForm], msgspec.Meta(min_length=1)]
 
 
-class ProofForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ProofForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The way from a receipt to the signature of its batch."""
 
     leaf_index: Position
@@ -224,7 +224,7 @@ class ProofForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     signature: Signature
 
 
-class ReceiptForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReceiptForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One receipt; without its proof it is what the proof proves."""
 
     object: Literal["receipt"]
@@ -252,7 +252,7 @@ class ReceiptForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     proof: ProofForm | msgspec.UnsetType = msgspec.UNSET
 
 
-class SealForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SealForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The signature under the last line of a statement."""
 
     key_id: KeyId
@@ -260,7 +260,7 @@ class SealForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     signature: Signature
 
 
-class TotalForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TotalForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The sum of a statement's lines in one currency."""
 
     currency: Currency
@@ -268,7 +268,9 @@ class TotalForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     amount_nano: Count
 
 
-class StatementForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StatementForm(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False
+):
     """The last line of a statement."""
 
     object: Literal["statement"]
