@@ -94,7 +94,7 @@ class Replica:
     @property
     def free_nano(self) -> dict[str, int]:
         """What is leased and not held, by limit id."""
-        return {name: level.free_nano for name, level in self.pool._levels.items()}
+        return {name: level.free_nano for name, level in self.pool._book.by_limit.items()}
 
     def hold(self, ask: HoldAsk) -> Hold:
         """Take the money from what is leased, or wait for it over as many rounds as it takes."""

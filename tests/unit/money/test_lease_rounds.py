@@ -325,7 +325,7 @@ def test_idle_money_goes_back_by_itself(funded: Bank) -> None:
     assert replica.pool.idle_left(funded.clock.us)
     replica.round()
     assert leased(funded) == 0
-    assert replica.pool._levels == {}
+    assert replica.pool._book.by_limit == {}
 
 
 def test_a_charge_that_nobody_leased_is_a_fault_and_books_nothing(funded: Bank) -> None:

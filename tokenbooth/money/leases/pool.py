@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from tokenbooth.core.receipt import LimitState
 from tokenbooth.money.leases import rules
 from tokenbooth.money.leases.level import Level
+from tokenbooth.money.leases.level_book import LevelBook, Levels
 from tokenbooth.money.leases.values import (
     CallFacts,
-    Giving,
     LevelKey,
     PoolOptions,
     RoundAsk,
@@ -21,9 +21,6 @@ from tokenbooth.money.leases.values import (
     SettledCall,
     Wants,
 )
-from tokenbooth.money.windows import limit_id
-
-Levels = tuple[Level, ...]
 
 
 class HeldMoney:
@@ -57,10 +54,8 @@ class Pool:
         self._calls_max = options.round_calls_max
         self._asked: RoundAsk | None = None
         self._asked_us = 0
-        self._levels: dict[str, Level] = {}
-        self._current: dict[LevelKey, Level] = {}
+        self._book = LevelBook(options)
         self._calls: dict[str, HeldMoney] = {}
-        self._chains: dict[tuple[LevelKey, ...], tuple[Levels, int | None]] = {}
         self._settled: deque[SettledCall] = deque()
         self._recalled: dict[str, int] = {}
 
@@ -86,37 +81,14 @@ class Pool:
         flying = 0 if self._asked is None else len(self._asked.settled)
         return len(self._settled) + flying
 
-    @property
-    def granted_nano(self) -> int:
-        """What is leased at the balances."""
-        return sum(v.granted_nano for v in self._levels.values() if v.key.scope.value == "balance")
-
     def levels(self, chain: Sequence[LevelKey], now_us: int) -> tuple[Level | None, ...]:
         """The levels of a chain as known now; ``None`` for one never leased, or whose window is
         over though the window of the moment was asked for."""
-        return tuple(self._level(key, now_us) for key in chain)
+        return self._book.levels(chain, now_us)
 
     def leased_levels(self, chain: tuple[LevelKey, ...], now_us: int) -> Levels | None:
-        """The same where all of them are leased; remembered until a level comes or goes."""
-        known = self._chains.get(chain)
-        if known is None:
-            levels = self.levels(chain, now_us)
-            found = tuple(level for level in levels if level is not None)
-            if len(found) < len(levels):
-                return None
-            ends_us = min((v.ends_us for v in found if v.ends_us is not None), default=None)
-            known = self._chains[chain] = (found, ends_us)
-        found, ends_us = known
-        if ends_us is not None and now_us >= ends_us:
-            del self._chains[chain]
-            return None
-        return found
-
-    def _level(self, key: LevelKey, now_us: int) -> Level | None:
-        if key.window_id is not None:
-            return self._levels.get(limit_id(key.scope, key.owner_id, key.window_id))
-        level = self._current.get(key)
-        return None if level is None or level.over(now_us) else level
+        """The same where all of them are leased."""
+        return self._book.leased_levels(chain, now_us)
 
     def fits(self, levels: Sequence[Level | None], amount_nano: int) -> bool:
         return all(level is not None and level.free_nano >= amount_nano for level in levels)
@@ -175,7 +147,7 @@ class Pool:
         settled = tuple(self._take_settled())
         announced = tuple(self._take_announced(now_us, all_calls=announce))
         seen, self._recalled = self._recalled, {}
-        givings = self._givings(wants, settled, seen, now_us, close=close)
+        givings = self._book.givings(wants, settled, seen, now_us, close=close)
         ask = RoundAsk(
             replica_id=self._replica_id,
             epoch=self._epoch,
@@ -205,34 +177,6 @@ class Pool:
                 count += 1
                 yield held.facts
 
-    def _givings(
-        self,
-        wants: Wants,
-        settled: Sequence[SettledCall],
-        seen: Mapping[str, int],
-        now_us: int,
-        *,
-        close: bool,
-    ) -> dict[str, Giving]:
-        """Idle, recalled and outlived remainders, and what is held, wherever something changed."""
-        charged = {name for call in settled for name in call.facts.chain}
-        keys = {key for want in wants.calls for key in want.chain}
-        keys |= {advance.level for advance in wants.advances}
-        wanted = {self._level(key, now_us) for key in keys}
-        givings: dict[str, Giving] = {}
-        for name, level in self._levels.items():
-            recalled = name in seen
-            wants_more = level in wanted
-            returned_nano = 0
-            if close or recalled or (not wants_more and level.idle(now_us, self._options)):
-                returned_nano = level.give_back()
-            if recalled:
-                level.recalled(now_us)
-            changed = returned_nano or level.held_nano != level.told_held_nano
-            if changed or recalled or wants_more or name in charged:
-                givings[name] = Giving(returned_nano, level.held_nano)
-        return givings
-
     def refused(self) -> SettledCall | None:
         """Take back a round that the ledger did not book, for a reason that will not pass.
 
@@ -242,7 +186,7 @@ class Pool:
         asked, self._asked = self._asked, None
         assert asked is not None
         for name, giving in asked.givings.items():
-            self._levels[name].take_back(giving.returned_nano)
+            self._book.by_limit[name].take_back(giving.returned_nano)
         for facts in asked.announced:
             if facts.request_id in self._calls:
                 self._calls[facts.request_id].announced = False
@@ -254,36 +198,15 @@ class Pool:
         return None
 
     def apply(self, done: RoundDone) -> None:
-        """Take in what a round brought; levels that are empty and unused are forgotten."""
+        """Take in what a round brought."""
         asked = self._asked
         assert asked is not None
         assert done.number == asked.number
         self._asked = None
         self._round = done.number
         self._calls_max = self._options.round_calls_max
-        for key, name in done.wanted.items():
-            if name not in self._levels:
-                self._levels[name] = Level(name, key)
-            if key.window_id is None and self._current.get(key) is not self._levels[name]:
-                self._current[key] = self._levels[name]
-                self._chains.clear()
-        costs = rules.spent_by_limit(asked.settled)
-        for name, line in done.lines.items():
-            level = self._levels.get(name)
-            if level is not None:
-                told_held_nano = asked.givings[name].held_nano if name in asked.givings else None
-                level.renew(line, costs[name], told_held_nano, self._asked_us)
-                if not line.current:
-                    self._leave(level)
-        wanted = frozenset(done.wanted.values())  # whoever waits there has to see it empty
-        for name in [n for n, v in self._levels.items() if v.unused() and n not in wanted]:
-            self._leave(self._levels.pop(name))
-
-    def _leave(self, level: Level) -> None:
-        """New calls have to ask which limit it is that they count under."""
-        self._chains.clear()
-        for key in [k for k, found in self._current.items() if found is level]:
-            del self._current[key]
+        costs_nano = rules.spent_by_limit(asked.settled)
+        self._book.renew(done, asked, costs_nano, self._asked_us)
 
     @property
     def untold(self) -> bool:
@@ -292,20 +215,22 @@ class Pool:
             return True
         if any(not held.announced for held in self._calls.values()):
             return True
-        return any(level.held_nano != level.told_held_nano for level in self._levels.values())
+        return any(
+            level.held_nano != level.told_held_nano for level in self._book.by_limit.values()
+        )
 
     @property
     def leased(self) -> bool:
         """Whether any money is leased that no call holds."""
-        return any(level.free_nano for level in self._levels.values())
+        return any(level.free_nano for level in self._book.by_limit.values())
 
     def running_low(self, now_us: int) -> tuple[Level, ...]:
         """Levels of the moment that will need more soon."""
-        return tuple(v for v in self._current.values() if v.running_low(now_us))
+        return self._book.running_low(now_us)
 
     def idle_left(self, now_us: int) -> bool:
         """Whether the next round would give something back by itself, or announce a call."""
-        if any(level.idle(now_us, self._options) for level in self._levels.values()):
+        if self._book.any_idle(now_us):
             return True
         old_us = now_us - self._options.announce_after_us
         return any(not h.announced and h.since_us <= old_us for h in self._calls.values())

@@ -7,7 +7,8 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.leases import rules, sql
-from tokenbooth.money.leases.pool import HeldMoney, Levels, Pool
+from tokenbooth.money.leases.level_book import Levels
+from tokenbooth.money.leases.pool import HeldMoney, Pool
 from tokenbooth.money.leases.queue import MoneyQueue, Waiter
 from tokenbooth.money.leases.round import SILENT_US, book
 from tokenbooth.money.leases.shares import sql as share_sql
