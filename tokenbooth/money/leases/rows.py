@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.leases import rules, sql
 from tokenbooth.money.leases.values import LeaseLine, LeaseRow, LevelKey, LimitRow
-from tokenbooth.money.ledger.rules import empty_row, window_row
+from tokenbooth.money.ledger.service import empty_row, window_row
 from tokenbooth.money.windows import Period, limit_id, window_left_us, window_named
 
 Move = Callable[[LimitRow, LeaseRow], tuple[LimitRow, LeaseRow]]

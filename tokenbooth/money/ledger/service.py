@@ -11,7 +11,13 @@ from tokenbooth.core.receipt import LimitScope, LimitState
 from tokenbooth.money.ledger import sql
 from tokenbooth.money.ledger.audit.proof import verify
 from tokenbooth.money.ledger.caps import limits, open_limit, set_limit
-from tokenbooth.money.ledger.rules import chain_of, check_credit, check_unspent
+from tokenbooth.money.ledger.rules import (
+    chain_of,
+    check_credit,
+    check_unspent,
+    empty_row,
+    window_row,
+)
 from tokenbooth.money.ledger.values import AccountKind, Chain, TxnKind, Verification
 from tokenbooth.money.windows import Period
 
@@ -22,11 +28,13 @@ __all__ = [
     "charge",
     "check_unspent",
     "credit",
+    "empty_row",
     "is_booked",
     "limits",
     "open_limit",
     "set_limit",
     "verify",
+    "window_row",
 ]
 
 
@@ -75,12 +83,12 @@ def charge(op: Op, tx: Tx, amounts_nano: Mapping[str, int], ref: str) -> dict[st
     ``ref`` is unique for each organization; amounts are more than zero.
     """
     charged = sorted(amounts_nano.items())
-    common = {"kind": TxnKind.CHARGE, "ref": ref, "actor": op.actor, "created_us": op.now()}
+    head = {"kind": TxnKind.CHARGE, "ref": ref, "actor": op.actor, "created_us": op.now()}
     sql.post(
         tx,
         (
             (
-                {**common, "org_id": org_id},
+                {**head, "org_id": org_id},
                 ((AccountKind.PREPAID, -amount_nano), (AccountKind.REVENUE, amount_nano)),
             )
             for org_id, amount_nano in charged
