@@ -122,6 +122,23 @@ def test_what_is_no_longer_fresh_is_read_again():
     in_loop(scenario)
 
 
+def test_an_answer_is_as_old_as_its_question():
+    """What changed while the answer was on its way must be seen a second after the change."""
+
+    async def scenario():
+        desk = Desk(source=Source({"a": 1}, held=True))
+        slow = await desk.begin()
+        desk.source.answers["a"], desk.source.held = 2, False
+        desk.clock.us += FRESH_US - 1
+        desk.source.gates[0].set()
+        assert await slow == 1
+        assert await desk.get() == 1
+        desk.clock.us += 1
+        assert await desk.get() == 2
+
+    in_loop(scenario)
+
+
 def test_with_nothing_fresh_every_call_reads():
     async def scenario():
         desk = Desk(fresh_us=0, source=Source({"a": 1}))
