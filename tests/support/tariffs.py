@@ -41,7 +41,8 @@ def fair_nano(price: Price, usage: Usage) -> int:
     ).lines
     total = Fraction(0)
     for meter, count in fair_counts(usage).items():
-        total += count * unit_price(lines, meter)
+        if count:
+            total += count * unit_price(lines, meter)
     return round(total * NANO)
 
 

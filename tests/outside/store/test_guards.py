@@ -116,9 +116,9 @@ def test_no_limit_is_ever_born_wrong(bank: Bank, values: str) -> None:
         "INSERT INTO ledger_posting VALUES ('credit:org_a:first', 0, 'prepaid:org_a', 1)",
         "INSERT INTO ledger_posting VALUES ('credit:org_a:first', 7, 'prepaid:none', 1)",
         "INSERT INTO ledger_posting VALUES ('credit:org_a:first', -1, 'prepaid:org_a', 1)",
-        "INSERT INTO price_version VALUES ('v', 'm', 1, 'me', 1)",
-        "INSERT INTO price_version VALUES ('v', 'm', 0, 'me', 1)",
-        "INSERT INTO price_line VALUES ('none', 'input', 1)",
+        "INSERT INTO price_version VALUES ('v', 'm', 1, 'me', 1, 'default', 'USD')",
+        "INSERT INTO price_version VALUES ('v', 'm', 0, 'me', 1, 'default', 'USD')",
+        "INSERT INTO price_line (version_id, meter, unit_pico) VALUES ('none', 'input', 1)",
     ],
 )
 def test_no_row_of_the_books_is_born_wrong(bank: Bank, statement: str) -> None:

@@ -42,7 +42,7 @@ def test_a_booked_row_is_not_replaced(bank: Bank, table: str) -> None:
 
 
 def test_a_price_version_pushes_out_no_other_of_the_same_place(bank: Bank) -> None:
-    columns = "'new', model, sequence, author, effective_us"
+    columns = "'new', model, sequence, author, effective_us, book_id, currency"
     with pytest.raises(DBAPIError, match="price_version_never_replaced"):
         bank.sql(f"INSERT OR REPLACE INTO price_version SELECT {columns} FROM price_version")
 
