@@ -25,7 +25,6 @@ async def one_receipt(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     only(head.query, ())
     org_id = caller_of(op).org_id
     request_id = head.path_values["request_id"].removeprefix(COMPLETION_PREFIX)
-    await rooms.settlements.flushed()
     return json_answer(await receipts.receipt(rooms.store, op, rooms.signer, org_id, request_id))
 
 
@@ -44,7 +43,6 @@ async def statement(rooms: WebRooms, op: Op, head: CallHead) -> StreamAnswer:
     if layout is None:
         raise Problem(Code.INVALID_VALUE, "format must be json or csv.", param="format")
     span = Span(caller_of(op).org_id, *day_span(head.query, op.now(), DAYS_DEFAULT))
-    await rooms.settlements.flushed()
     written = layout()
     pieces = statements.statement(_InTurn(rooms), op, rooms.signer, span, written)
     first = await anext(pieces)

@@ -27,13 +27,10 @@ class Rendered(Protocol):
 
 
 class Settlements(Protocol):
-    """Whether endings are booked; ``flushed`` waits, within a bound, until those of this process
-    are."""
+    """Whether endings are booked."""
 
     @property
     def away(self) -> bool: ...
-
-    async def flushed(self) -> bool: ...
 
 
 REPORTS_QUEUE_MAX = 64

@@ -27,30 +27,16 @@ CALLER = Caller("org_a", "project_a", "key_a", frozenset(Scope))
 DAY = {"since": "2023-11-14", "until": "2023-11-14"}
 
 
-class Booked:
-    """Whether the ledger was told everything before it was asked."""
-
-    away = False
-
-    def __init__(self) -> None:
-        self.flushes = 0
-
-    async def flushed(self) -> bool:
-        self.flushes += 1
-        return True
-
-
 class Front:
     """The routes over one desk."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.settlements = Booked()
         self.rooms = WebRooms(
             store=desk.store,
             engines=None,
             metrics=None,
-            settlements=self.settlements,
+            settlements=None,
             metrics_loopback_only=True,
             signer=desk.signer,
         )
@@ -103,14 +89,6 @@ def test_a_running_call_has_no_receipt_yet(front: Front) -> None:
     front.desk.settle(row)
     refused = front.refusal(RECEIPT, request_id="req_1")
     assert (refused.code, refused.retry_after_s) == (Code.RECEIPT_NOT_READY, 1)
-
-
-def test_what_this_process_settled_is_booked_before_it_is_told(front: Front) -> None:
-    front.desk.settle({"request_id": "req_1"})
-    front.get(RECEIPT, request_id="req_1")
-    assert front.settlements.flushes == 1
-    front.statement()
-    assert front.settlements.flushes == 2
 
 
 def test_keys_are_public_and_verify_what_was_signed(front: Front) -> None:
