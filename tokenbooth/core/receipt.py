@@ -1,12 +1,10 @@
 """What one call cost and what remains, in the words that answers and reports share."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
+from tokenbooth.core.days import day_of, iso_day
 from tokenbooth.core.delta import Usage
-
-US_PER_S = 1_000_000
 
 
 class Outcome(StrEnum):
@@ -50,8 +48,7 @@ class LimitWindow:
     @property
     def renews_at(self) -> str:
         """UTC, such as ``2026-11-21T00:00:00Z``."""
-        moment = datetime.fromtimestamp(self.renews_us // US_PER_S, UTC)
-        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"{iso_day(day_of(self.renews_us))}T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)

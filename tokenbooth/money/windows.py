@@ -3,14 +3,12 @@
 Only the database's clock says which window it is.
 """
 
-from datetime import UTC, datetime, timedelta
-
+from tokenbooth.core.days import US_PER_DAY, day_at, day_of, iso_day
 from tokenbooth.core.receipt import LimitScope, LimitWindow, Period
 
 __all__ = ["Period", "limit_id", "window_left_us", "window_named", "window_of"]
 
-US_PER_S = 1_000_000
-_FORMATS = {Period.DAY: "%Y-%m-%d", Period.MONTH: "%Y-%m"}
+MONTH_CHARS = len("2026-11")
 
 
 def limit_id(scope: LimitScope, owner_id: str, window_id: str = "") -> str:
@@ -23,19 +21,17 @@ def window_of(period: Period, now_us: int) -> str:
     """The name of the window that ``now_us`` falls into; empty where windows do not exist."""
     if period is Period.NONE:
         return ""
-    return datetime.fromtimestamp(now_us // US_PER_S, UTC).strftime(_FORMATS[period])
+    day = iso_day(day_of(now_us))
+    return day if period is Period.DAY else day[:MONTH_CHARS]
 
 
 def window_named(period: Period, window_id: str) -> LimitWindow | None:
     """The window of that name, with its end; ``None`` for what never ends."""
     if not window_id:
         return None
-    first = datetime.strptime(window_id, _FORMATS[period]).replace(tzinfo=UTC)
-    if period is Period.DAY:
-        end = first + timedelta(days=1)
-    else:
-        end = (first + timedelta(days=32)).replace(day=1)
-    return LimitWindow(period, window_id, int(end.timestamp()) * US_PER_S)
+    year, month, *day = map(int, window_id.split("-"))
+    end = day_at(year, month, day[0]) + 1 if day else day_at(year, month + 1)
+    return LimitWindow(period, window_id, end * US_PER_DAY)
 
 
 def window_left_us(window: LimitWindow | None, now_us: int) -> int | None:
