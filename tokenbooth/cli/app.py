@@ -8,6 +8,7 @@ import typer
 
 from tokenbooth import __version__
 from tokenbooth.cli import (
+    bench,
     chat,
     config,
     doctor,
@@ -65,6 +66,7 @@ app.command("migrate")(migrate.migrate)
 app.command("backup")(migrate.backup)
 app.command("restore")(migrate.restore)
 app.add_typer(drill.app)
+app.add_typer(bench.app)
 app.command("mock-upstream")(mock_upstream.mock_upstream)
 
 

@@ -1,0 +1,130 @@
+"""``tokenbooth bench``: what exact money costs, measured against something else in the same run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
+
+import typer
+
+from tokenbooth.cli.options import AsJson, group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tokenbooth.proving.drills.play import Progress
+
+app = group("bench", "Benchmarks: what exact money costs, each in a private instance.")
+
+Store = Annotated[
+    str | None, typer.Option(help="PostgreSQL URL. [default: a SQLite file of its own]")
+]
+Seconds = Annotated[float, typer.Option(min=0.05, help="How long each turn lasts.")]
+
+
+@app.callback()
+def bench() -> None:
+    """Benchmarks: what exact money costs, each in a private instance.
+
+    Nothing in a data directory of yours is touched. Exit status 1 when the books are not exact.
+    """
+
+
+@app.command("hot-account")
+def hot_account(  # noqa: PLR0913 - one parameter for each option of the command line
+    replicas: Annotated[int, typer.Option(min=1, help="Gateway processes.")] = 3,
+    callers: Annotated[int, typer.Option(min=1, help="Calls at once in each of them.")] = 32,
+    seconds: Seconds = 5.0,
+    turns: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 2,
+    http: Annotated[bool, typer.Option(help="Measure through HTTP too.")] = True,
+    store: Store = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a bar chart to this SVG file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Many gateways on one account: leased money beside a transaction for every request."""
+    from tokenbooth.proving.bench.chart import svg
+    from tokenbooth.proving.bench.hot_account.bench import run_hot_account
+    from tokenbooth.proving.bench.hot_account.plan import HotOptions
+
+    report = _run(
+        lambda progress: run_hot_account(
+            HotOptions(
+                replicas=replicas,
+                callers=callers,
+                seconds=seconds,
+                turns=turns,
+                http=http,
+                store_url=store,
+            ),
+            progress,
+        )
+    )
+    if plot is not None:
+        plot.write_text(svg(report.chart()), encoding="utf-8")
+    _tell(report, as_json=as_json)
+
+
+@app.command("billing")
+def billing(  # noqa: PLR0913 - one parameter for each option of the command line
+    seconds: Seconds = 5.0,
+    turns: Annotated[int, typer.Option(min=1, help="Turns of each side and load.")] = 4,
+    rate: Annotated[int, typer.Option(min=1, help="Calls per second at the fixed rate.")] = 200,
+    parallel: Annotated[int, typer.Option(min=1, help="Calls at once in the closed loop.")] = 16,
+    store: Store = None,
+    free_store: Annotated[
+        str | None, typer.Option(help="PostgreSQL URL of the side without money.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The same load with money on and off, in alternation: what billing adds to one call."""
+    from tokenbooth.proving.bench.billing.bench import run_billing
+    from tokenbooth.proving.bench.billing.plan import BillingOptions
+
+    report = _run(
+        lambda progress: run_billing(
+            BillingOptions(
+                seconds=seconds,
+                turns=turns,
+                calls_per_s=rate,
+                calls_at_once=parallel,
+                store_url=store,
+                free_store_url=free_store,
+            ),
+            progress,
+        )
+    )
+    _tell(report, as_json=as_json)
+
+
+class _Report(Protocol):
+    @property
+    def exact(self) -> bool: ...
+
+    def document(self) -> dict[str, object]: ...
+
+    def lines(self) -> "Iterator[str]": ...
+
+
+R = TypeVar("R", bound=_Report)
+
+
+def _run(measured: "Callable[[Progress], R]") -> R:
+    """Run one benchmark with its progress on a terminal."""
+    from tokenbooth.cli.output import step_progress
+    from tokenbooth.core.codes import Code
+    from tokenbooth.core.problem import Problem
+    from tokenbooth.proving.instance import InstanceFault
+
+    try:
+        with step_progress() as progress:
+            return measured(progress)
+    except ValueError as error:
+        raise Problem(Code.INVALID_VALUE, f"{error}.") from error
+    except (InstanceFault, TimeoutError) as error:
+        raise Problem(Code.STATE_CONFLICT, f"The benchmark could not run: {error}") from error
+
+
+def _tell(report: _Report, *, as_json: bool) -> None:
+    from tokenbooth.cli.output import EXIT_REFUSED, emit, lines
+
+    emit(report.document(), as_json=as_json, text=lines(*report.lines()))
+    if not report.exact:
+        raise typer.Exit(EXIT_REFUSED)
