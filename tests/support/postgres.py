@@ -24,7 +24,7 @@ BIN_VARIABLE = "TOKENBOOTH_TEST_PG_BIN"
 NOBODY = 65534
 WATCHDOG = """
 trap '' INT TERM HUP
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c "fsync=$3" -c "full_page_writes=$3" \
   -c max_connections=120 >"$2/log" 2>&1 &
 server=$!
 cat >/dev/null
@@ -94,16 +94,19 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Start a server on a Unix socket in a folder of its own; stop it and remove the folder."""
-    server = start_postgres()
+def postgres_server(*, synced: bool = False) -> Iterator[PostgresServer]:
+    """Start a server on a Unix socket in a folder of its own; stop it and remove the folder.
+
+    ``synced``: it waits for the disk, as measurements want and tests need not.
+    """
+    server = start_postgres(synced=synced)
     try:
         yield server
     finally:
         server.stop()
 
 
-def start_postgres() -> PostgresServer:
+def start_postgres(*, synced: bool = False) -> PostgresServer:
     directory = Path(tempfile.mkdtemp(prefix="tbpg-", dir="/tmp"))
     runner = _runner(directory)
     if runner.user is not None:
@@ -129,7 +132,10 @@ def start_postgres() -> PostgresServer:
     output, _ = initdb.communicate(timeout=120)
     assert initdb.returncode == 0, output.decode()
     watchdog = start(
-        [*runner.prefix, "sh", "-c", WATCHDOG, "sh", str(runner.bin_dir), str(directory)],
+        [
+            *(*runner.prefix, "sh", "-c", WATCHDOG, "sh"),
+            *(str(runner.bin_dir), str(directory), "on" if synced else "off"),
+        ],
         stdin=subprocess.PIPE,
     )
     server = PostgresServer(directory, watchdog)
