@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tokenbooth.control import accounts, events
 from tokenbooth.core.receipt import LimitScope
 from tokenbooth.engines.scripted.values import Fault, ScriptOptions
 from tokenbooth.money.outbox import service as outbox
+from tokenbooth.money.windows import Period
 
 CALL_NANO = 9 * 1000 + 4 * 4000
 
@@ -89,6 +91,20 @@ def test_credit_arms_the_balance_again(play):
         assert len(await told(booth)) == 5
 
     play(scene, credit_nano=2 * CALL_NANO)
+
+
+def test_a_cap_that_renews_tells_of_its_window(play):
+    async def scene(booth: TestBooth) -> None:
+        await spend(booth, 1)
+        page = await booth.store.read(
+            lambda tx: outbox.page(booth.op, tx, booth.org_id, after=None, limit=10)
+        )
+        (event,) = page.events
+        body = json.loads(event.body)
+        assert re.fullmatch(r"[0-9]{4}-[0-9]{2}", body["window"])
+        assert event.key == (f"spend_alert:key:{booth.key_id}@{body['window']}:{2 * CALL_NANO}:50")
+
+    play(scene, key={"cap_nano": 2 * CALL_NANO, "cap_period": Period.MONTH})
 
 
 def test_calls_that_cost_nothing_tell_nothing(play):

@@ -27,6 +27,7 @@ from tokenbooth.engines.scripted.values import ScriptOptions
 from tokenbooth.gateway.quote import Quote, quote, quoted
 from tokenbooth.money.leases.service import Hold, HoldAsk
 from tokenbooth.money.prices.service import UNBOUNDED_TOKENS, Meter, Price
+from tokenbooth.money.windows import Period
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.store.tables.metadata import METADATA
 
@@ -125,6 +126,22 @@ def test_what_would_be_refused_is_quoted_with_the_very_refusal(play, body, heade
             assert error[name] == fact
 
     play(scene, credit_nano=credit_nano)
+
+
+def test_a_cap_that_renews_is_quoted_as_it_is_held(play):
+    async def scene(booth: TestBooth) -> None:
+        taken = watch_holds(booth)
+        found = await quote_of(booth, chat(max_tokens=50))
+        key = found.limits[-1]
+        assert key.state.window is not None
+        assert (key.state.limit_nano, key.fits) == (60_000, False)
+        assert (await booth.ask(chat(max_tokens=50))).status == 200
+        assert found.sized is not None
+        assert found.sized.amount_nano == taken[0].amount_nano
+        again = await quote_of(booth, chat(max_tokens=50))
+        assert again.limits[-1].state.spent_nano == (await booth.record(2)).cost_nano
+
+    play(scene, key={"cap_nano": 60_000, "cap_period": Period.DAY})
 
 
 async def rows(booth: TestBooth) -> dict[str, list[Any]]:
