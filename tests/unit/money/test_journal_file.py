@@ -229,17 +229,36 @@ def test_without_a_sync_the_segment_just_grows(disk: SimulatedDisk) -> None:
     assert disk.list() == (segment_name(1),)
 
 
-def test_a_leftover_empty_segment_is_passed_over_and_removed(disk: SimulatedDisk) -> None:
+def test_a_leftover_empty_segment_is_removed_before_anything_is_written(
+    disk: SimulatedDisk,
+) -> None:
+    """Were it left, the removal of the segment before it would make it look like a loss."""
     journal = begun(disk)
     whole_call(journal, "req_1")
     journal.rotate()
     kept(journal)  # the next file exists, and nothing was written to it
     disk.kill()
     second = begun(disk, epoch=2)
+    assert disk.list() == (segment_name(1), segment_name(3))
     assert [call.facts.request_id for call in second.replay.calls] == ["req_1"]
     second.forget(("req_1",))
     second.prune()
     assert disk.list() == (segment_name(3),)
+    assert found(disk) == {}
+
+
+def test_a_segment_whose_first_bytes_were_lost_is_removed_too(disk: SimulatedDisk) -> None:
+    journal = begun(disk)
+    whole_call(journal, "req_1")
+    journal.rotate()
+    kept(journal)
+    whole_call(journal, "req_2")
+    journal.write_out()  # into the next file, whose beginning the power cut takes
+    disk.power_cut(lambda bound: 0)
+    disk.overwrite(segment_name(2), b"\0" * 4096 + b"what had been behind it")
+    begun(disk, epoch=2)
+    assert disk.list() == (segment_name(1), segment_name(3))
+    assert found(disk) == {"req_1": (True, True)}
 
 
 def test_closing_keeps_everything(disk: SimulatedDisk) -> None:

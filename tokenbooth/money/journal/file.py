@@ -146,13 +146,17 @@ class Journal:
         self.replay = read_replay(self._disk, self._start.journal_id)
         if self.replay.damage:
             raise _damaged(self.replay.damage)
+        self._number = max(numbers, default=0)
+        for number in self.replay.empty:  # what a crash left of a segment that was to begin
+            self._disk.remove(segment_name(number))
+            self._disk.sync_directory()
+            numbers.remove(number)
         for number in numbers:  # what was read must not vanish behind what is written next
             self._disk.sync_named(segment_name(number))
         self._segments = deque(numbers)
         for call in self.replay.calls:
             self._pin(call.facts.request_id, _Live(numbers[0], None))
         self._sequence = self.durable = self.replay.last_sequence
-        self._number = max(numbers, default=0)
         self._file = self._new_file()
         self._head_segment()
         self._hand_over()

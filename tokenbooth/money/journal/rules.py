@@ -188,8 +188,15 @@ class _Reader:
     damage: Place | None = None
     calls: dict[str, _Kept] = field(default_factory=dict)
     torn: list[Place] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
 
     def segment(self, number: int, content: bytes) -> None:
+        before = self.expected
+        self._segment(number, content)
+        if self.expected == before or (before is None and self.expected == 1):
+            self.empty.append(number)
+
+    def _segment(self, number: int, content: bytes) -> None:
         header = decode_header(content)
         if header is None:
             self._tail(number, content, 0, "the segment's header is not valid")
@@ -224,7 +231,8 @@ class _Reader:
                 self.missing, self.broken_off = self.expected, place
         marks = _marks_after(content, offset, salt_of(self.journal_id, number))
         self.durable = max(self.durable, *marks, 0)
-        # The oldest segment is whole wherever older ones were removed; else it began with 1.
+        # Older segments are removed only before one that holds records, and empty ones are never
+        # left behind: so a first segment without any was the first of all.
         self.expected = self.expected or 1
 
     def _take(self, frame: _Frame, epoch: int) -> bool:
@@ -257,7 +265,7 @@ class _Reader:
             damage = self.broken_off
         kept = self.calls.values()
         calls = (ReplayedCall(k.facts, k.progress, k.settlement, k.epoch) for k in kept)
-        return Replay(tuple(calls), last_sequence, tuple(self.torn), damage)
+        return Replay(tuple(calls), last_sequence, tuple(self.torn), damage, tuple(self.empty))
 
 
 def replay_of(journal_id: bytes, segments: Sequence[SegmentBytes]) -> Replay:

@@ -75,12 +75,14 @@ class Replay:
 
     ``torn`` names what a crash left unfinished: nobody was ever told that it was kept.
     ``damage`` is set where bytes are wrong that had been durable: charges may be missing.
+    ``empty`` are the segments in which no record is.
     """
 
     calls: tuple[ReplayedCall, ...]
     last_sequence: int
     torn: tuple[Place, ...]
     damage: Place | None
+    empty: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
