@@ -28,14 +28,14 @@ def kept_bytes(ask: Ask, address: Address) -> bytes:
 class LoadSeen:
     """What came of a load. Times are of good answers, in microseconds, in no order.
 
-    ``failed`` are answers that were not 200, or a stream without its end; ``last`` is the body of
-    the newest good one.
+    ``failed`` are answers that were not 200, or a stream without its end; ``unsent`` are calls that
+    were due when no line was free: the load was more than the gateway took.
     """
 
     first_us: list[int] = field(default_factory=list)
     whole_us: list[int] = field(default_factory=list)
     failed: int = 0
-    last: bytes = b""
+    unsent: int = 0
 
     @property
     def good(self) -> int:
@@ -164,7 +164,7 @@ class LoadClient:
     async def at_rate(self, calls_per_s: int, seconds: float) -> LoadSeen:
         """A call every so often, whatever became of those before; none waits for a free line.
 
-        A call without a free line is counted as failed.
+        A call without a free line is counted as unsent.
         """
         self._begin(_nothing)
         loop = asyncio.get_running_loop()
@@ -174,10 +174,7 @@ class LoadClient:
             passed = int((loop.time() - begun) * calls_per_s)
             while due <= min(passed, calls - 1):
                 due += 1
-                if self._free:
-                    self._call()
-                else:
-                    self._seen.failed += 1
+                self._call()
             await asyncio.sleep(max(0, begun + due / calls_per_s - loop.time()))
         return await self._drained()
 
@@ -201,7 +198,7 @@ class LoadClient:
                 self._busy[line] = address
                 line.call(self._ask(address))
                 return
-        self._seen.failed += 1
+        self._seen.unsent += 1
 
     def _ended(self, line: _Line, status: int, body: bytes) -> None:
         address = self._busy.pop(line)
@@ -212,7 +209,6 @@ class LoadClient:
         else:
             seen.first_us.append(line.first_us - line.sent_us)
             seen.whole_us.append(self._now_us() - line.sent_us)
-            seen.last = body
         self._free.append((line, address))
         self._more()
         if not self._busy:

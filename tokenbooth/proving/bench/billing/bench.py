@@ -32,7 +32,7 @@ from tokenbooth.proving.bench.billing.report import BillingReport
 from tokenbooth.proving.bench.books import Database, database_of, machine_load, read_books
 from tokenbooth.proving.bench.cpu import CpuMeter, alone, check_counted
 from tokenbooth.proving.bench.figures import quantile
-from tokenbooth.proving.bench.load import LoadClient, LoadSeen, kept_bytes
+from tokenbooth.proving.bench.load import LoadClient, kept_bytes
 from tokenbooth.proving.client import json_ask
 from tokenbooth.proving.drills.play import Progress, ended_by_signal
 from tokenbooth.proving.instance import PrivateInstance
@@ -145,14 +145,15 @@ async def _turn(options: BillingOptions, booth: _Booth, client: LoadClient, load
         load=load,
         calls=seen.good,
         failed=seen.failed,
+        unsent=seen.unsent,
         wall_us=wall_us,
         ran_ns=booth.meter.stop(),
-        first_us=_middle(seen, seen.first_us),
-        whole_us=_middle(seen, seen.whole_us),
+        first_us=_middle(seen.first_us),
+        whole_us=_middle(seen.whole_us),
     )
 
 
-def _middle(seen: LoadSeen, times_us: list[int]) -> tuple[int, int]:
+def _middle(times_us: list[int]) -> tuple[int, int]:
     return quantile(times_us, 50), quantile(times_us, 99)
 
 

@@ -75,16 +75,17 @@ class BillingOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnSeen:
-    """One turn. ``ran_ns`` is the run time of each kind of processes, the tail included.
+    """One turn; calls that no line was free for are ``unsent``.
 
-    ``first_us`` and ``whole_us`` are (p50, p99) from the call's bytes to its first event and to its
-    end.
+    ``ran_ns`` is the run time of each kind of processes, the tail included. ``first_us`` and
+    ``whole_us`` are (p50, p99) from the call's bytes to its first event and to its end.
     """
 
     side: Side
     load: Load
     calls: int
     failed: int
+    unsent: int
     wall_us: int
     ran_ns: Mapping[str, int]
     first_us: tuple[int, int]

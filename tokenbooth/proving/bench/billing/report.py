@@ -74,6 +74,8 @@ class BillingReport:
         turns = [turn for turn in self.turns if turn.load is load]
         return {
             "calls": {side.value: _calls(turns, side) for side in Side},
+            "failed": sum(turn.failed for turn in turns),
+            "unsent": sum(turn.unsent for turn in turns),
             "calls_per_s": {side.value: _rate(turns, side) for side in Side},
             "cpu_us": {
                 name: _pair_document(self.cpu_us(load, name))
@@ -91,7 +93,9 @@ class BillingReport:
         for load in Load:
             cpu, first = self.cpu_us(load), self.first_us(load)
             (on, off), (first_on, first_off) = cpu.medians, first.medians
-            yield _title(load, self.options)
+            unsent = sum(turn.unsent for turn in self.turns if turn.load is load)
+            late = f" ({unsent} of them were never sent: too much for this machine)"
+            yield _title(load, self.options) + (late if unsent else "")
             yield (
                 f"  gateway CPU       on {on:8.1f}   off {off:8.1f}   billing"
                 f" {cpu.difference:+8.1f} us per call (spread {cpu.spread:.1f})"
