@@ -47,6 +47,7 @@ class ToyLevel:
     cap_nano: int
     spent_nano: int = 0
     held_nano: int = 0
+    kept_nano: int = 0
 
     def row(self, owner: str) -> dict[str, Any]:
         amounts = {"limit": self.cap_nano, "spent": self.spent_nano, "held": self.held_nano}
@@ -55,7 +56,7 @@ class ToyLevel:
 
     @property
     def room_nano(self) -> int:
-        return self.cap_nano - self.spent_nano - self.held_nano
+        return self.cap_nano - self.spent_nano - self.held_nano - self.kept_nano
 
 
 @dataclass
@@ -84,7 +85,8 @@ class ToyBooth:
             self.running += 1
             self.running_max = max(self.running, self.running_max)
             try:
-                await self._chat(key, json.loads(body), writer)
+                strict = "x-tokenbooth-strict: 1" in head.decode()
+                await self._chat(key, json.loads(body) | {"strict": strict}, writer)
             finally:
                 self.running -= 1
         elif path == "/v1/balance":
@@ -107,7 +109,8 @@ class ToyBooth:
         limit = fields.get("max_completion_tokens", self.answer_tokens)
         while cost_nano(price, input_tokens, limit) > level.room_nano and limit:
             limit -= 1
-        if not limit:
+        lowered = limit < fields.get("max_completion_tokens", 1)
+        if not limit or (fields["strict"] and lowered):
             writer.write(refused(level, cost_nano(price, input_tokens, 1)))
             return
         held_nano = cost_nano(price, input_tokens, limit)

@@ -1,11 +1,14 @@
 """The bytes of each planned call. Pure."""
 
+from dataclasses import replace
+
 from tokenbooth.proving.client import Ask, bearer, json_ask
 from tokenbooth.proving.malformed import MALFORMED
 from tokenbooth.proving.plans import CallKind, CallPlan
 from tokenbooth.proving.stage import Stage
 
 CHAT = "/v1/chat/completions"
+STRICT = ("x-tokenbooth-strict", "1")
 JSON_TYPE = ("content-type", "application/json")
 # Well-formed and with a right checksum, yet given to nobody.
 STRANGER = "tb_live_" + "0" * 40 + "1iSwxZ"
@@ -35,6 +38,8 @@ def ask_of(plan: CallPlan, stage: Stage) -> Ask:
     if plan.output_tokens_max is not None:
         fields["max_completion_tokens"] = plan.output_tokens_max
     ask = json_ask(CHAT, secret, fields)
+    if plan.strict:
+        return replace(ask, headers=(*ask.headers, STRICT))
     if plan.kind is CallKind.WRONG_KEY:
         return Ask(ask.method, ask.path, (JSON_TYPE, *_wrong(plan.way, secret)), ask.body)
     return ask

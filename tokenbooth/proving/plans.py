@@ -32,8 +32,9 @@ class CallPlan:
 
     A cut call hangs up after ``cut_after_events`` events, the terminal one among them; at 0,
     ``pause_ms`` after it was sent, with nothing read. ``abrupt`` resets the connection instead of
-    closing it. ``way`` selects the variant of a fault, and ``statuses`` are those that a client
-    fault may get; empty for paying calls.
+    closing it. A ``strict`` call wants its stated output limit or nothing. ``way`` selects the
+    variant of a fault, and ``statuses`` are those that a client fault may get; empty for paying
+    calls.
     """
 
     number: int
@@ -44,6 +45,7 @@ class CallPlan:
     stream: bool = False
     include_usage: bool = False
     output_tokens_max: int | None = None
+    strict: bool = False
     cut_after_events: int = 0
     pause_ms: int = 0
     abrupt: bool = False

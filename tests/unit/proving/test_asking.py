@@ -55,6 +55,13 @@ def test_every_call_that_is_no_client_fault_is_well_formed(seed: int) -> None:
             assert parsed.stream == plan.stream
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_strict_call_says_so(strict: bool) -> None:
+    found = headers_of(ask_of(replace(PLAN, strict=strict, output_tokens_max=9), STAGE))
+    assert found.get("x-tokenbooth-strict") == ("1" if strict else None)
+    assert found["authorization"] == "Bearer secret-free-0"
+
+
 def test_a_call_may_name_its_model_of_the_stage() -> None:
     plan = replace(PLAN, model=SLOW)
     assert json.loads(ask_of(plan, STAGE).body)["model"] == "drill-slow"

@@ -1,21 +1,26 @@
-"""Calls at the quiet end that ask for the last nano: they pass exactly when it is there."""
+"""Calls at the quiet end that ask for all that is left: they pass exactly when it is there."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenbooth.proving import accounts
-from tokenbooth.proving.drills.laws import cost_nano, name_of
+from tokenbooth.proving.drills.laws import PICO_PER_NANO, cost_nano, name_of
 from tokenbooth.proving.drills.play import Scene, until_quiet
-from tokenbooth.proving.observations import CallSeen, Evidence, Saw
+from tokenbooth.proving.observations import CallSeen, Evidence, PriceSeen, Saw
 from tokenbooth.proving.plans import CallPlan
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A call for one token of output; ``input_tokens`` as the engine counts them."""
+    """A call whose output limit is chosen when it is made: as much as what is left pays for, at
+    most ``output_tokens_max`` and at least one token.
+
+    ``input_tokens`` are as the engine counts them.
+    """
 
     plan: CallPlan
     input_tokens: int
+    output_tokens_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,17 @@ async def probe_all(
         secret = scene.stage.keys[plan.key].secret
         levels = await accounts.levels(scene.address(plan.number), secret)
         left = (lvl.limit_nano - lvl.spent_nano for lvl in levels if lvl.limit_nano is not None)
-        price = scene.stage.model(plan.model).price
-        needed_nano = cost_nano(price, probe.input_tokens, 1)
-        found.append(ProbeSeen(await scene.call(plan), min(left), needed_nano))
+        left_nano, price = min(left), scene.stage.model(plan.model).price
+        bought = output_tokens_bought(price, probe.input_tokens, left_nano)
+        output_tokens = max(1, min(bought, probe.output_tokens_max))
+        needed_nano = cost_nano(price, probe.input_tokens, output_tokens)
+        asked = replace(plan, output_tokens_max=output_tokens, strict=True)
+        found.append(ProbeSeen(await scene.call(asked), left_nano, needed_nano))
     return tuple(found)
+
+
+def output_tokens_bought(price: PriceSeen, input_tokens: int, left_nano: int) -> int:
+    """The most output whose whole cost, rounded as costs are, is within ``left_nano``; 0 or less
+    where not even the input is. A token of output costs a nano at least."""
+    tokens = (left_nano * PICO_PER_NANO - input_tokens * price.input_pico) // price.output_pico
+    return tokens + (cost_nano(price, input_tokens, max(0, tokens + 1)) <= left_nano)

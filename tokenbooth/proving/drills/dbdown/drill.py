@@ -13,6 +13,7 @@ from tokenbooth.proving.drills.dbdown.checks import (
 )
 from tokenbooth.proving.drills.dbdown.outage import outage_of
 from tokenbooth.proving.drills.dbdown.plan import (
+    SETTINGS,
     STRANGERS,
     regular_calls,
     stage_plan,
@@ -37,6 +38,7 @@ class DbdownDrill(Drill[DbdownSaw]):
 
     name = "dbdown"
     laws: Sequence[Law[DbdownSaw]] = CHECKS
+    settings = SETTINGS
 
     def __init__(self, *, seconds: int = 7) -> None:
         if not 1 <= seconds <= SECONDS_MAX:

@@ -16,6 +16,8 @@ PRICE = PriceSeen(input_pico=1_234_567, cached_pico=123_457, output_pico=4_999_9
 INPUT_TOKENS = script_tokens(2)
 OUTPUT_TOKENS_MAX = 256
 CREDIT_NANO = 100_000_000_000
+# A caller is told soon that there is no money to be had, and extensions happen during the outage.
+SETTINGS = {"till.money_wait_max_s": "1", "till.output_step_tokens": "48"}
 REGULAR_KEYS = ("regular-0", "regular-1", "regular-2")
 STRANGERS = 6
 STREAM_PERCENT = 60

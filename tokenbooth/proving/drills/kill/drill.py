@@ -19,6 +19,8 @@ from tokenbooth.proving.drills.kill.checks import (
 from tokenbooth.proving.drills.kill.load import Callers, Servers, Watch
 from tokenbooth.proving.drills.kill.plan import (
     INPUT_TOKENS,
+    OUTPUT_TOKENS_MAX,
+    SETTINGS,
     Wallet,
     calls,
     probe_plans,
@@ -46,6 +48,8 @@ class DeathDrill(Drill[K]):
 
     Raises ValueError for numbers out of range.
     """
+
+    settings = SETTINGS
 
     def __init__(self, *, seed: int, kills: int = 12, parallel: int = 12) -> None:
         if not 1 <= kills <= KILLS_MAX:
@@ -86,7 +90,7 @@ class DeathDrill(Drill[K]):
         last = wallet.opened[-PURSES_PROBED:]
         probes = await probe_all(
             scene,
-            [Probe(plan, INPUT_TOKENS) for plan in probe_plans(last)],
+            [Probe(plan, INPUT_TOKENS, OUTPUT_TOKENS_MAX) for plan in probe_plans(last)],
             [purse.name for purse in last],
         )
         return self.saw(

@@ -17,7 +17,10 @@ SCOPES = ("balance", "organization", "project", "key")
 KEYS_EACH, PROJECTS_EACH = 4, 2
 PRICE = PriceSeen(input_pico=1_234_567, cached_pico=123_457, output_pico=4_999_999)
 INPUT_TOKENS = script_tokens(2)
-OUTPUT_TOKENS_MAX = 512
+# More than any purse buys, so that at the end all that is left can be asked for at once.
+OUTPUT_TOKENS_MAX = 4096
+# Small, so that a call without a stated limit needs more money on its way, and often.
+SETTINGS = {"till.output_step_tokens": "48"}
 MEAN_CALL_NANO = 270_000
 CALLS_EACH = (20, 60)
 LOOSE_TIMES = (1, 4)
@@ -145,7 +148,7 @@ def prompt_of(chunks: int, delay_ms: int) -> str:
 
 
 def probe_plans(played: tuple[Purse, ...]) -> tuple[CallPlan, ...]:
-    """The least call there is, one for each key of the purses."""
+    """The calls at the quiet end, one for each key of the purses."""
     keys = [key.name for each in played for key in each.keys]
     return tuple(
         CallPlan(
@@ -153,7 +156,6 @@ def probe_plans(played: tuple[Purse, ...]) -> tuple[CallPlan, ...]:
             kind=CallKind.WHOLE,
             key=key,
             prompt=prompt_of(1, 0),
-            output_tokens_max=1,
         )
         for n, key in enumerate(keys)
     )

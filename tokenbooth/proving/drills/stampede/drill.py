@@ -20,6 +20,7 @@ from tokenbooth.proving.drills.stampede.plan import (
     CALLS_MAX,
     CALLS_MIN,
     SCOPES,
+    SETTINGS,
     rushes,
     stage_plan,
 )
@@ -32,7 +33,7 @@ class StampedeDrill(Drill[StampedeSaw]):
 
     name = "stampede"
     laws: Sequence[Law[StampedeSaw]] = CHECKS
-    settings = {"log.level": "warning"}  # noqa: RUF012 - of the class, as its type says
+    settings = SETTINGS
 
     def __init__(
         self, *, calls: int = 1000, callers: int = 40, scopes: tuple[str, ...] = SCOPES

@@ -9,7 +9,13 @@ from tokenbooth.proving.caller import Moments
 from tokenbooth.proving.drills.play import Scene
 from tokenbooth.proving.drills.probing import Probe, probe_all
 from tokenbooth.proving.drills.stampede.checks import RushSeen
-from tokenbooth.proving.drills.stampede.plan import Rush, drawn_calls, exact_calls, last_calls
+from tokenbooth.proving.drills.stampede.plan import (
+    ANSWER_TOKENS,
+    Rush,
+    drawn_calls,
+    exact_calls,
+    last_calls,
+)
 from tokenbooth.proving.observations import CallSeen
 from tokenbooth.proving.plans import CallPlan
 
@@ -91,7 +97,7 @@ class RandomRush:
         self._rush = rush
         self._callers = callers
         self._plans = itertools.islice(drawn_calls(rush, scene.options.seed), TRIES_MAX)
-        self._probes = tuple(Probe(*last) for last in last_calls(rush))
+        self._probes = tuple(Probe(*last, ANSWER_TOKENS) for last in last_calls(rush))
         self._seen: list[CallSeen] = []
         self._refused = 0
 

@@ -33,6 +33,8 @@ UNSTATED_PERCENT = 25
 STREAM_PERCENT = 50
 FIRST_DELAY_MS = 50
 KEYS_MAX = 4
+# Small, so that a call without a stated limit needs more money on its way.
+SETTINGS = {"log.level": "warning", "till.output_step_tokens": "100"}
 NUMBERS_EACH = 1_000_000
 
 
@@ -163,7 +165,6 @@ def last_calls(rush: Rush) -> tuple[tuple[CallPlan, int], ...]:
             key=rush.key_of(n),
             prompt=prompt,
             model=ODD,
-            output_tokens_max=1,
         )
         for n, (prompt, _tokens) in enumerate(prompts)
     )

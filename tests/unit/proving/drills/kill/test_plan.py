@@ -15,6 +15,8 @@ from tokenbooth.proving.drills.kill.plan import (
     OUTPUT_TOKENS_MAX,
     PRICE,
     SCOPES,
+    SETTINGS,
+    SHORT_CHUNKS,
     Wallet,
     calls,
     probe_plans,
@@ -51,9 +53,18 @@ def test_each_purse_is_tight_at_another_level_in_turn() -> None:
 
 def test_a_purse_is_empty_after_some_dozens_of_calls() -> None:
     """So money is short all the time, and the mean is what it says."""
-    answers = [OUTPUT_TOKENS_MAX // 10, sum(LONG_CHUNKS) // 2]
+    answers = [sum(SHORT_CHUNKS) // 2, sum(LONG_CHUNKS) // 2]
     means = [cost_nano(PRICE, INPUT_TOKENS, tokens) for tokens in answers]
-    assert means[0] < 1.1 * MEAN_CALL_NANO < means[1]
+    assert means[0] < MEAN_CALL_NANO < means[1]
+
+
+def test_no_purse_buys_more_than_one_call_may_ask_for() -> None:
+    most_nano = CALLS_EACH[1] * LOOSE_TIMES[1] * MEAN_CALL_NANO
+    assert cost_nano(PRICE, INPUT_TOKENS, OUTPUT_TOKENS_MAX) * 4 > most_nano
+
+
+def test_calls_without_a_limit_need_more_money_on_their_way() -> None:
+    assert int(SETTINGS["till.output_step_tokens"]) < LONG_CHUNKS[1] // 2
 
 
 def test_the_stage_has_every_purse_with_its_caps() -> None:
@@ -131,9 +142,8 @@ def test_older_purses_are_looked_into_again() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_each_key_of_a_purse_is_probed_for_one_token(count: int) -> None:
+def test_each_key_of_a_purse_is_probed(count: int) -> None:
     found = probe_plans(PURSES[:count])
     assert {plan.key for plan in found} == {k.name for p in PURSES[:count] for k in p.keys}
-    assert {plan.output_tokens_max for plan in found} == {1}
     assert {plan.prompt for plan in found} == {prompt_of(1, 0)}
     assert min(plan.number for plan in found) > 10**8
