@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.booth import TestBooth, open_test_booth
+from tests.support.booth import PEPPER, TestBooth, open_test_booth
 from tests.support.settled import SEED
 from tokenbooth.access.keys import service as keys
 from tokenbooth.core.op import Op
@@ -40,9 +40,7 @@ class Account:
         """An Op of the key's own caller."""
         op = self.booth.new_op()
         caller = await self.booth.store.read(
-            lambda tx: keys.authenticate(
-                op, tx, secret or self.booth.secret, self.booth.rooms.pepper
-            )
+            lambda tx: keys.authenticate(op, tx, secret or self.booth.secret, PEPPER)
         )
         return replace(op, caller=caller)
 
@@ -55,6 +53,7 @@ class Account:
         **path_values: str,
     ) -> Answer:
         route = self.routes[pattern]
+        await self.booth.rooms.till.flushed()
         op = self.booth.new_op() if route.scope is None else await self.op(secret)
         head = CallHead(route.method, pattern, {}, query or {}, path_values)
         return await route.answer(op, head)

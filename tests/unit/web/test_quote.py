@@ -178,3 +178,34 @@ def test_a_crowd_of_quotes_waits_and_then_is_turned_away(play, monkeypatch):
         assert "retry-after" in refused.headers
 
     play(scene)
+
+
+class SlowBody:
+    """A body of which not all has come; ``rest`` brings it."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw, self.asked, self.rest = raw, asyncio.Event(), asyncio.Event()
+
+    async def read(self, bytes_max: int) -> bytes:
+        self.asked.set()
+        await self.rest.wait()
+        return self._raw
+
+
+def test_who_sends_a_body_slowly_keeps_nobody_from_a_quote(play, monkeypatch):
+    async def scene(booth: TestBooth) -> None:
+        monkeypatch.setattr(module, "QUOTES_AT_ONCE", 1)
+        monkeypatch.setattr(module, "QUOTES_QUEUE_MAX", 0)
+        endpoint = quote_endpoint(booth.rooms, {OPENAI_CHAT.name: OPENAI_CHAT}, OPENAI_CHAT.name)
+        head = CallHead("POST", "/v1/quote", {"authorization": f"Bearer {booth.secret}"}, {}, {})
+        raw = msgspec.json.encode(chat())
+        slow, late, prompt = SlowBody(raw), MemorySink(), MemorySink()
+        sending = asyncio.create_task(endpoint(booth.new_op(), head, slow, late))
+        await slow.asked.wait()
+        await endpoint(booth.new_op(), head, MemoryBody(raw), prompt)
+        assert prompt.status == 200
+        slow.rest.set()
+        await sending
+        assert late.status == 200
+
+    play(scene)
