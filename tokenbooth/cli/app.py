@@ -28,6 +28,7 @@ from tokenbooth.cli import (
     receipt,
     reconcile,
     serve,
+    simulate,
     statement,
     up,
     usage,
@@ -66,6 +67,7 @@ app.command("migrate")(migrate.migrate)
 app.command("backup")(migrate.backup)
 app.command("restore")(migrate.restore)
 app.add_typer(drill.app)
+app.command("simulate")(simulate.simulate)
 app.add_typer(bench.app)
 app.command("mock-upstream")(mock_upstream.mock_upstream)
 

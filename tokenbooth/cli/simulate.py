@@ -1,0 +1,50 @@
+"""``tokenbooth simulate``: many short lives of gateways and disks, and the laws of money."""
+
+from typing import Annotated
+
+import typer
+
+from tokenbooth.cli.options import AsJson, DataDir
+
+SHOWN_VIOLATIONS = 10
+
+
+def simulate(
+    seeds: Annotated[int, typer.Option(min=1, help="Lives to play.")] = 200,
+    operations: Annotated[int, typer.Option(min=1, help="Operations in each.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed; with --seeds 1, only it.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes to play in.")] = 2,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Play seeded lives of gateways that crash, lose power and disks, over the real money code.
+
+    Nothing in --data-dir is touched. A seed plays the same life again. Exit status 1 when a law of
+    money is broken.
+    """
+    from tokenbooth.cli.output import EXIT_REFUSED, emit, lines, step_progress
+    from tokenbooth.proving.simulator.fleet import Order, play_fleet
+
+    with step_progress() as progress:
+        found = play_fleet(
+            Order(seed, seeds, operations, workers),
+            lambda so_far: progress("lives", so_far.seeds, seeds),
+        )
+    wrong = [
+        f"seed {number}: {text}" for number, texts in found.violations.items() for text in texts
+    ]
+    emit(
+        found.document(),
+        as_json=as_json,
+        text=lines(
+            f"lives       {found.seeds}",
+            f"operations  {found.operations}",
+            f"calls       {found.calls}",
+            *(f"{count:9} {place}" for place, count in found.coverage.items()),
+            *(f"not reached {place}" for place in found.unreached),
+            *wrong[:SHOWN_VIOLATIONS],
+            f"{len(found.violations)} lives broke a law" if wrong else "every law held",
+        ),
+    )
+    if not found.passed:
+        raise typer.Exit(EXIT_REFUSED)

@@ -1,0 +1,1 @@
+"""A seeded world of gateways, disks, clocks and one database, over the real rules of money."""
