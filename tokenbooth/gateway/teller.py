@@ -24,6 +24,9 @@ from tokenbooth.money.leases.service import (
 
 MS = 1000
 
+_Flush = tuple[int, asyncio.Future[None]]
+"""How many settled calls the ledger has to know, and who waits for that."""
+
 
 class Teller:
     """The loop between the memory of one process and the ledger."""
@@ -46,7 +49,7 @@ class Teller:
         self._wake = asyncio.Event()
         self.waiting = WaitingRoom(pool, clock, options, wake=self._wake.set)
         self._due: asyncio.TimerHandle | None = None
-        self._flushes: list[asyncio.Future[None]] = []
+        self._flushes: list[_Flush] = []
         self._announce = False
         self._closing = False
         self._fenced: Problem | None = None
@@ -80,7 +83,7 @@ class Teller:
         if not self._pool.untold:
             return True
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._flushes.append(done)
+        self._flushes.append((self._pool.told, done))
         self._announce = True
         self._wake.set()
         await asyncio.wait({done}, timeout=self._options.flush_wait_max_s)
@@ -121,7 +124,7 @@ class Teller:
         pause_ms = options.idle_every_ms
         if self.waiting.queue and not self.waiting.queue.unasked:
             pause_ms = options.recall_retry_ms
-        elif self._pool.leased:
+        elif self._pool.has_leases:
             pause_ms = options.recall_every_ms
         if not self._closing or self.waiting.away:
             with contextlib.suppress(TimeoutError):
@@ -134,7 +137,7 @@ class Teller:
 
     async def _turn(self, op: Op) -> None:
         """One round, if there is anything to say."""
-        if self._pool.leased and not self._pool.unanswered:
+        if self._pool.has_leases and not self._pool.unanswered:
             verb = partial(_recalled, op, self._pool.replica_id)
             self._pool.recalled(await self._store.read(verb))
         now_us = self._clock.monotonic_us()
@@ -152,13 +155,15 @@ class Teller:
         except BaseException:
             self._flushes = flushes + self._flushes
             raise
-        if again or self._pool.waiting:  # what they wait for may stand in the next round
-            self._flushes = flushes + self._flushes
-            self._wake.set()
-            return
-        for done in flushes:
-            if not done.done():
+        known = -1 if again else self._pool.told - self._pool.waiting
+        for flush in flushes:
+            told, done = flush
+            if told > known:  # what it waits for may stand in the next round
+                self._flushes.append(flush)
+            elif not done.done():
                 done.set_result(None)
+        if again or self._pool.waiting:
+            self._wake.set()
 
     async def _book(self, op: Op, ask: RoundAsk) -> None:
         done = await self._store.write(partial(_book, op, ask, self._options.alert_percents))

@@ -151,3 +151,17 @@ def test_many_holds_near_the_balance_never_pass_it(bank: Bank) -> None:
     assert (taken, refused) == (50, 10)
     assert bank.limits()["balance"].remaining_nano == 0
     assert bank.verify().problems == ()
+
+
+def test_more_money_for_a_call_that_has_ended_meanwhile_is_not_taken(bank: Bank) -> None:
+    bank.price(1000, 2000)
+    bank.fund(1000)
+    bank.hold("req_1")
+    held = bank.replica().running["req_1"].held
+    bank.settle("req_1")
+    assert not bank.replica().pool.extend(held, 0, bank.clock.us)
+    bank.hold("req_2")
+    bank.settle("req_2")
+    assert not bank.replica().pool.extend(held, 1, bank.clock.us)
+    assert bank.limits()["balance"].held_nano == 0
+    assert bank.verify().problems == ()

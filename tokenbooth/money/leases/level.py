@@ -96,7 +96,11 @@ class Level:
         """Whether free money lies here unused, or its window is over."""
         if self.free_nano == 0:
             return False
-        return self.over(now_us) or now_us - self.used_us >= options.idle_us
+        return self.over(now_us) or self.rests(now_us, options)
+
+    def rests(self, now_us: int, options: PoolOptions) -> bool:
+        """Whether no call has taken or settled anything here for a while."""
+        return now_us - self.used_us >= options.idle_us
 
     def over(self, now_us: int) -> bool:
         """Whether the window has ended."""

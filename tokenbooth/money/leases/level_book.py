@@ -110,8 +110,13 @@ class LevelBook:
             del self._current[key]
 
     def running_low(self, now_us: int) -> tuple[Level, ...]:
-        """Levels of the moment that will need more soon."""
-        return tuple(v for v in self._current.values() if v.running_low(now_us))
+        """Levels of the moment that will need more soon; none that rests: what it got would go
+        back at once."""
+        return tuple(
+            level
+            for level in self._current.values()
+            if level.running_low(now_us) and not level.rests(now_us, self._options)
+        )
 
     def any_idle(self, now_us: int) -> bool:
         """Whether free money lies somewhere unused, or in a window that is over."""

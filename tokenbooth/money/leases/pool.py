@@ -57,6 +57,7 @@ class Pool:
         self._book = LevelBook(options)
         self._calls: dict[str, HeldMoney] = {}
         self._settled: deque[SettledCall] = deque()
+        self._told = 0
         self._recalled: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -81,6 +82,12 @@ class Pool:
         flying = 0 if self._asked is None else len(self._asked.settled)
         return len(self._settled) + flying
 
+    @property
+    def told(self) -> int:
+        """Settled calls so far, whether or not the ledger knows them; it hears of them in this
+        order, so it knows all but the newest ``waiting``."""
+        return self._told
+
     def levels(self, chain: Sequence[LevelKey], now_us: int) -> tuple[Level | None, ...]:
         """The levels of a chain as known now; ``None`` for one never leased, or whose window is
         over though the window of the moment was asked for."""
@@ -103,8 +110,10 @@ class Pool:
         return held
 
     def extend(self, held: HeldMoney, amount_nano: int, now_us: int) -> bool:
-        """Hold more for a running call, or nothing when it does not fit."""
-        if not self.fits(held.levels, amount_nano):
+        """Hold more for a running call; nothing when it does not fit, or when the call has ended
+        while it waited for this."""
+        runs = held.facts.request_id in self._calls
+        if not runs or not self.fits(held.levels, amount_nano):
             return False
         for level in held.levels:
             level.take(amount_nano, now_us)
@@ -122,6 +131,7 @@ class Pool:
     def tell(self, call: SettledCall) -> None:
         """Queue a settled call for the ledger; its hold was released before."""
         self._settled.append(call)
+        self._told += 1
 
     def is_running(self, request_id: str) -> bool:
         return request_id in self._calls
@@ -223,6 +233,11 @@ class Pool:
     def leased(self) -> bool:
         """Whether any money is leased that no call holds."""
         return any(level.free_nano for level in self._book.by_limit.values())
+
+    @property
+    def has_leases(self) -> bool:
+        """Whether any money is leased, held by calls or not: others may ask for it."""
+        return any(level.granted_nano for level in self._book.by_limit.values())
 
     def running_low(self, now_us: int) -> tuple[Level, ...]:
         """Levels of the moment that will need more soon."""
