@@ -52,10 +52,11 @@ def the_last_nano_is_judged_right(seen: Evidence[ProbedSaw]) -> Iterator[str]:
     """At the quiet end a call passes exactly when its worst case fits what is left."""
     for probe in seen.saw.probes:
         if probe.fits != probe.call.complete:
-            verdict = "passed" if probe.call.complete else "was refused"
+            call = probe.call
+            refused = f"was refused: {call.status}, {call.error_code}, {call.refusal}"
             yield (
-                f"{name_of(probe.call)}: needs {probe.needed_nano} of {probe.left_nano} nano "
-                f"left, and {verdict}"
+                f"{name_of(call)}: needs {probe.needed_nano} of {probe.left_nano} nano left, "
+                f"and {'passed' if call.complete else refused}"
             )
 
 

@@ -26,7 +26,8 @@ LATE_US_MAX = 5_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillSeen:
-    """One kill of one server. ``killed_wall_us`` is Unix time, the others the monotonic clock.
+    """One kill of one server. ``dead_wall_us`` is Unix time when it was dead for sure, the others
+    are of the monotonic clock.
 
     ``looked_at`` counts recorded calls that it broke; ``recovered_us`` is how long after the
     restart the last of them was booked, ``None`` where one never was, or none was looked at.
@@ -34,7 +35,7 @@ class KillSeen:
 
     replica: int
     killed_us: int
-    killed_wall_us: int
+    dead_wall_us: int
     ready_us: int
     looked_at: int = 0
     recovered_us: int | None = None
@@ -164,7 +165,7 @@ def is_undelivered(call: CallSeen, record: RecordSeen, kills: Iterable[KillSeen]
     if call.plan.stream or record.status not in SERVED or killer is None:
         return False
     ended_us = record.ended_us or 0
-    return killer.killed_wall_us - LATE_US_MAX <= ended_us <= killer.killed_wall_us
+    return killer.dead_wall_us - LATE_US_MAX <= ended_us <= killer.dead_wall_us
 
 
 def overcharged(seen: Seen) -> int:

@@ -95,8 +95,9 @@ class Servers:
         self._up.discard(number)
         if not self._up:
             self._some_up.clear()
-        killed_us, killed_wall_us = self._scene.now_us(), time.time_ns() // 1000
+        killed_us = self._scene.now_us()
         await asyncio.to_thread(replica.kill)
+        dead_wall_us = time.time_ns() // 1000
         await strike(number)
         await asyncio.to_thread(replica.start)
         self._up.add(number)
@@ -104,7 +105,7 @@ class Servers:
         return KillSeen(
             replica=number,
             killed_us=killed_us,
-            killed_wall_us=killed_wall_us,
+            dead_wall_us=dead_wall_us,
             ready_us=self._scene.now_us(),
         )
 

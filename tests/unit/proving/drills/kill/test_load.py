@@ -84,7 +84,7 @@ def test_every_planned_kill_happens_and_each_server_comes_back(replicas: int) ->
     assert sum(len(each) for each in done) == 20
     assert all(each == ["kill", "start"] * (len(each) // 2) for each in done)
     assert all(kill.killed_us <= kill.ready_us for kill in diary.restored)
-    assert all(kill.killed_wall_us > kill.killed_us > 0 for kill in diary.restored)
+    assert all(kill.dead_wall_us > kill.killed_us > 0 for kill in diary.restored)
 
 
 def test_where_there_are_several_one_always_serves() -> None:
@@ -217,7 +217,7 @@ def watched(
     ``None`` is not known. The last one stays."""
     (plan,) = islice(calls(1, Wallet(PURSES)), 1)
     plan = replace(plan, stream=True)
-    kill = KillSeen(replica=0, killed_us=5, killed_wall_us=0, ready_us=10)
+    kill = KillSeen(replica=0, killed_us=5, dead_wall_us=0, ready_us=10)
 
     async def work(scene: Scene) -> KillSeen:
         servers = Servers(scene, 1)
