@@ -261,12 +261,14 @@ class ReplayDesk:
 
         ``told``: the ledger knows every call of this process that is over.
         """
-        over = self._is_past(op, tx, claim) or (told and self._is_here(claim))
+        past = self._is_past(op, tx, claim)
+        over = past or (told and self._is_here(claim))
         record = _record(op, tx, claim)
         if record is None or record.outcome is None:
-            if record is None and over:
+            free = past or (over and record is None)  # a lost run leaves records that never end
+            if free:
                 replays.release(op, tx, claim)
-            return record is None and over
+            return free
         if not over and op.now() - (record.ended_us or 0) < GRACE_US:
             return False
         fate = replays.fate_of(record.outcome, record.cost_nano)

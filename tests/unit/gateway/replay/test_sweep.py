@@ -1,5 +1,6 @@
 """Claims of runs that are over are resolved by the records of their calls, and only then."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,33 @@ def test_a_forfeited_run_can_charge_nothing_more(tmp_path: Path, epoch: int, fre
             await left_behind(booth, replica_id="other", epoch=epoch)
             got = await asked(booth, desk_of(booth, Run()))
             assert isinstance(got, Once) if freed else got == "idempotency_key_in_use"
+
+    in_loop(scenario)
+
+
+@pytest.mark.parametrize("forfeited", [True, False])
+def test_a_call_that_a_lost_run_never_ended_keeps_no_key(tmp_path: Path, forfeited: bool):
+    """It ran long enough to be shown in the ledger, where nobody will ever write its end."""
+
+    async def scenario():
+        async with open_test_booth(tmp_path, HANG) as booth:
+            sink = MemorySink()
+            call = asyncio.create_task(booth.ask(chat(stream=True), sink=sink))
+            while not sink.body.count(b'"content"'):
+                await asyncio.sleep(0)
+            assert (await booth.record(1)).running
+
+            def lose(tx: Any) -> None:
+                leases.enroll(booth.op, tx, "other", "journal")
+                if forfeited:
+                    leases.forfeit(booth.op, tx, "other", living=True)
+
+            await booth.store.write(lose)
+            await left_behind(booth, replica_id="other", request_id=REQUEST)
+            got = await asked(booth, desk_of(booth, Run()))
+            assert isinstance(got, Once) if forfeited else got == "idempotency_key_in_use"
+            sink.listener.gone()
+            await call
 
     in_loop(scenario)
 
