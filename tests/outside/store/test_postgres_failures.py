@@ -17,7 +17,7 @@ from tokenbooth.store.open import AsyncStore, open_store
 from tokenbooth.store.options import StoreBounds, StoreOptions
 
 ONE = text("SELECT 1")
-ADD = text("INSERT INTO replica (id, started_us, seen_us) VALUES (:id, 0, 0)")
+ADD = text("INSERT INTO replica VALUES (:id, 1, 0, '', 0, 0, 0)")
 TOUCH = text("UPDATE replica SET seen_us = seen_us + 1 WHERE id = :id")
 CUT = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

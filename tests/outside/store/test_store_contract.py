@@ -14,7 +14,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.store.open import AsyncStore, open_store
 from tokenbooth.store.options import StoreBounds, StoreOptions
 
-ADD = text("INSERT INTO replica (id, started_us, seen_us) VALUES (:id, 0, 0)")
+ADD = text("INSERT INTO replica VALUES (:id, 1, 0, '', 0, 0, 0)")
 ALL = text("SELECT id FROM replica ORDER BY id")
 
 

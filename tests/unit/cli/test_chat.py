@@ -25,7 +25,7 @@ class Echo:
 
     def stream(self, path: str, body: Any) -> Iterator[dict[str, Any]]:
         yield {"choices": [{"delta": {"content": body["messages"][-1]["content"].upper()}}]}
-        yield {"choices": [], "usage": {"cost": {"amount_nano": 5}}}
+        yield {"choices": [], "usage": {"cost": {"amount_nano": 5, "currency": "USD"}}}
 
 
 @pytest.fixture(autouse=True)

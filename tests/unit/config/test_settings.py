@@ -273,11 +273,3 @@ def test_a_port_is_accepted_exactly_in_its_range(port: int) -> None:
     else:
         with pytest.raises(Problem):
             load_settings(nowhere, variables)
-
-
-def test_a_living_replica_can_never_be_set_to_count_as_dead(tmp_path: Path) -> None:
-    silent, beat = "TOKENBOOTH_WORKERS__REPLICA_SILENT_MAX_S", "TOKENBOOTH_WORKERS__BEAT_EVERY_MS"
-    problem = refusal(tmp_path, **{silent: "29", beat: "10000"})
-    assert (problem.code, problem.param) == (Code.INVALID_VALUE, "workers.replica_silent_max_s")
-    loaded = load_settings(tmp_path, {silent: "30", beat: "10000"})
-    assert loaded.settings.workers.replica_silent_max_s == 30

@@ -25,15 +25,18 @@ def options_at(path: Path) -> StoreOptions:
     return StoreOptions(f"sqlite:///{path}")
 
 
-def replicas(options: StoreOptions) -> list[str]:
+ADD = "INSERT INTO organization VALUES (:id, :id, 1, 1, 1, 1, 'me')"
+
+
+def organizations(options: StoreOptions) -> list[str]:
     return run_once(
         options,
-        lambda tx: [row.id for row in tx.execute(text("SELECT id FROM replica ORDER BY id"))],
+        lambda tx: [row.id for row in tx.execute(text("SELECT id FROM organization ORDER BY id"))],
     )
 
 
 def add(options: StoreOptions, name: str) -> None:
-    run_once(options, lambda tx: tx.execute(text(f"INSERT INTO replica VALUES ('{name}', 1, 1)")))
+    run_once(options, lambda tx: tx.execute(text(ADD), {"id": name}))
 
 
 def test_a_backup_is_made_while_others_write(tmp_path: Path) -> None:
@@ -41,10 +44,10 @@ def test_a_backup_is_made_while_others_write(tmp_path: Path) -> None:
     add(options, "committed")
     with closing(connect_file(options.sqlite_path, wait_ms=0)) as other:
         other.execute("BEGIN IMMEDIATE")
-        other.execute("INSERT INTO replica VALUES ('pending', 1, 1)")
+        other.execute(ADD, {"id": "pending"})
         backup(options, tmp_path / "saved.db")
         other.execute("COMMIT")
-    assert replicas(options_at(tmp_path / "saved.db")) == ["committed"]
+    assert organizations(options_at(tmp_path / "saved.db")) == ["committed"]
     assert not (tmp_path / "saved.db.part").exists()
 
 
@@ -54,9 +57,9 @@ def test_a_restore_replaces_everything_and_keeps_a_copy(tmp_path: Path) -> None:
     backup(options, tmp_path / "saved.db")
     add(options, "after")
     assert restore(options, tmp_path / "saved.db") == HEAD
-    assert replicas(options) == ["before"]
+    assert organizations(options) == ["before"]
     (kept,) = tmp_path.glob("tokenbooth.db.before-restore.*.backup")
-    assert replicas(options_at(kept)) == ["after", "before"]
+    assert organizations(options_at(kept)) == ["after", "before"]
 
 
 def test_a_restore_brings_an_old_backup_up_to_date(tmp_path: Path) -> None:
@@ -69,7 +72,7 @@ def test_a_restore_brings_an_old_backup_up_to_date(tmp_path: Path) -> None:
     assert restore(target, tmp_path / "saved.db") == "0001"
     assert schema_revision(target) == HEAD
     assert schema_revision(options_at(tmp_path / "saved.db")) == "0001"
-    assert replicas(target) == ["long_ago"]
+    assert organizations(target) == ["long_ago"]
 
 
 def test_a_database_in_use_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +87,7 @@ def test_a_database_in_use_is_not_replaced(tmp_path: Path, monkeypatch: pytest.M
         other.execute("ROLLBACK")
     assert refused.value.code is Code.STATE_CONFLICT
     assert "stop the server" in refused.value.public
-    assert replicas(options) == ["mine"]
+    assert organizations(options) == ["mine"]
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"SQLite format 3\x00" + b"\xff" * 5000])
@@ -95,7 +98,7 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(tmp_path: Path, conten
     with pytest.raises(Problem) as refused:
         restore(options, tmp_path / "odd")
     assert refused.value.code is Code.INVALID_VALUE
-    assert replicas(options) == ["mine"]
+    assert organizations(options) == ["mine"]
 
 
 def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
@@ -147,9 +150,18 @@ def test_a_database_that_cannot_be_copied_leaves_no_half_file(
     assert not list(tmp_path.glob("saved.db*"))
 
 
+def line(table: str, **row: object) -> dict[str, object]:
+    return {"table": table, "row": row}
+
+
+def organization(name: str) -> dict[str, object]:
+    limits = {"requests_per_minute": 1, "tokens_per_minute": 1, "parallel_calls": 1}
+    return line("organization", id=name, name=name, **limits, created_us=1, created_by="me")
+
+
 ROWS = {
     "an unknown table": [{"table": "nothing", "row": {"id": "a"}}, {"rows": 1}],
-    "a wrong count": [{"table": "replica", "row": {"id": "a", "started_us": 1, "seen_us": 1}}],
+    "a wrong count": [organization("a")],
     "no object": ["text"],
 }
 
@@ -166,18 +178,13 @@ def test_broken_rows_restore_nothing(tmp_path: Path, case: str) -> None:
     assert schema_revision(target) is None
 
 
-def line(table: str, **row: object) -> dict[str, object]:
-    return {"table": table, "row": row}
-
-
 def test_rows_restore_into_an_empty_sqlite_database(tmp_path: Path) -> None:
     by = {"created_us": 1, "created_by": "me"}
-    limits = {"requests_per_minute": 1, "tokens_per_minute": 1, "parallel_calls": 1}
     hmac = {"hex": "ab" * 32}
     lines = [
         {"format": "tokenbooth-rows-1", "revision": HEAD},
-        *(line("replica", id=f"{n:04}", started_us=n, seen_us=n) for n in range(1001)),
-        line("organization", id="o", name="o", **limits, **by),
+        *(organization(f"{n:04}") for n in range(1001)),
+        organization("o"),
         line("project", id="p", org_id="o", name="p", **by),
         line("api_key", id="k", org_id="o", project_id="p", name="n", scopes="read", **by),
         line("key_secret", secret_hmac=hmac, key_id="k", prefix="p", last_four="1234", **by),
@@ -186,7 +193,7 @@ def test_rows_restore_into_an_empty_sqlite_database(tmp_path: Path) -> None:
     (tmp_path / "rows").write_text("".join(json.dumps(each) + "\n" for each in lines))
     target = options_at(tmp_path / "mine.db")
     assert restore(target, tmp_path / "rows") == HEAD
-    assert len(replicas(target)) == 1001
+    assert len(organizations(target)) == 1002
     found = run_once(
         target, lambda tx: tx.execute(text("SELECT secret_hmac FROM key_secret")).scalar_one()
     )

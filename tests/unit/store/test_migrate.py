@@ -37,15 +37,16 @@ def test_an_older_database_is_copied_first(tmp_path: Path) -> None:
     options = options_at(tmp_path / "old.db")
     options.sqlite_path.touch()
     run_once(options, lambda tx: upgrade(tx, "0001"))
-    run_once(options, lambda tx: tx.execute(text("INSERT INTO replica VALUES ('r', 1, 2)")))
+    add = text("INSERT INTO organization VALUES ('o', 'name', 1, 1, 1, 1, 'me')")
+    run_once(options, lambda tx: tx.execute(add))
     saved = migrate(options)
     assert saved is not None
     assert saved.name.startswith("old.db.schema-0001.")
     assert schema_revision(options_at(saved)) == "0001"
     assert schema_revision(options) == HEAD
     for each in (options, options_at(saved)):
-        found = run_once(each, lambda tx: tx.execute(text("SELECT id FROM replica")).all())
-        assert found == [("r",)]
+        found = run_once(each, lambda tx: tx.execute(text("SELECT id FROM organization")).all())
+        assert found == [("o",)]
 
 
 def test_a_current_database_is_left_alone(tmp_path: Path) -> None:

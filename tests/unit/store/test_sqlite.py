@@ -21,7 +21,7 @@ from tokenbooth.store.open import AsyncStore, open_store
 from tokenbooth.store.options import StoreBounds, StoreOptions
 from tokenbooth.store.sqlite import connect_file
 
-ADD = text("INSERT INTO replica (id, started_us, seen_us) VALUES (:id, 0, 0)")
+ADD = text("INSERT INTO replica VALUES (:id, 1, 0, '', 0, 0, 0)")
 
 
 def add(name: str) -> Callable[[Tx], str]:

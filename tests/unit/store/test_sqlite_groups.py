@@ -17,7 +17,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.store.open import open_store
 from tokenbooth.store.options import StoreBounds
 
-ADD = text("INSERT INTO replica (id, started_us, seen_us) VALUES (:id, 0, 0)")
+ADD = text("INSERT INTO replica VALUES (:id, 1, 0, '', 0, 0, 0)")
 COUNT = text("SELECT count(*) FROM replica")
 
 
