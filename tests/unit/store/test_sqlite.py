@@ -119,7 +119,7 @@ def test_a_group_is_bounded(tmp_path: Path) -> None:
 def test_a_failing_commit_fails_everybody_in_it(tmp_path: Path) -> None:
     def breaks_the_commit(tx: Tx) -> None:
         tx.execute(text("PRAGMA defer_foreign_keys = ON"))
-        tx.execute(text("INSERT INTO project VALUES ('p', 'no_such_org', 'x', 0, 'me')"))
+        tx.execute(text("INSERT INTO project VALUES ('p', 'no_such_org', 'x', 0, 'me', 'private')"))
 
     async def scene(store: AsyncStore) -> None:
         gate = Gate()
