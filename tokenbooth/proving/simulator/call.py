@@ -91,7 +91,6 @@ class Call:
     outcome: Outcome | None = None
     receipt: Receipt | None = None
     problem: Problem | None = None
-    disturbed: bool = False
     floor_nano: int | None = None
     ready: bool = False
     task: "asyncio.Task[None] | None" = None

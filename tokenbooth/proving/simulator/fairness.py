@@ -42,6 +42,7 @@ class Fairness:
         world.books.read_limits(world.database)
         if self._somebody_silent():
             world.disturb()
+            return
         frozen = self._frozen_nano()
         for call in world.watched:
             room_nano = self._room_nano(call.plan.caller, self._taken_nano(call), frozen)
@@ -103,7 +104,7 @@ def judged(call: Call) -> Iterator[str]:
     """A refusal, or a lowered limit, of a call whose money was there all the time."""
     floor_nano, plan = call.floor_nano or 0, call.plan
     waited_us = call.answered_us - call.began_us
-    if call.disturbed or call.stage in (Stage.LOST, Stage.GONE) or waited_us >= PATIENCE_US:
+    if call.stage in (Stage.LOST, Stage.GONE) or waited_us >= PATIENCE_US:
         return
     if call.hold is not None:
         if call.hold.amount_nano < min(plan.wished_nano, floor_nano - OUTPUT_NANO * plan.choices):

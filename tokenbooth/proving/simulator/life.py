@@ -47,8 +47,8 @@ class Life:
             windows=dice.chance(30),
             faults=dice.chance(75),
         )
-        self._scheduler = Scheduler(world)
         self._fairness = Fairness(world)
+        self._scheduler = Scheduler(world, self._fairness.sample)
         self._crowd = Crowd(world)
         self._peace = Peace(world, self._scheduler, self._crowd, self._fairness)
 

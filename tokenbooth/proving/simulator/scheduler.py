@@ -1,5 +1,7 @@
 """Who moves next, and how far: callbacks, jobs, transactions and time, all by the dice."""
 
+from collections.abc import Callable
+
 from tokenbooth.core.problem import Problem
 from tokenbooth.proving.simulator.coverage import Turn, Way
 from tokenbooth.proving.simulator.loop import Died, Job, SimulatedLoop
@@ -10,8 +12,10 @@ from tokenbooth.proving.simulator.world import Violated, World
 class Scheduler:
     """``transaction_faults``: how many of a hundred transactions go wrong."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, watch: Callable[[], None]) -> None:
+        """``watch`` is called after every step."""
         self._world = world
+        self._watch = watch
         self.transaction_faults = 0
 
     def bustle(self, steps: int) -> None:
@@ -21,6 +25,7 @@ class Scheduler:
             if not runnable:
                 return
             self.step(self._world.dice.one_of(runnable))
+            self._watch()
 
     def step(self, gateway: Gateway) -> None:
         """Some callbacks, or one half of a job: its work, or the news of it."""

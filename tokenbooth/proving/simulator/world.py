@@ -156,9 +156,9 @@ class World:
         self.actors[call.request_id].order(step)
 
     def disturb(self) -> None:
-        """Something happened after which a refusal may be one that a calm world would not know."""
-        for call in self.watched:
-            call.disturbed = True
+        """Something happened after which a refusal may be one that a calm world would not know:
+        who waits now is not watched any more."""
+        self.watched.clear()
 
     # Laws.
 
