@@ -6,7 +6,7 @@ are locked last.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -137,7 +137,7 @@ def _recalled(row: LimitRow, lease: LeaseRow, recall: int) -> tuple[LimitRow, Le
 
 def _grant(tx: Tx, ask: RoundAsk, rows: Rows) -> tuple[Answer, ...]:
     """Lease what the wants get, and recall what others have where that was too little."""
-    answered = partial(_answered, tx, ask.replica_id)
+    answered = cache(partial(_answered, tx, ask.replica_id))  # the same for all who find too little
     grants = Grants(rows.limits, rows.leases, answered)
     answers = tuple(
         grants.answer(want, tuple(rows.wanted[key] for key in want.chain))
