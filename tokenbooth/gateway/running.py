@@ -65,12 +65,16 @@ class RunningCalls:
             if tokens <= running.covered_tokens:
                 break
             missing_nano = self._missing_nano(running, tokens)
-            if self._waiting.busy_for_running and missing_nano:
+            if missing_nano and self._others_wait(running):
                 break
             if self._pool.extend(running.held, missing_nano, self._clock.monotonic_us()):
                 running.covered_tokens = tokens
                 break
         return running.covered_tokens
+
+    def _others_wait(self, running: Running) -> bool:
+        levels = running.held.levels
+        return self._waiting.queue.running_waits_at(level.key for level in levels)
 
     async def extend(self, request_id: str, output_tokens: int) -> bool:
         """Wait for the money for ``output_tokens``; running calls go before new ones.

@@ -48,15 +48,10 @@ class WaitingRoom:
         self.queue = MoneyQueue(pool, block_nano_max=options.block_nano_max)
         self.away = False
 
-    @property
-    def busy_for_running(self) -> bool:
-        """Whether a running call waits for money, which no other may take before it."""
-        return self.queue.for_running > 0
-
     def levels_now(self, chain: tuple[LevelKey, ...], amount_nano: int) -> Levels | None:
         """The levels of a new call if it may take its money at once."""
         levels = self._pool.leased_levels(chain, self._clock.monotonic_us())
-        if levels is None or self.busy_for_running:
+        if levels is None or self.queue.running_waits_at(chain):
             return None
         for level in levels:
             if level.free_nano < amount_nano:

@@ -388,7 +388,9 @@ def test_a_running_call_comes_before_a_new_one(funded: Bank) -> None:
     replica.queue.add(running)
     replica.round()
     assert replica.queue.verdict(running, replica.pool.levels(chain, 0)) is Verdict.FITS
+    assert replica.queue.verdict(new, replica.pool.levels(CHAIN, 0)) is Verdict.WAIT
     replica.pool.extend(replica.running["req_1"].held, 60, 0)
+    replica.queue.remove(running)
     assert replica.queue.verdict(new, replica.pool.levels(CHAIN, 0)) is Verdict.SHORT
 
 

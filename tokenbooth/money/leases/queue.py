@@ -1,7 +1,9 @@
 """Who waits for money: running calls before new ones, each until the ledger has really said no."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
+from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.leases import rules
 from tokenbooth.money.leases.level import Level
 from tokenbooth.money.leases.pool import Pool
@@ -15,6 +17,8 @@ from tokenbooth.money.leases.values import (
     Want,
     Wants,
 )
+
+_Owner = tuple[LimitScope, str]
 
 
 class Waiter:
@@ -57,6 +61,7 @@ class MoneyQueue:
         self._block_nano_max = block_nano_max
         self._running: dict[Waiter, None] = {}
         self._new: dict[Waiter, None] = {}
+        self._running_at: Counter[_Owner] = Counter()
         self._asking: tuple[Waiter, ...] = ()
 
     def __len__(self) -> int:
@@ -66,10 +71,10 @@ class MoneyQueue:
         yield from tuple(self._running)
         yield from tuple(self._new)
 
-    @property
-    def for_running(self) -> int:
-        """How many waiters stand for calls that run already."""
-        return len(self._running)
+    def running_waits_at(self, levels: Iterable[LevelKey]) -> bool:
+        """Whether a call that runs already waits for money at one of them, in whatever window; who
+        has no level in common with it need not wait for it."""
+        return bool(self._running) and any(_owner(key) in self._running_at for key in levels)
 
     @property
     def unasked(self) -> bool:
@@ -78,10 +83,15 @@ class MoneyQueue:
 
     def add(self, waiter: Waiter) -> None:
         (self._running if waiter.runs else self._new)[waiter] = None
+        if waiter.runs:
+            self._running_at.update(map(_owner, waiter.chain))
 
     def remove(self, waiter: Waiter) -> None:
-        self._running.pop(waiter, None)
         self._new.pop(waiter, None)
+        if waiter in self._running:
+            del self._running[waiter]
+            self._running_at.subtract(map(_owner, waiter.chain))
+            self._running_at = +self._running_at
 
     def wants(self, now_us: int) -> Wants:
         """What everybody waits for, and advances where calls would have to wait soon."""
@@ -116,8 +126,11 @@ class MoneyQueue:
     def verdict(self, waiter: Waiter, levels: Sequence[Level | None]) -> Verdict:
         """What to tell the waiter, by the newest answer and by the levels as they are now.
 
-        Others may have taken what was granted for it meanwhile: then it asks again.
+        Others may have taken what was granted for it meanwhile: then it asks again. A new call
+        takes nothing that a running one waits for.
         """
+        if not waiter.runs and self.running_waits_at(waiter.chain):
+            return Verdict.WAIT
         if self._pool.fits(levels, waiter.amount_nano):
             return Verdict.FITS
         answer = waiter.answer
@@ -125,3 +138,7 @@ class MoneyQueue:
             return Verdict.WAIT
         there = self._pool.fits(levels, answer.bought_nano)
         return Verdict.SHORT if there else Verdict.WAIT
+
+
+def _owner(key: LevelKey) -> _Owner:
+    return key.scope, key.owner_id
