@@ -1,5 +1,6 @@
 """What a call would cost and whether the money is there: steps 1 to 4, and then no call."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from tokenbooth.core.caller import Caller, Scope
@@ -60,21 +61,31 @@ class Quote:
         return min((bound for bound in bounds if bound is not None), default=None)
 
 
-async def quote(rooms: Rooms, dialect: Dialect, op: Op, head: CallHead, body: Body) -> Quote:
+async def quote(
+    rooms: Rooms,
+    dialect: Dialect,
+    op: Op,
+    head: CallHead,
+    body: Body,
+    turn: AbstractAsyncContextManager[None],
+) -> Quote:
     """Read, parse and gate the body as a call would, and compute; nothing is held or kept.
 
-    The limits are those of the ledger after everything that happened here was told to it. Raises
-    what the first four steps raise, and nothing for want of money: the quote tells of it.
+    All that costs the server anything happens inside ``turn``, and nothing that waits for the
+    caller: who sends a body slowly must not keep others from their turn. The limits are those of
+    the ledger after everything that happened here was told to it. Raises what the first four steps
+    and ``turn`` raise, and nothing for want of money: the quote tells of it.
     """
     caller = await authenticate(rooms, op, head, Scope.INFERENCE)
     raw = await body.read(rooms.options.body_bytes_max)
-    parsed = dialect.parse(raw)
-    caller = replace(caller, end_customer=parsed.turn.end_customer)
-    op = replace(op, caller=caller)
-    grant = await gate(rooms, op, dialect, caller, parsed)
-    ask = hold_ask(rooms, op, grant, head)
-    await rooms.till.flushed()
-    return quoted(ask, await rooms.till.limits(op, caller), input_exact=grant.input_exact)
+    async with turn:
+        parsed = dialect.parse(raw)
+        caller = replace(caller, end_customer=parsed.turn.end_customer)
+        op = replace(op, caller=caller)
+        grant = await gate(rooms, op, dialect, caller, parsed)
+        ask = hold_ask(rooms, op, grant, head)
+        await rooms.till.flushed()
+        return quoted(ask, await rooms.till.limits(op, caller), input_exact=grant.input_exact)
 
 
 def quoted(ask: HoldAsk, states: tuple[LimitState, ...], *, input_exact: bool) -> Quote:

@@ -1,6 +1,7 @@
 """``POST /v1/quote``: what a body would cost, in the account API's own words."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from tokenbooth.admission.queue.service import Gate
 from tokenbooth.admission.rates import service as rates
@@ -30,16 +31,7 @@ def quote_endpoint(rooms: Rooms, dialects: Mapping[str, Dialect], default: str) 
     async def answered(op: Op, head: CallHead, body: Body) -> Answer:
         only(head.query, ("dialect",))
         dialect = _dialect(head.query.get("dialect", default), dialects)
-        try:
-            place = await turns.enter(QUOTE_WAIT_MAX_S)
-        except Problem as busy:
-            raise Problem(
-                busy.code, "Too many quotes are asked for.", retry_after_s=busy.retry_after_s
-            ) from None
-        try:
-            found = await quote(rooms, dialect, op, head, body)
-        finally:
-            place.leave()
+        found = await quote(rooms, dialect, op, head, body, _turn(turns))
         answer = json_answer(quote_json(found, dialect.name))
         limits = rates.headers(rooms.rates.state(found.caller))
         return Answer(answer.status, (*answer.headers, *limits), answer.body)
@@ -54,6 +46,20 @@ def quote_endpoint(rooms: Rooms, dialects: Mapping[str, Dialect], default: str) 
         sink.end()
 
     return endpoint
+
+
+@asynccontextmanager
+async def _turn(turns: Gate) -> AsyncIterator[None]:
+    try:
+        place = await turns.enter(QUOTE_WAIT_MAX_S)
+    except Problem as busy:
+        raise Problem(
+            busy.code, "Too many quotes are asked for.", retry_after_s=busy.retry_after_s
+        ) from None
+    try:
+        yield
+    finally:
+        place.leave()
 
 
 def _dialect(name: str, dialects: Mapping[str, Dialect]) -> Dialect:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ async def quote_of(
     sent = {"authorization": f"Bearer {booth.secret}", **(headers or {})}
     head = CallHead("POST", "/v1/quote", sent, {}, {})
     raw = MemoryBody(msgspec.json.encode(body))
-    return await quote(booth.rooms, OPENAI_CHAT, booth.new_op(), head, raw)
+    return await quote(booth.rooms, OPENAI_CHAT, booth.new_op(), head, raw, nullcontext())
 
 
 def watch_holds(booth: TestBooth) -> list[Hold]:
@@ -233,7 +234,9 @@ def test_a_stranger_gets_no_quote(play):
     async def scene(booth: TestBooth) -> None:
         head = CallHead("POST", "/v1/quote", {}, {}, {})
         with pytest.raises(Problem) as refused:
-            await quote(booth.rooms, OPENAI_CHAT, booth.new_op(), head, MemoryBody(b"{}"))
+            await quote(
+                booth.rooms, OPENAI_CHAT, booth.new_op(), head, MemoryBody(b"{}"), nullcontext()
+            )
         assert refused.value.code is Code.MISSING_KEY
 
     play(scene)
