@@ -8,6 +8,8 @@ from tokenbooth.core.problem import Problem
 
 PAGE_MAX = 100
 DAYS_MAX = 366
+# Microseconds of later years pass 2^53, which no statement can sign as a JSON number.
+YEAR_MAX = 2254
 CURSOR_CHARACTERS_MAX = 200
 US_PER_S = 1_000_000
 
@@ -73,8 +75,8 @@ def _day(query: Mapping[str, str], name: str, default: date) -> date:
         raise Problem(
             Code.INVALID_VALUE, f"{name} must be a UTC day such as 2026-01-31.", param=name
         ) from error
-    if not 1970 <= day.year <= 9998:
-        raise Problem(Code.INVALID_VALUE, f"{name} lies outside 1970 to 9998.", param=name)
+    if not 1970 <= day.year <= YEAR_MAX:
+        raise Problem(Code.INVALID_VALUE, f"{name} lies outside 1970 to {YEAR_MAX}.", param=name)
     return day
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.signing.canonical import canonical
 from tokenbooth.web.query import DAYS_MAX, PAGE_MAX, day_span, identifier, only, page_limit
 
 NOW_US = 1_795_000_000 * 1_000_000  # 2026-11-18 UTC
@@ -78,6 +79,11 @@ def test_the_default_span_ends_with_today() -> None:
     assert until_us - DAY_US <= NOW_US < until_us
 
 
+def test_the_last_day_of_all_can_be_signed_in_a_statement() -> None:
+    last = {"since": "2254-12-31", "until": "2254-12-31"}
+    assert canonical({"until_us": day_span(last, NOW_US, 30)[1]})
+
+
 def test_both_ends_are_inclusive_days() -> None:
     since_us, until_us = day_span({"since": "2026-02-28", "until": "2026-03-01"}, NOW_US, 30)
     assert until_us - since_us == 2 * DAY_US
@@ -90,6 +96,7 @@ def test_both_ends_are_inclusive_days() -> None:
         ({"until": "2026-02-30"}, "until"),
         ({"until": "1969-12-31"}, "until"),
         ({"until": "9999-12-31"}, "until"),
+        ({"since": "2255-01-01", "until": "2255-01-01"}, "until"),
         ({"since": "2026-03-02", "until": "2026-03-01"}, "since"),
         ({"since": "2024-01-01", "until": "2026-03-01"}, "since"),
         ({"since": "2026-1-1\0"}, "since"),
