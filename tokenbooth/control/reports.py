@@ -17,6 +17,7 @@ from tokenbooth.core.features import Capabilities
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.ledger.service import Verification
 from tokenbooth.money.meter import service as meter
@@ -92,11 +93,13 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class OrgUsage:
-    """An organization's name with everything that it ever used."""
+    """An organization's name with everything that it ever used; ``held_nano`` is what running calls
+    hold of its balance."""
 
     name: str
     total: OrgTotal
     currency: str
+    held_nano: int
 
 
 def usage(op: Op, tx: Tx, org_id: str, since_us: int, until_us: int) -> UsageReport:
@@ -113,9 +116,16 @@ def totals(op: Op, tx: Tx) -> tuple[OrgUsage, ...]:
     """Everything that each organization ever used; those without a call are absent."""
     names = {org.id: org.name for org in orgs.orgs(op, tx)}
     books = prices.books_of(op, tx)
+    found = meter.totals(op, tx)
+    balances = ledger.limits(op, tx, tuple((LimitScope.BALANCE, each.org_id) for each in found))
     return tuple(
-        OrgUsage(names[total.org_id], total, books.get(total.org_id, prices.DEFAULT).currency)
-        for total in meter.totals(op, tx)
+        OrgUsage(
+            name=names[total.org_id],
+            total=total,
+            currency=books.get(total.org_id, prices.DEFAULT).currency,
+            held_nano=balance.held_nano,
+        )
+        for total, balance in zip(found, balances, strict=True)
     )
 
 
@@ -208,7 +218,7 @@ def org_usage_json(line: OrgUsage) -> Json:
         "prompt_tokens": total.input_tokens,
         "completion_tokens": total.output_tokens,
         "cost": sum_json(total.cost_nano, line.currency),
-        "held": amount_json(total.held_nano),
+        "held": amount_json(line.held_nano),
         "operator_loss": amount_json(total.operator_loss_nano),
     }
 

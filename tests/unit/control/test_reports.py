@@ -152,6 +152,24 @@ def test_the_sum_of_all_calls_is_what_left_the_balance(
     assert reports.usage_of(op, tx, "acme", 0, clock.us + US).lines[0].calls == 7
 
 
+def test_a_booth_without_calls_has_no_totals(op: Op, tx: Tx) -> None:
+    assert reports.totals(op, tx) == ()
+
+
+def test_what_is_held_is_one_number_also_while_calls_grow(
+    replica: Replica, op: Op, tx: Tx, caller: Caller
+) -> None:
+    hold(replica, op, tx, caller, "req_1")
+    assert replica.extend("req_1", 50)
+    replica.flush()
+    (line,) = reports.totals(op, tx)
+    balance: Any = reports.balance(op, tx, caller)
+    document: Any = reports.org_usage_json(line)
+    held_nano = balance["limits"][0]["held"]["amount_nano"]
+    assert document["held"]["amount_nano"] == held_nano == 10_000 + 100_000
+    assert document["running"] == 1
+
+
 def test_an_empty_balance_cannot_be_spent(
     op: Op, tx: Tx, ids: CountingIds, mint: keys.Mint
 ) -> None:

@@ -103,4 +103,3 @@ def test_days_totals_and_calls_tell_one_story(bank: Bank) -> None:
     assert total.output_tokens == sum(line.usage.output_tokens for line in lines)
     assert total.cost_nano == sum(line.cost_nano for line in lines)
     assert total.cost_nano == bank.limits()["balance"].spent_nano
-    assert total.held_nano == bank.limits()["balance"].held_nano

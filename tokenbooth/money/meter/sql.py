@@ -77,7 +77,6 @@ _TOTALS = (
         _billed(_C.input_tokens).label("input_tokens"),
         _billed(_C.output_tokens).label("output_tokens"),
         _sum(_C.cost_nano).label("cost_nano"),
-        func.coalesce(func.sum(_C.held_nano).filter(_IS_OPEN), 0).label("held_nano"),
         _sum(_C.operator_loss_nano).label("operator_loss_nano"),
     )
     .group_by(_C.org_id)
@@ -142,7 +141,6 @@ def totals(tx: Tx) -> tuple[OrgTotal, ...]:
             input_tokens=int(row.input_tokens),
             output_tokens=int(row.output_tokens),
             cost_nano=int(row.cost_nano),
-            held_nano=int(row.held_nano),
             operator_loss_nano=int(row.operator_loss_nano),
         )
         for row in tx.execute(_TOTALS)

@@ -87,7 +87,7 @@ class UsageLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgTotal:
-    """Everything one organization ever used; ``held_nano`` is that of its running calls."""
+    """Everything one organization ever used."""
 
     org_id: str
     calls: int
@@ -95,5 +95,4 @@ class OrgTotal:
     input_tokens: int
     output_tokens: int
     cost_nano: int
-    held_nano: int
     operator_loss_nano: int
