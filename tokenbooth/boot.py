@@ -1,6 +1,7 @@
 """The only composition root: real clocks, ids and engines meet the rooms here and nowhere else."""
 
 import asyncio
+import gc
 import os
 import secrets
 import sys
@@ -211,6 +212,8 @@ async def run_server(
                 here = Serving(os.getpid(), settings.edge.host, listener.getsockname()[1])
                 note.write(here)
                 booth.log.event("serving", host=here.host, port=here.port)
+                gc.collect()
+                gc.freeze()  # what stands by now stays: no collection has to walk through it again
                 await ready(here)
 
             def cut_short() -> None:

@@ -51,6 +51,7 @@ class Teller:
         self._due: asyncio.TimerHandle | None = None
         self._flushes: list[_Flush] = []
         self._announce = False
+        self._looked_s: float | None = None
         self._closing = False
         self._fenced: Problem | None = None
         self._task: asyncio.Task[None] | None = None
@@ -137,7 +138,7 @@ class Teller:
 
     async def _turn(self, op: Op) -> None:
         """One round, if there is anything to say."""
-        if self._pool.has_leases and not self._pool.unanswered:
+        if self._pool.has_leases and not self._pool.unanswered and self._looks_due():
             verb = partial(_recalled, op, self._pool.replica_id)
             self._pool.recalled(await self._store.read(verb))
         now_us = self._clock.monotonic_us()
@@ -164,6 +165,14 @@ class Teller:
                 done.set_result(None)
         if again or self._pool.waiting:
             self._wake.set()
+
+    def _looks_due(self) -> bool:
+        """Whether it is time to look for recalls: rounds come oftener than others ask."""
+        now_s, looked_s = asyncio.get_running_loop().time(), self._looked_s
+        if looked_s is not None and now_s - looked_s < self._options.recall_every_ms / MS:
+            return False
+        self._looked_s = now_s
+        return True
 
     async def _book(self, op: Op, ask: RoundAsk) -> None:
         done = await self._store.write(partial(_book, op, ask, self._options.alert_percents))
