@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COVERAGE_FILE = ".coverage.json"
 DEPENDENCIES_MAX = 25
 TEST_PERCENT_MIN = 150
+PROOF = "tokenbooth/proving"
 COVERED_FULLY = re.compile(
     r"^tokenbooth/(([\w/]+/)?rules\.py|(protocols|money)/.+|core/money\.py)$"
 )
@@ -128,11 +129,16 @@ def cycle_row(cycles: Mapping[str, frozenset[str]]) -> Row:
 
 
 def ratio_row(sources: Iterable[Source]) -> Row:
-    """All lines of ``tests`` for 100 lines of the product."""
+    """All lines of ``tests`` for 100 lines of the product.
+
+    What ``proving`` ships (drills, simulator, measurements) is proof itself: it counts on neither
+    side, though its own tests do (decision 0026).
+    """
     lines = {"tests": 0, "tokenbooth": 0}
     for source in sources:
         for folder in lines:
-            lines[folder] += source.line_count if under(source.path, folder) else 0
+            counts = under(source.path, folder) and not under(source.path, PROOF)
+            lines[folder] += source.line_count if counts else 0
     percent = 100 * lines["tests"] // max(1, lines["tokenbooth"])
     state = OK if percent >= TEST_PERCENT_MIN else OVER
     where = f"{lines['tests']} lines of tests, {lines['tokenbooth']} of the product"
