@@ -200,7 +200,7 @@ def test_what_turns_up_after_a_forfeit_is_the_operators_loss(held: Bank) -> None
     back(held, lost)
     record = held.call("req_1")
     assert (record.cost_nano, record.operator_loss_nano) == (0, 120)
-    assert record.outcome is Outcome.COMPLETED
+    assert record.outcome is Outcome.INTERRUPTED
     assert "forfeited" in record.reason
     assert held.rows("SELECT state, swept FROM call_record") == [("void", 1)]
     assert held.limits()["balance"].remaining_nano == 1000
@@ -213,7 +213,7 @@ def test_what_turns_up_after_a_forfeit_and_cost_nothing_is_no_loss(held: Bank) -
     held.forfeit("replica_a")
     back(held, lost)
     record = held.call("req_1")
-    assert (record.outcome, record.operator_loss_nano) == (Outcome.ENGINE_FAILED, 0)
+    assert (record.outcome, record.operator_loss_nano) == (Outcome.INTERRUPTED, 0)
     assert held.verify() == SOUND
 
 
@@ -295,3 +295,19 @@ def test_replicas_are_listed_with_what_they_have(held: Bank) -> None:
     )
     assert (second.id, second.leases) == ("replica_b", 4)
     assert second.started_us <= second.seen_us
+
+
+def test_a_forfeit_ends_the_calls_that_were_shown_as_running(held: Bank) -> None:
+    """Nobody else ever will; what they would have cost is noted when their journal turns up."""
+    held.flush()
+    assert held.call("req_1").running
+    lost = lose(held)
+    held.forfeit("replica_a")
+    ended = held.call("req_1")
+    assert (ended.outcome, ended.cost_nano, ended.operator_loss_nano) == (Outcome.INTERRUPTED, 0, 0)
+    assert held.verify() == SOUND
+    for _ in range(2):  # the same journal found twice notes it once
+        back(held, lost)
+        lost = lose(held)
+    assert held.call("req_1").outcome is Outcome.INTERRUPTED
+    assert held.verify() == SOUND

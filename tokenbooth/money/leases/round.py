@@ -74,11 +74,9 @@ def _fresh(op: Op, tx: Tx, ask: RoundAsk, forfeited_epoch: int) -> Calls:
     if not ask.settled and not ask.announced:
         return ()
     known = records.states(tx, [call.facts.request_id for call in ask.settled])
-    calls = tuple(
-        rules.booked(call, forfeited_epoch)
-        for call in ask.settled
-        if known.get(call.facts.request_id, "open") == "open"
-    )
+    booked = tuple(rules.booked(call, forfeited_epoch) for call in ask.settled)
+    calls = tuple(c for c in booked if known.get(c.facts.request_id, "open") == "open")
+    records.add_losses(tx, (c for c in booked if known.get(c.facts.request_id) == "void"))
     ref = f"{ask.replica_id}/{ask.epoch}/{ask.number}"
     txns = ledger.charge(op, tx, rules.spent_by_org(calls), ref)
     records.add(tx, (c for c in calls if c.facts.request_id not in known), ask.replica_id, txns)

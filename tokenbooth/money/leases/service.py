@@ -10,6 +10,7 @@ from tokenbooth.money.leases import rules, sql
 from tokenbooth.money.leases.level_book import Levels
 from tokenbooth.money.leases.pool import HeldMoney, Pool
 from tokenbooth.money.leases.queue import MoneyQueue, Waiter
+from tokenbooth.money.leases.records import sql as records
 from tokenbooth.money.leases.round import SILENT_US, book
 from tokenbooth.money.leases.shares import sql as share_sql
 from tokenbooth.money.leases.sizing import (
@@ -120,8 +121,9 @@ def close(op: Op, tx: Tx, replica_id: str) -> int:
 def forfeit(op: Op, tx: Tx, replica_id: str, *, living: bool = False) -> int:
     """Give the leases of a lost replica back to the customers; the amount in nano-units.
 
-    Charges of that replica that turn up later are the operator's loss. Raises NAME_NOT_FOUND, and
-    STATE_CONFLICT for a replica that was seen a moment ago unless ``living`` says to go on.
+    Its calls that were shown as running end here, free of charge; what they would have cost is the
+    operator's loss, should their journal turn up. Raises NAME_NOT_FOUND, and STATE_CONFLICT for a
+    replica that was seen a moment ago unless ``living`` says to go on.
     """
     known = sql.replica(tx, replica_id, locked=True)
     if known is None:
@@ -134,6 +136,7 @@ def forfeit(op: Op, tx: Tx, replica_id: str, *, living: bool = False) -> int:
         )
     returned_nano = _give_all_back(tx, replica_id)
     sql.forfeit(tx, replica_id)
+    records.forfeit(tx, replica_id)
     op.log.fault("leases_forfeited", replica_id=replica_id, returned_nano=returned_nano)
     return returned_nano
 

@@ -6,13 +6,17 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from tokenbooth.core.delta import UsageSource
 from tokenbooth.core.ports import Tx
+from tokenbooth.core.receipt import Outcome
+from tokenbooth.money.leases.rules import FORFEITED
 from tokenbooth.money.leases.values import CallFacts, SettledCall, Settlement
 from tokenbooth.store.bulk import BulkInsert, Row
 from tokenbooth.store.listing import listed, listing
+from tokenbooth.store.moment import NowUs
 from tokenbooth.store.prepared import Prepared
 from tokenbooth.store.tables.money import CALL_RECORD
-from tokenbooth.store.usage_columns import USAGE_COLUMNS, usage_row, usage_values
+from tokenbooth.store.usage_columns import COUNT_COLUMNS, USAGE_COLUMNS, usage_row, usage_values
 
 _STATES = Prepared(
     select(CALL_RECORD.c.request_id, CALL_RECORD.c.state).where(
@@ -60,6 +64,30 @@ _CLOSE = update(CALL_RECORD).where(
 )
 
 
+_FORFEIT = (
+    update(CALL_RECORD)
+    .where(CALL_RECORD.c.replica_id == bindparam("of_replica"), CALL_RECORD.c.state == "open")
+    .values(
+        state="void",
+        swept=True,
+        outcome=Outcome.INTERRUPTED.value,
+        reason=FORFEITED,
+        usage_source=UsageSource.BOUND.value,
+        ended_us=NowUs(),
+        **dict.fromkeys(COUNT_COLUMNS, 0),
+    )
+)
+_ADD_LOSS = (
+    update(CALL_RECORD)
+    .where(
+        CALL_RECORD.c.request_id == bindparam("request"),
+        CALL_RECORD.c.swept.is_(True),
+        CALL_RECORD.c.operator_loss_nano == 0,
+    )
+    .values(operator_loss_nano=bindparam("loss"))
+)
+
+
 def states(tx: Tx, request_ids: Collection[str]) -> dict[str, str]:
     """``open``, ``posted`` or ``void`` of those that have a record."""
     return dict(map(tuple, _STATES.rows(tx, {"ids": listed(request_ids)})))
@@ -76,6 +104,22 @@ def announce(tx: Tx, calls: Iterable[CallFacts], replica_id: str, epoch: int) ->
 def add(tx: Tx, calls: Iterable[SettledCall], replica_id: str, txns: dict[str, str]) -> None:
     """Add records of calls that nobody announced; ``txns`` are the charges by organization."""
     _ADD.run(tx, [_row(call, replica_id, txns) for call in calls])
+
+
+def forfeit(tx: Tx, replica_id: str) -> None:
+    """Close the announced calls of a replica that will not: they cost nothing."""
+    tx.execute(_FORFEIT, {"of_replica": replica_id})
+
+
+def add_losses(tx: Tx, calls: Iterable[SettledCall]) -> None:
+    """Note once what calls would have cost whose records were closed with their leases."""
+    rows = [
+        {"request": call.facts.request_id, "loss": call.settlement.loss_nano}
+        for call in calls
+        if call.forfeited and call.settlement.loss_nano
+    ]
+    if rows:
+        tx.execute(_ADD_LOSS, rows)
 
 
 def close(tx: Tx, calls: Iterable[SettledCall], txns: dict[str, str]) -> None:
