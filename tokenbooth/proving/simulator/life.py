@@ -21,7 +21,9 @@ from tokenbooth.proving.simulator.scheduler import Scheduler
 from tokenbooth.proving.simulator.world import HOUR_US, Violated, World
 
 SECOND_US = 1_000_000
+DAY_US = 24 * HOUR_US
 SKEW_MAX_S = 3600
+CALLS_AT_MIDNIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Life:
             (1, self._hours),
             (6, self._restart),
         ]
+        if self._bounds.windows:
+            weights.append((3, self._midnight))
         if self._bounds.faults:
             weights += Faults(self._world, self._scheduler).weights()
             weights.append((1, self._stop))
@@ -120,6 +124,14 @@ class Life:
         if running and self._bounds.windows:
             world.coverage.reach(Turn.WINDOW_ROLLED)
         self._scheduler.advance(world.dice.between(1, 30) * HOUR_US)
+
+    def _midnight(self) -> None:
+        """Calls are asked for in the first moment of a new day."""
+        world = self._world
+        world.disturb()
+        self._scheduler.advance(DAY_US - world.now_us % DAY_US)
+        for _ in range(CALLS_AT_MIDNIGHT):
+            self._crowd.ask()
 
     def _credit(self) -> None:
         self._world.credit(f"org_{self._world.dice.between(1, 2)}", self._amount())

@@ -6,6 +6,7 @@ and be thrown away as a killed process is.
 """
 
 import asyncio
+import contextlib
 import heapq
 from asyncio import events
 from collections import deque
@@ -70,6 +71,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.faults: list[BaseException] = []
         self.dead = False
         self.turns = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def ready(self) -> bool:
@@ -162,6 +164,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Any]:
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         task.add_done_callback(self._ended)
+        self._tasks.add(task)
         return task
 
     def run_in_executor(  # type: ignore[override]
@@ -177,7 +180,24 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self._note(context.get("exception"))
 
+    def shut(self) -> None:
+        """Let go of everything that will never go on; whatever it says to that is not heard."""
+        self.dead = True
+        events._set_running_loop(self)
+        try:
+            for task in self._tasks:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                with contextlib.suppress(RuntimeError, KeyError, Died, Problem):
+                    task.get_coro().close()
+        finally:
+            events._set_running_loop(None)
+            self._tasks.clear()
+            self._ready.clear()
+            self._timers.clear()
+            self.jobs.clear()
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
         if not task.cancelled():
             self._note(task.exception())
 

@@ -62,4 +62,6 @@ class Player:
                 Life(world, operations).play()
             except Violated as violated:
                 violations = tuple(violated.texts)
+            finally:
+                world.shut()
         return Played(seed, violations, len(world.calls), dict(coverage.counts))

@@ -48,6 +48,7 @@ class World:
     now_us: int = DAWN_US
     machines: list[Machine] = field(default_factory=list)
     strays: list[Gateway] = field(default_factory=list)
+    started: list[Gateway] = field(default_factory=list)
     calls: dict[str, Call] = field(default_factory=dict)
     actors: dict[str, Actor] = field(default_factory=dict)
     books: Books = field(default_factory=Books)
@@ -88,8 +89,15 @@ class World:
         around = Surroundings(self.database, lambda: self.now_us, self.dice, self.options)
         gateway = Gateway(machine, around, self.coverage.reach)
         machine.gateway = gateway
+        self.started.append(gateway)
         self.disturb()
         return gateway
+
+    def shut(self) -> None:
+        """Let go of all processes that ever ran here."""
+        for gateway in self.started:
+            gateway.end()
+            gateway.loop.shut()
 
     def kill(self, gateway: Gateway, way: Way) -> None:
         """End the process now; its calls have no caller any more."""
