@@ -251,11 +251,12 @@ class Replica:
             self.take_in(ask, done)
 
     def answer(self) -> None:
-        """Look for recalls and give back what they ask for."""
-        if not self.pool.unanswered:
-            asked = self.bank.seen(lambda op, tx: leases.recalled(op, tx, self.name))
-            if self.pool.recalled(asked):
-                self.round()
+        """Look for recalls and give back what they ask for, once the newest round is known."""
+        if self.pool.unanswered:
+            self.round()
+        asked = self.bank.seen(lambda op, tx: leases.recalled(op, tx, self.name))
+        if self.pool.recalled(asked):
+            self.round()
 
     def flush(self) -> None:
         """Tell the ledger everything that happened here."""

@@ -195,6 +195,19 @@ def test_nothing_is_taken_in_advance_for_a_while_after_a_recall(funded: Bank) ->
     assert free(first)["balance"] > 0
 
 
+def test_what_is_given_back_is_not_taken_in_advance_in_the_same_round(funded: Bank) -> None:
+    """A busy replica that answers a recall would otherwise keep a twentieth of it."""
+    funded.pool_options = PoolOptions(block_nano_max=10**9)
+    first = funded.replica("replica_a")
+    funded.hold("req_1")
+    funded.clock.us += SECOND_US
+    first.round(announce=True)
+    assert first.pool.running_low(funded.clock.us)
+    assert funded.hold("req_2", on="replica_b", output_tokens_max=1000).amount_nano == 880
+    assert free(first)["balance"] == 0
+    assert funded.limits()["balance"].remaining_nano == 0
+
+
 def test_a_silent_replica_is_not_waited_for(funded: Bank) -> None:
     funded.hold("req_1", output_tokens_max=450)
     funded.settle("req_1", usage=Usage(0, 0))

@@ -142,7 +142,9 @@ def _grant(tx: Tx, ask: RoundAsk, rows: Rows) -> tuple[Answer, ...]:
         for want in ask.wants.calls
     )
     for advance in ask.wants.advances:
-        grants.advance(rows.wanted[advance.level], advance.block_nano)
+        name = rows.wanted[advance.level]
+        if name not in ask.seen:  # what is given back to others is not taken again at once
+            grants.advance(name, advance.block_nano)
     for name, amount_nano in (+grants.granted_nano).items():
         rows.move(name, partial(rules.grant, amount_nano=amount_nano))
     for name, recall in grants.recalls.items():
