@@ -29,11 +29,12 @@ def in_loop(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def settled_record(running: Running, request_id: str, secret: str) -> dict[str, Any]:
-    """The record, once it is no longer running."""
+    """The record, once it is there and no longer running: a call shows once it ended or ran 1 s."""
     ask = Ask("GET", f"/v1/requests/{request_id}", bearer(secret))
     while True:
-        record = (await call(running.address, ask)).document()
-        if record["status"] != "running":
+        answer = await call(running.address, ask)
+        assert answer.status in (200, 404)
+        if answer.status == 200 and (record := answer.document())["status"] != "running":
             return record
         await asyncio.sleep(0.02)
 
@@ -94,8 +95,11 @@ def test_revoking_a_key_from_the_command_line_ends_its_stream(running):
                     await asyncio.to_thread(_revoke, running, "revoked")
         assert json.loads(events[-1])["error"]["code"] == "revoked_api_key"
         assert "[DONE]" not in events
-        refused = await call(running.address, json_ask(CHAT, secret, body("demo")))
-        assert refused.status == 401
+        while (
+            again := await call(running.address, json_ask(CHAT, secret, body("demo")))
+        ).status == 200:
+            await asyncio.sleep(0.02)  # who calls is kept for a moment
+        assert again.document()["error"]["code"] == "revoked_api_key"
         assert head.headers["x-request-id"].startswith("req_")
 
     in_loop(scenario)

@@ -1,4 +1,4 @@
-"""What clients see when the money is gone: the official package, and the account's own endpoints."""
+"""What clients see when the money is gone: the official package, and the account's endpoints."""
 
 import openai
 import pytest
