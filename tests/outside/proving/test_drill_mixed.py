@@ -1,6 +1,5 @@
 """The mixed drill as a stranger runs it, on both databases."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.outside.conftest import Databases
+from tests.outside.proving import playing
 from tokenbooth.control.serving import serving_now
 from tokenbooth.proving.child import clean_environment, own_command
 
@@ -18,14 +18,7 @@ CALLS = 500
 
 
 def drill(*options: str) -> tuple[int, dict[str, Any], str]:
-    done = subprocess.run(
-        own_command("drill", "mixed", "--json", *options),
-        capture_output=True,
-        env=clean_environment({}),
-        timeout=400,
-        check=False,
-    )
-    return done.returncode, json.loads(done.stdout), done.stderr.decode()
+    return playing.drill("mixed", *options)
 
 
 def assert_books_are_right(document: dict[str, Any], calls: int) -> None:

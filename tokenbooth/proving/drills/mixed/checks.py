@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tokenbooth.proving.drills.laws import BOOK_LAWS, COMPLETED, by_mark, name_of, one_record_each
+from tokenbooth.proving.drills.laws import (
+    BOOK_LAWS,
+    COMPLETED,
+    SERVED,
+    by_mark,
+    name_of,
+    one_record_each,
+)
 from tokenbooth.proving.malformed import MALFORMED
 from tokenbooth.proving.observations import CallSeen, Closing, Evidence, Saw
 from tokenbooth.proving.plans import CLIENT_FAULTS, CUTS, CallKind
@@ -12,7 +19,7 @@ OUT_OF_MONEY = frozenset({"insufficient_quota", "spend_limit_reached"})
 ENGINE_DOWN = frozenset({"engine_failed", "engine_not_ready"})
 REVOKED = "revoked_api_key"
 GONE, FAILED, KEY_GONE, REFUSED = "client_gone", "engine_failed", "key_revoked", "refused"
-CHARGED = frozenset({COMPLETED, GONE, KEY_GONE})
+CHARGED = SERVED | {GONE, KEY_GONE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,8 @@ def _hit(call: CallSeen, outages: Iterable[OutageSeen]) -> bool:
 def _outcomes(call: CallSeen, outages: tuple[OutageSeen, ...]) -> frozenset[str]:
     """What the record of the call may say."""
     if call.complete:
-        return frozenset({COMPLETED})
+        # Only a call without a stated limit is let in before all of its money is there.
+        return SERVED if call.plan.output_tokens_max is None else frozenset({COMPLETED})
     if call.closing is Closing.CUT:
         # The call may have ended by itself before the server heard of the cut.
         failed = {FAILED} if _hit(call, outages) else set()

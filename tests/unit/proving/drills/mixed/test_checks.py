@@ -196,6 +196,15 @@ def test_an_outcome_that_the_client_did_not_see_is_seen(number: int, status: str
     assert "records_match_calls" in violated(swap_record(CLEAN, number, status=status))
 
 
+@pytest.mark.parametrize(("limit", "wrong"), [(None, set()), (9, {"records_match_calls"})])
+def test_only_a_call_without_a_stated_limit_may_run_out_of_money_on_its_way(
+    limit: int | None, wrong: set[str]
+) -> None:
+    plan = replace(CLEAN.calls[WHOLE].plan, output_tokens_max=limit)
+    seen = swap_record(swap_call(CLEAN, WHOLE, plan=plan), WHOLE, status="cap_reached")
+    assert violated(seen) == wrong
+
+
 def test_a_record_of_a_refused_call_is_seen() -> None:
     (account,) = CLEAN.accounts
     bad = next(
