@@ -30,6 +30,8 @@ def listen(options: EdgeOptions) -> socket.socket:
     # Named, because asyncio turns off Nagle only on sockets that say they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What lies in the kernel counts as delivered and is paid for; by itself it grows to megabytes.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.pressure_low_bytes)
     try:
         listener.bind((options.host, options.port))
     except OSError as refused:

@@ -1,12 +1,13 @@
-"""How many connections a server dares to hold, by the open-file limit of its process."""
+"""How many connections a server dares to hold, and how much of an answer the kernel may keep."""
 
 import resource
+import socket
 
 import pytest
 
 from tokenbooth.edge import server
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.edge.server import FILES_RESERVED, connections_within
+from tokenbooth.edge.server import FILES_RESERVED, connections_within, listen
 
 NONE = resource.RLIM_INFINITY
 
@@ -29,3 +30,18 @@ def test_connections_fit_the_open_file_limit(monkeypatch, asked, soft, hard, giv
     monkeypatch.setattr(server.resource, "setrlimit", lambda what, pair: limits.append(pair))
     assert connections_within(EdgeOptions(connections_max=asked)) == given
     assert limits == ([] if raised_to is None else [(raised_to, hard)])
+
+
+def test_the_kernel_keeps_little_of_what_a_reader_does_not_take():
+    """What it keeps is charged as delivered; left to itself it takes megabytes on this machine."""
+    options = EdgeOptions(port=0)
+    with listen(options) as listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()) as reader:
+            served, _ = listener.accept()
+            with served:
+                assert served.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= (
+                    2 * options.pressure_low_bytes
+                )
+                served.sendall(b"answer")
+                assert reader.recv(6) == b"answer"
