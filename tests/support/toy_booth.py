@@ -90,11 +90,21 @@ class ToyBooth:
             finally:
                 self.running -= 1
         elif path == "/v1/balance":
-            row = self.level(key).row(key)
-            writer.write(body_answer(json.dumps({"limits": [row]}).encode()))
+            rows = [self.level(key).row(key), self._balance()]
+            writer.write(body_answer(json.dumps({"limits": rows}).encode()))
+        elif path.startswith("/v1/requests?"):
+            page = {"data": list(self.records.values()), "next_after": None}
+            writer.write(body_answer(json.dumps(page).encode()))
         else:
             found = self.records.get(path.rpartition("/")[2])
             writer.write(body_answer(json.dumps(found).encode(), 404 if found is None else 200))
+
+    def _balance(self) -> dict[str, Any]:
+        """One for all keys, and rich."""
+        spent_nano = sum(level.spent_nano for level in self.levels.values())
+        held_nano = sum(level.held_nano for level in self.levels.values())
+        row = ToyLevel(BALANCE_NANO, spent_nano, held_nano).row("main")
+        return {**row, "scope": "balance"}
 
     async def _chat(self, key: str, fields: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0)

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from tokenbooth.proving.client import Address
 
@@ -39,6 +40,31 @@ async def wire_server(play: Play) -> AsyncIterator[Address]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def threaded(play: Play) -> Iterator[Address]:
+    """A server in another thread, for clients that block."""
+    found: list[Address] = []
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+
+    async def scene() -> None:
+        async with wire_server(play) as address:
+            found.append(address)
+            ready.set()
+            await stop.wait()
+
+    stop = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(scene()))
+    thread.start()
+    ready.wait()
+    try:
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
 
 
 def answers(*raw: bytes) -> Play:

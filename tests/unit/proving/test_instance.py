@@ -1,16 +1,12 @@
 """What a private instance hands to its processes; the processes themselves are tested outside."""
 
-import asyncio
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.wire_server import Play, answers, body_answer, wire_server
+from tests.support.wire_server import answers, body_answer, threaded
 from tokenbooth.proving import instance as module
 from tokenbooth.proving import replica as replica_module
 from tokenbooth.proving.client import Address
@@ -41,31 +37,6 @@ PLAYED = {
     "bad": "import sys; print('{\"error\": 1}'); sys.stderr.write('why not'); raise SystemExit(1)",
     "slow": "import time; time.sleep(60)",
 }
-
-
-@contextmanager
-def served(play: Play) -> Iterator[Address]:
-    """A server in another thread, for clients that block."""
-    found: list[Address] = []
-    loop = asyncio.new_event_loop()
-    ready = threading.Event()
-
-    async def scene() -> None:
-        async with wire_server(play) as address:
-            found.append(address)
-            ready.set()
-            await stop.wait()
-
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(scene()))
-    thread.start()
-    ready.wait()
-    try:
-        yield found[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
 
 
 def test_settings_become_variables_and_the_port_is_free_by_default(tmp_path: Path) -> None:
@@ -154,12 +125,12 @@ def test_a_server_that_is_never_ready_is_told_after_its_bound(
 
 @pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False), (404, False)])
 def test_ready_is_what_readyz_says(status: int, ready: bool) -> None:
-    with served(answers(body_answer(b"{}", status))) as address:
+    with threaded(answers(body_answer(b"{}", status))) as address:
         assert is_ready(address) is ready
 
 
 def test_what_is_no_server_is_not_ready() -> None:
-    with served(answers(b"hello\r\n\r\n")) as address:
+    with threaded(answers(b"hello\r\n\r\n")) as address:
         assert not is_ready(address)
     assert not is_ready(Address("127.0.0.1", free_port()))
 

@@ -11,13 +11,18 @@ from typing import Any, cast
 
 import pytest
 
-from tests.support.wire_server import body_answer, wire_server
+from tests.support.toy_booth import ToyBooth, ToyInstance, toy_stage
+from tests.support.wire_server import body_answer, threaded, wire_server
 from tokenbooth.proving.client import Address
 from tokenbooth.proving.drills import play
-from tokenbooth.proving.drills.play import REPLICAS_MAX, DrillOptions, Scene
+from tokenbooth.proving.drills.laws import BOOK_LAWS, answers_match_records, one_record_each
+from tokenbooth.proving.drills.play import REPLICAS_MAX, Drill, DrillOptions, Scene
+from tokenbooth.proving.drills.report import DrillReport, book_figures
+from tokenbooth.proving.drills.script import script_prompt
 from tokenbooth.proving.instance import PrivateInstance
-from tokenbooth.proving.observations import LedgerSeen, LevelSeen
-from tokenbooth.proving.stage import Stage, StageKey
+from tokenbooth.proving.observations import Evidence, LedgerSeen, LevelSeen, PriceSeen, Saw
+from tokenbooth.proving.plans import CallKind, CallPlan
+from tokenbooth.proving.stage import KeyPlan, ModelPlan, OrgPlan, Stage, StageKey, StagePlan
 
 
 def row(scope: str, owner: str, limit: int | None, held: int = 2) -> dict[str, Any]:
@@ -184,3 +189,95 @@ def test_it_is_quiet_when_no_replica_shows_money_held(
 
 def test_the_drill_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not quiet([], monkeypatch, wait_s=0)
+
+
+PRICE = PriceSeen(input_pico=1_000_000, cached_pico=1_000_000, output_pico=7_000_000)
+
+
+class TinyDrill(Drill[Saw]):
+    """Three calls, one after the other."""
+
+    name = "tiny"
+    laws = (*BOOK_LAWS, one_record_each, answers_match_records)
+
+    def stage_plan(self) -> StagePlan:
+        model = ModelPlan(name="m", price=PRICE, output_tokens_max=64)
+        return StagePlan(orgs=(OrgPlan("main", 10**12),), models=(model,), keys=(KeyPlan("k"),))
+
+    async def attack(self, scene: Scene) -> Saw:
+        plans = (
+            CallPlan(number=n, kind=CallKind.WHOLE, key="k", prompt=script_prompt(chunks=4))
+            for n in range(3)
+        )
+        return Saw(calls=tuple([await scene.call(plan) for plan in plans]))
+
+    def figures(self, seen: Evidence[Saw]) -> Mapping[str, object]:
+        return book_figures(seen)
+
+
+class ToyHouse(ToyInstance):
+    """An instance around a toy in another thread; commands know the toy's books."""
+
+    def __init__(self, address: Address, booth: ToyBooth, difference_nano: int) -> None:
+        super().__init__(address, 2)
+        self._booth = booth
+        self._difference_nano = difference_nano
+        self.started = self.stopped = 0
+        for replica in self.replicas:
+            replica.stop = self._stop  # type: ignore[attr-defined]
+
+    def __enter__(self) -> "ToyHouse":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+    def _stop(self) -> int:
+        self.stopped += 1
+        return 0
+
+    def start(self) -> None:
+        self.started += 1
+
+    def settings(self) -> str:
+        return "settings"
+
+    def command(self, *_: str) -> Any:
+        return {"data": [{"id": "k", "limits": [self._booth.level("k").row("k")]}]}
+
+    def command_status(self, *_: str) -> tuple[int, Any, str]:
+        found = {"amount_nano": self._difference_nano}
+        return 0, {"difference": found, "open_holds": 0, "problems": []}, ""
+
+
+def tiny(
+    monkeypatch: pytest.MonkeyPatch, difference_nano: int = 0
+) -> tuple[DrillReport, ToyHouse, list[str]]:
+    booth, stages = ToyBooth({"m": PRICE}), []
+    with threaded(booth.play) as address:
+        house = ToyHouse(address, booth, difference_nano)
+        monkeypatch.setattr(play, "PrivateInstance", lambda *_args, **_options: house)
+        monkeypatch.setattr(play, "set_stage", lambda _settings, plan, _suffix: toy_stage(plan))
+        monkeypatch.setattr(play, "clear_stage", lambda settings, _stage: stages.append(settings))
+        report = play.run_drill(
+            TinyDrill(),
+            DrillOptions(seed=7, replicas=2, store_url="postgresql://x"),
+            lambda stage, _done, _total: stages.append(stage),
+        )
+    return report, house, stages
+
+
+def test_a_drill_is_played_from_its_stage_to_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    report, house, stages = tiny(monkeypatch)
+    assert report.violations == ()
+    assert (report.frame.drill, report.frame.seed, report.frame.store) == ("tiny", 7, "postgresql")
+    assert (report.frame.replicas, report.figures["calls"], report.figures["records"]) == (2, 3, 3)
+    assert report.figures["spent_nano"] == report.figures["ledger_nano"]
+    assert report.figures["spent_nano"] != 0
+    assert (house.started, house.stopped) == (1, 2)
+    assert stages == ["set up", "set up", "check", "settings", "check"]
+
+
+def test_what_the_ledger_says_fails_a_drill(monkeypatch: pytest.MonkeyPatch) -> None:
+    report, _house, _stages = tiny(monkeypatch, difference_nano=1)
+    assert [violation.check for violation in report.violations] == ["ledger_is_sound"]
