@@ -59,7 +59,7 @@ def test_up_serves_until_it_is_stopped_and_refuses_a_second_one(run: Run, tmp_pa
             assert talked.code == 0, talked.err
             assert talked.out.count("USD in all]") == 2
             once = run(*short, "-m", "Hello", "--json")
-            assert int(once.document["cost_usd"].replace(".", "")) > 0
+            assert int(once.document["cost"].replace(".", "")) > 0
             serving.send_signal(signal.SIGTERM)
             assert serving.wait(60) == 0, (tmp_path / "errors").read_text()
         finally:
