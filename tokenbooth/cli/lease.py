@@ -24,11 +24,11 @@ def list_all(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
     found = read(data_dir, lambda _booth, op, tx: replicas.lease_views(op, tx))
     rows: list[tuple[object, ...]] = [
-        (*_process_cells(view), currency, format_nano(leased_nano), format_nano(held_nano))
+        (*_replica_cells(view), currency, format_nano(leased_nano), format_nano(held_nano))
         for view in found
         for currency, (leased_nano, held_nano) in replicas.sums(view.shares).items()
     ]
-    rows += [(*_process_cells(view), None, None, None) for view in found if not view.shares]
+    rows += [(*_replica_cells(view), None, None, None) for view in found if not view.shares]
     emit(
         {"object": "list", "data": [replicas.lease_view_json(view) for view in found]},
         as_json=as_json,
@@ -36,7 +36,7 @@ def list_all(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     )
 
 
-def _process_cells(view: "LeaseView") -> tuple[str, int, str, str]:
+def _replica_cells(view: "LeaseView") -> tuple[str, int, str, str]:
     state = "living" if view.living else "silent"
     return view.replica.id, view.replica.epoch, state, f"{view.silent_us // US_PER_S} s ago"
 

@@ -37,6 +37,6 @@ def _sqlite(element: _Listing, compiler: Any, **options: Any) -> str:
 def _postgresql(element: _Listing, compiler: Any, **options: Any) -> str:
     array = compiler.process(element.clauses, **options)
     return (
-        "(SELECT place - 1 AS key, value FROM"
+        "(SELECT place - 1 AS key, value FROM"  # noqa: S608 - constants
         f" jsonb_array_elements_text(CAST({array} AS jsonb)) WITH ORDINALITY AS t(value, place))"
     )

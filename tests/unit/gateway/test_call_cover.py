@@ -34,12 +34,15 @@ class Book:
         self.told.append((request_id, usage, first_output_us))
 
 
+PRICE = Price("pv_1", "demo", {Meter.INPUT: 1, Meter.OUTPUT: 1})
+
+
 @dataclass(frozen=True)
 class HoldOf:
     request_id: str = "req_1"
     input_tokens: int = 7
     held_output_tokens: int = 10
-    price: Price = Price("pv_1", "demo", {Meter.INPUT: 1, Meter.OUTPUT: 1})
+    price: Price = PRICE
 
 
 class Time:

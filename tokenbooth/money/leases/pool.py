@@ -40,15 +40,16 @@ class Pool:
     """Levels, holds, and what has to be told in the next round.
 
     ``now_us`` everywhere is the monotonic clock of the process. One round at a time: after
-    ``next_round`` the same ask is booked until ``apply`` hears of it.
+    ``next_round`` the same ask is booked until ``apply`` hears of it. ``told`` counts settled calls
+    so far; the ledger hears of them in this order, so it knows all but the newest ``waiting``.
     """
 
     def __init__(
         self, replica_id: str, epoch: int, options: PoolOptions, *, rounds: int = 0
     ) -> None:
         """``rounds`` of this epoch were booked before."""
-        self._replica_id = replica_id
-        self._epoch = epoch
+        self.replica_id = replica_id
+        self.epoch = epoch
         self._options = options
         self._round = rounds
         self._calls_max = options.round_calls_max
@@ -57,19 +58,11 @@ class Pool:
         self._book = LevelBook(options)
         self._calls: dict[str, HeldMoney] = {}
         self._settled: deque[SettledCall] = deque()
-        self._told = 0
+        self.told = 0
         self._recalled: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
-
-    @property
-    def replica_id(self) -> str:
-        return self._replica_id
-
-    @property
-    def epoch(self) -> int:
-        return self._epoch
 
     @property
     def unanswered(self) -> bool:
@@ -81,12 +74,6 @@ class Pool:
         """Settled calls that the ledger has not heard of yet."""
         flying = 0 if self._asked is None else len(self._asked.settled)
         return len(self._settled) + flying
-
-    @property
-    def told(self) -> int:
-        """Settled calls so far, whether or not the ledger knows them; it hears of them in this
-        order, so it knows all but the newest ``waiting``."""
-        return self._told
 
     def levels(self, chain: Sequence[LevelKey], now_us: int) -> tuple[Level | None, ...]:
         """The levels of a chain as known now; ``None`` for one never leased, or whose window is
@@ -131,7 +118,7 @@ class Pool:
     def tell(self, call: SettledCall) -> None:
         """Queue a settled call for the ledger; its hold was released before."""
         self._settled.append(call)
-        self._told += 1
+        self.told += 1
 
     def is_running(self, request_id: str) -> bool:
         return request_id in self._calls
@@ -159,8 +146,8 @@ class Pool:
         seen, self._recalled = self._recalled, {}
         givings = self._book.givings(wants, settled, seen, now_us, close=close)
         ask = RoundAsk(
-            replica_id=self._replica_id,
-            epoch=self._epoch,
+            replica_id=self.replica_id,
+            epoch=self.epoch,
             number=self._round + 1,
             settled=settled,
             announced=announced,
