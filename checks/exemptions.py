@@ -62,12 +62,6 @@ EXEMPTIONS: tuple[Exemption, ...] = (
         "an actor of a simulated life: whatever it raises is what is looked for",
     ),
     Exemption(
-        "units",
-        "tokenbooth/proving/simulator/loop.py",
-        "delay",
-        "a name that asyncio asks of an event loop",
-    ),
-    Exemption(
         "class-length",
         "tokenbooth/money/journal/file.py",
         "Journal",
