@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 WIDTH = 720
 LABEL_WIDTH = 230
-VALUE_WIDTH = 140
+VALUE_WIDTH = 160
 BAR_HEIGHT, GAP, TOP, BOTTOM = 30, 16, 62, 44
 STYLE = """
   text { font: 14px system-ui, sans-serif; fill: #1f2328 }
