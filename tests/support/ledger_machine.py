@@ -134,6 +134,29 @@ class LedgerMachine(RuleBasedStateMachine):
         for ask in asks:
             self.hold(**ask)
 
+    @rule(ask=ASKS, later_us=st.sampled_from([13 * HOUR_US, 24 * 17 * HOUR_US]))
+    def over_an_end(self, ask: dict[str, Any], later_us: int) -> None:
+        """A call leaves money unused; the next one comes when some windows have ended."""
+        self.rest(ask)
+        self.pass_time(later_us)
+        self.hold(**{**ask, "output_tokens_max": 1, "choices": 1})
+
+    @rule(ask=ASKS, cap=st.integers(200, 600), period=st.sampled_from(Period))
+    def over_a_change(self, ask: dict[str, Any], cap: int, period: Period) -> None:
+        """A call ends after its key's cap got another rhythm, and leaves money unused."""
+        before = set(self.model.calls)
+        self.hold(**ask)
+        self.cap((LimitScope.KEY, ask["caller"].key_id), cap, period)
+        for request_id in set(self.model.calls) - before:
+            self.settled(request_id, self.bank.replica(ask["name"]), Usage(1, 0), charge=True)
+        self.hold(**{**ask, "output_tokens_max": 1, "choices": 1})
+
+    def rest(self, ask: dict[str, Any]) -> None:
+        before = set(self.model.calls)
+        self.hold(**ask)
+        for request_id in set(self.model.calls) - before:
+            self.settled(request_id, self.bank.replica(ask["name"]), Usage(1, 0), charge=True)
+
     def hold(
         self, caller: Caller, name: str, input_tokens: int, choices: int, **fields: Any
     ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
 from tokenbooth.proving.client import Address
 
@@ -14,11 +14,13 @@ Play = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 async def wire_server(play: Play) -> AsyncIterator[Address]:
     """``play`` gets the bytes of one call, head and body, and writes what it likes."""
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        writers.append(writer)
         with contextlib.closing(writer), contextlib.suppress(ConnectionError, EOFError):
             head = await reader.readuntil(b"\r\n\r\n")
             lengths = (
@@ -40,6 +42,15 @@ async def wire_server(play: Play) -> AsyncIterator[Address]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await closed(writers)
+
+
+async def closed(writers: Iterable[asyncio.StreamWriter]) -> None:
+    """Let go of connections before their loop ends."""
+    for writer in writers:
+        writer.transport.abort()
+    for _ in range(2):  # the loop closes a transport in its next round
+        await asyncio.sleep(0)
 
 
 @contextlib.contextmanager

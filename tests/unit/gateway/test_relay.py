@@ -229,7 +229,14 @@ def test_pressure_pauses_and_resumes_the_run():
 def test_pressure_before_the_run_is_harmless():
     def scenario():
         sink = MemorySink()
-        relay = Relay(TextWriter(), sink, stream_headers=(), output_tokens_max=1, delivered=untold, now=lambda: 0)
+        relay = Relay(
+            TextWriter(),
+            sink,
+            stream_headers=(),
+            output_tokens_max=1,
+            delivered=untold,
+            now=lambda: 0,
+        )
         relay.pressure(True)
         relay.gone()
         assert sink.listener is relay
@@ -334,7 +341,12 @@ def test_waiting_ends_with_the_call_and_with_the_engine():
 def test_a_call_that_never_ran_is_over_at_once():
     async def scenario():
         relay = Relay(
-            TextWriter(), MemorySink(), stream_headers=(), output_tokens_max=1, delivered=untold, now=lambda: 0
+            TextWriter(),
+            MemorySink(),
+            stream_headers=(),
+            output_tokens_max=1,
+            delivered=untold,
+            now=lambda: 0,
         )
         assert await relay.wait_over(0)
 

@@ -7,8 +7,7 @@ block and belong to one other thread, so that nothing but a settlement ever wait
 """
 
 import threading
-from collections import Counter, deque
-from dataclasses import dataclass
+from collections import deque
 from typing import NoReturn
 
 from tokenbooth.core.codes import Code
@@ -27,6 +26,7 @@ from tokenbooth.money.journal.rules import (
     segment_name,
     segment_number,
 )
+from tokenbooth.money.journal.unshipped import Live, Unshipped
 from tokenbooth.money.journal.values import (
     CallFacts,
     Disk,
@@ -112,24 +112,11 @@ def _unusable(detail: str) -> Problem:
     )
 
 
-@dataclass(slots=True)
-class _Live:
-    """A call that the ledger does not have yet; ``segment`` holds its oldest needed record.
-
-    ``facts`` is ``None`` for a call of an earlier run.
-    """
-
-    segment: int
-    facts: CallFacts | None
-    progress: Progress | None = None
-    settlement: Settlement | None = None
-
-
 class Journal:
     """One run of one gateway process over its directory.
 
-    ``replay`` is what earlier runs left: ship it, then ``forget`` it. Raises Problem STATE_CONFLICT
-    for damage; a torn end is no damage.
+    ``replay`` is what earlier runs left: ship it, then ``forget`` it. ``unshipped`` are all calls
+    that were not forgotten yet. Raises Problem STATE_CONFLICT for damage; a torn end is none.
 
     A failed write or sync breaks the journal for good: ``broken`` says why, every later call raises
     Problem LEDGER_UNAVAILABLE, and what was not durable by then never counts as durable.
@@ -142,8 +129,7 @@ class Journal:
         self._buffer = bytearray()
         self._spare: int | None = None
         self._retiring: deque[int] = deque()
-        self._live: dict[str, _Live] = {}
-        self._pins: Counter[int] = Counter()
+        self.unshipped = Unshipped()
         self._rotation_due = False
         self.broken: str | None = None
         try:
@@ -166,7 +152,7 @@ class Journal:
             self._disk.sync_named(segment_name(number))
         self._segments = deque(numbers)
         for call in self.replay.calls:
-            self._pin(call.facts.request_id, _Live(numbers[0], None))
+            self.unshipped.add(call.facts.request_id, Live(numbers[0], None))
         self._sequence = self.durable = self.replay.last_sequence
         self._file = self._new_file()
         self._head_segment()
@@ -184,26 +170,21 @@ class Journal:
         """The sequence up to which the operating system has everything."""
         return self._written
 
-    @property
-    def unshipped(self) -> int:
-        """How many calls, running or settled, were not forgotten yet."""
-        return len(self._live)
-
     def open(self, facts: CallFacts) -> int:
         """A call begins; returns the mark of its record, as the next two do."""
-        assert facts.request_id not in self._live, "a call opens once"
+        assert facts.request_id not in self.unshipped, "a call opens once"
         mark = self._append(FrameKind.OPEN, facts)
-        self._pin(facts.request_id, _Live(self._number, facts))
+        self.unshipped.add(facts.request_id, Live(self._number, facts))
         return mark
 
     def progress(self, progress: Progress) -> int:
-        live = self._live[progress.request_id]
+        live = self.unshipped[progress.request_id]
         mark = self._append(FrameKind.PROGRESS, progress)
         live.progress = progress
         return mark
 
     def settle(self, settlement: Settlement) -> int:
-        live = self._live[settlement.request_id]
+        live = self.unshipped[settlement.request_id]
         assert live.settlement is None, "a call settles once"
         mark = self._append(FrameKind.SETTLE, settlement)
         live.settlement = settlement
@@ -244,18 +225,14 @@ class Journal:
 
     def forget(self, request_ids: tuple[str, ...]) -> None:
         """The ledger has these calls for good; unknown ones are let pass."""
-        for request_id in request_ids:
-            live = self._live.pop(request_id, None)
-            if live is not None:
-                self._pins[live.segment] -= 1
+        self.unshipped.forget(request_ids)
 
     @property
     def prunable(self) -> bool:
         """Whether the oldest segment holds nothing that recovery would need."""
         oldest = self._segments[0]
-        return (
-            oldest != self._number and not self._pins[oldest] and self.durable >= self._prune_mark
-        )
+        present = oldest == self._number or self.durable < self._prune_mark
+        return not present and not self.unshipped.needs(oldest)
 
     def prune(self) -> None:
         """Remove the segments that nothing needs, oldest first; blocks."""
@@ -267,7 +244,7 @@ class Journal:
                 self._disk.remove(segment_name(oldest))
                 self._disk.sync_directory()
                 self._segments.popleft()
-                del self._pins[oldest]
+                self.unshipped.removed(oldest)
         except OSError as error:
             self._break("could not be pruned", error)
 
@@ -306,10 +283,6 @@ class Journal:
         with self._lock:
             self._written = self._sequence
 
-    def _pin(self, request_id: str, live: _Live) -> None:
-        self._live[request_id] = live
-        self._pins[live.segment] += 1
-
     def _is_full(self) -> bool:
         return self._rotation_due or self._size_bytes >= self._start.segment_bytes_max
 
@@ -330,6 +303,8 @@ class Journal:
         self._hand_over()
 
     def _head_segment(self) -> None:
+        # First of all, for the thread that prunes: nothing goes before this header is durable.
+        self._prune_mark = self._sequence + 1
         self._number += 1
         self._segments.append(self._number)
         self._rotation_due = False
@@ -340,21 +315,16 @@ class Journal:
             Header(start.journal_id, start.replica, start.epoch, self._number)
         )
         self._append_mark()
-        self._prune_mark = self._sequence
 
     def _carry(self, oldest: int) -> None:
         """Write the calls that keep the oldest segment alive once more, into this one."""
-        kept = [live for live in self._live.values() if live.segment == oldest and live.facts]
-        for live in kept:
-            assert live.facts is not None, "chosen so above"
+        for live in self.unshipped.moved(oldest, self._number):
+            assert live.facts is not None, "of this run"
             self._append(FrameKind.OPEN, live.facts)
             if live.progress:
                 self._append(FrameKind.PROGRESS, live.progress)
             if live.settlement:
                 self._append(FrameKind.SETTLE, live.settlement)
-            self._pins[oldest] -= 1
-            live.segment = self._number
-            self._pins[self._number] += 1
 
     def _check(self) -> None:
         if self.broken is not None:

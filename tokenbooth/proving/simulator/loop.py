@@ -96,11 +96,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         events._set_running_loop(self)
         try:
             while self._ready and count and not self.dead:
-                handle = self._ready.popleft()
+                entry = self._ready.popleft()
                 count -= 1
                 self.turns += 1
-                if not handle.cancelled():
-                    handle._run()
+                if not entry.cancelled():
+                    entry._run()
         finally:
             events._set_running_loop(None)
 
@@ -129,18 +129,18 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        entry = asyncio.Handle(callback, args, self, context)
+        self._ready.append(entry)
+        return entry
 
     def call_later(
         self,
-        delay: float,
+        delay_s: float,
         callback: Callable[[*Ts], object],
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        return self.call_at(self.time() + delay_s, callback, *args, context=context)
 
     def call_at(
         self,
@@ -153,7 +153,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._timers, timer)
         return timer
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+    def _timer_handle_cancelled(self, timer: asyncio.TimerHandle) -> None:
         """Cancelled timers are passed over when they come up."""
 
     def create_future(self) -> asyncio.Future[Any]:

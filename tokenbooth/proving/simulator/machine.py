@@ -57,7 +57,7 @@ _CUTS = {
 TRAPS = tuple(_CUTS)
 
 
-class DiskOfProcess:
+class GatewayDisk:
     """The machine's disk as one process has it: it can end at a ``trap`` inside any step."""
 
     def __init__(self, disk: SimulatedDisk, dies: Callable[[Cut], None]) -> None:
@@ -135,7 +135,7 @@ class DiskOfProcess:
             raise Died
 
 
-class StoreOfProcess:
+class GatewayStore:
     """Satisfies ``core.ports.Store``: each transaction is a job with a ``fate``."""
 
     def __init__(self, database: Database, loop: SimulatedLoop) -> None:
@@ -169,7 +169,7 @@ def _away() -> Problem:
 
 
 @dataclass(slots=True)
-class ClockOfProcess:
+class GatewayClock:
     """Satisfies ``core.ports.Clock``: wall clocks are wrong by ``skew_us``, the other is not."""
 
     true_us: Callable[[], int]
@@ -235,11 +235,11 @@ class Gateway:
         self.state = State.STARTING
         self.problem: Problem | None = None
         self.forfeited = False
-        self.disk = DiskOfProcess(machine.disk, self._die)
-        self.clock = ClockOfProcess(around.true_us, machine.skew_us, around.true_us())
+        self.disk = GatewayDisk(machine.disk, self._die)
+        self.clock = GatewayClock(around.true_us, machine.skew_us, around.true_us())
         # What it leaves out of a loop's surface, nothing of the product uses.
         self.loop = SimulatedLoop(self.clock.monotonic_us)  # type: ignore[abstract]
-        self.store = StoreOfProcess(around.database, self.loop)
+        self.store = GatewayStore(around.database, self.loop)
         self.log = NotedLog()
         self.till: Till
         self.pool: Pool

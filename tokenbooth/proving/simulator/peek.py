@@ -15,7 +15,7 @@ class Records:
         disk = gateway.machine.disk
         journal_id = gateway.journal_id
         self._booked = booked
-        self._live = frozenset(gateway.journal._live)
+        self._live = frozenset(gateway.journal.unshipped)
         asked = gateway.pool._asked
         self._asked = frozenset(c.facts.request_id for c in asked.settled) if asked else frozenset()
         self._written = _seen(disk, journal_id)

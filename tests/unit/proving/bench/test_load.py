@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.support.wire_server import closed
 from tokenbooth.proving.bench.load import LoadClient, LoadSeen, kept_bytes
 from tokenbooth.proving.client import Address, Ask
 
@@ -32,8 +33,10 @@ def saying(*answers: bytes) -> Answer:
 async def server(answer: Answer):
     """Answers every head with ``answer``; yields its address and the heads that it got."""
     heads: list[bytes] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         try:
             while True:
                 heads.append(await reader.readuntil(b"\r\n\r\n"))
@@ -45,6 +48,7 @@ async def server(answer: Answer):
     served = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with served:
         yield Address("127.0.0.1", served.sockets[0].getsockname()[1]), heads
+    await closed(writers)
 
 
 class Ticking:

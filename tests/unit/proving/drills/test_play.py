@@ -143,8 +143,12 @@ def test_the_levels_above_the_keys_are_read_once_and_a_revoked_key_is_no_obstacl
 
 def test_sigterm_ends_a_drill_as_ctrl_c_does_and_is_itself_again_afterwards() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), play.ended_by_signal():
-        os.kill(os.getpid(), signal.SIGTERM)
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job
+    try:
+        with pytest.raises(KeyboardInterrupt), play.ended_by_signal():
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     assert signal.getsignal(signal.SIGTERM) is before
 
 

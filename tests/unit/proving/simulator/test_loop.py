@@ -75,7 +75,9 @@ def test_a_timer_at_an_odd_time_is_due_at_the_time_that_it_names(
 
 def test_a_task_sees_this_loop_and_its_time(loop: SimulatedLoop, time: Time) -> None:
     async def body() -> tuple[bool, float]:
-        await asyncio.sleep(2)
+        due = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(2, due.set_result, None)
+        await due
         return asyncio.get_running_loop() is loop, asyncio.get_running_loop().time()
 
     task = loop.spawn(body())

@@ -14,12 +14,12 @@ from tokenbooth.proving.simulator.database import Template
 from tokenbooth.proving.simulator.loop import Died, SimulatedLoop
 from tokenbooth.proving.simulator.machine import (
     TRAPS,
-    ClockOfProcess,
-    DiskOfProcess,
     Fate,
+    GatewayClock,
+    GatewayDisk,
+    GatewayStore,
     Machine,
     NotedLog,
-    StoreOfProcess,
 )
 
 ADD = text(
@@ -27,19 +27,19 @@ ADD = text(
 )
 
 
-def traps() -> dict[tuple[str, str], Callable[[DiskOfProcess], object]]:
+def traps() -> dict[tuple[str, str], Callable[[GatewayDisk], object]]:
     """For each trap, the step that it lies in."""
 
-    def append(disk: DiskOfProcess) -> None:
+    def append(disk: GatewayDisk) -> None:
         disk.append(disk.open("b"), b"0123456789")
 
-    def sync(disk: DiskOfProcess) -> None:
+    def sync(disk: GatewayDisk) -> None:
         disk.sync(disk.open("b"))
 
-    def remove(disk: DiskOfProcess) -> None:
+    def remove(disk: GatewayDisk) -> None:
         disk.remove("a")
 
-    steps: dict[str, Callable[[DiskOfProcess], object]] = {
+    steps: dict[str, Callable[[GatewayDisk], object]] = {
         "append": append,
         "sync": sync,
         "open": lambda disk: disk.open("b"),
@@ -55,7 +55,7 @@ def test_each_trap_ends_the_process_in_its_step_and_nothing_moves_after(
 ) -> None:
     below, cuts = SimulatedDisk(), list[Cut]()
     below.overwrite("a", b"")
-    disk = DiskOfProcess(below, cuts.append)
+    disk = GatewayDisk(below, cuts.append)
     disk.trap = trap
     with pytest.raises(Died):
         traps()[trap](disk)
@@ -71,7 +71,7 @@ def test_each_trap_ends_the_process_in_its_step_and_nothing_moves_after(
 )
 def test_an_append_is_cut_before_inside_or_after(when: str, left: bytes) -> None:
     below = SimulatedDisk()
-    disk = DiskOfProcess(below, lambda cut: None)
+    disk = GatewayDisk(below, lambda cut: None)
     disk.trap = ("append", when)
     file = disk.open("b")
     with pytest.raises(Died):
@@ -81,7 +81,7 @@ def test_an_append_is_cut_before_inside_or_after(when: str, left: bytes) -> None
 
 def test_without_a_trap_the_disk_is_just_the_disk() -> None:
     below = SimulatedDisk()
-    disk = DiskOfProcess(below, lambda cut: None)
+    disk = GatewayDisk(below, lambda cut: None)
     file = disk.open("b")
     disk.append(file, b"x")
     disk.sync(file)
@@ -124,7 +124,7 @@ def test_a_transaction_meets_its_fate(
 ) -> None:
     loop = SimulatedLoop(lambda: 0)  # type: ignore[abstract]
     with template.opened(lambda: 5) as database:
-        store = StoreOfProcess(database, loop)
+        store = GatewayStore(database, loop)
         task = loop.spawn(store.write(add))
         loop.run_some(5)
         store.fate = fate
@@ -148,7 +148,7 @@ def test_what_a_read_writes_is_rolled_back_and_nothing_passes_while_away(
 ) -> None:
     loop = SimulatedLoop(lambda: 0)  # type: ignore[abstract]
     with template.opened(lambda: 5) as database:
-        store = StoreOfProcess(database, loop)
+        store = GatewayStore(database, loop)
         for away in (False, True):
             database.away = away
             task = loop.spawn(store.read(add))
@@ -174,7 +174,7 @@ def test_lives_do_not_see_each_other_and_share_the_schema(template: Template) ->
 
 def test_wall_clocks_are_wrong_and_the_other_clock_is_not() -> None:
     now = [1_000]
-    clock = ClockOfProcess(lambda: now[0], skew_us=-300, begun_us=400)
+    clock = GatewayClock(lambda: now[0], skew_us=-300, begun_us=400)
     assert (clock.now_us(), clock.monotonic_us()) == (700, 600)
     now[0] = 1_500
     assert (clock.now_us(), clock.monotonic_us()) == (1_200, 1_100)
