@@ -146,7 +146,7 @@ async def many(address: Address, secret: str, count: int, fields: dict[str, Any]
 
 def ended_record(address: Address, secret: str, request_id: str) -> dict[str, Any]:
     """The record of a call, once it is no longer running."""
-    until(lambda: record_of(address, secret, request_id)["status"] != "running")
+    until(lambda: record_of(address, secret, request_id).get("status", "running") != "running")
     return record_of(address, secret, request_id)
 
 

@@ -1,6 +1,7 @@
 """Longer random histories, on both databases."""
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, run_state_machine_as_test
 
 from tests.outside.conftest import Databases
-from tests.support.bank import Bank
 from tests.support.ledger_machine import LedgerMachine
-from tests.support.stores import fresh_options
+from tests.support.timed import timed_postgres, timed_sqlite
 
 SETTINGS = settings(
     max_examples=15,
@@ -28,14 +28,19 @@ def test_no_history_loses_or_makes_money(kind: str, postgres: Databases) -> None
     class Machine(LedgerMachine):
         @initialize()
         def open_bank(self) -> None:
-            self._directory = tempfile.TemporaryDirectory()
-            path = Path(self._directory.name)
-            self.start(Bank(fresh_options(path) if kind == "sqlite" else postgres.migrated()))
+            self._open = ExitStack()
+            directory = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
+            patch = self._open.enter_context(pytest.MonkeyPatch.context())
+            if kind == "sqlite":
+                timed = timed_sqlite(directory, patch)
+            else:
+                timed = timed_postgres(postgres.migrated())
+            self.begin(self._open.enter_context(timed))
             ran.append(self)
 
         def teardown(self) -> None:
             super().teardown()
-            self._directory.cleanup()
+            self._open.close()
             postgres.drop()
 
     run_state_machine_as_test(Machine, settings=SETTINGS)

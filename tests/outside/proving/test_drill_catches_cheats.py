@@ -49,8 +49,8 @@ CHEATS = (
     Cheat(
         "gives away what a cut call has read",
         "gateway/rules.py",
-        "frozenset({Outcome.CLIENT_GONE, Outcome.KEY_REVOKED})",
-        "frozenset({Outcome.KEY_REVOKED})",
+        "    {Outcome.CLIENT_GONE, Outcome.KEY_REVOKED,",
+        "    {Outcome.KEY_REVOKED,",
         "cut_calls_pay_for_delivery",
     ),
     Cheat(

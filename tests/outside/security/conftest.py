@@ -24,7 +24,6 @@ SETTINGS = {
     "edge.stall_max_s": "1",
     "edge.connections_max": "700",
     "gateway.run_max_s": "20",
-    "gateway.settle_wait_max_s": "1",
 }
 
 

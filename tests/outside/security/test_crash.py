@@ -36,8 +36,6 @@ SHORT = Script("short", {"chunks": "80", "chunk_delay_ms": "25"}, 64, 64)
 DEMO = Script("demo")
 FAST = {
     "workers.beat_every_ms": "200",
-    "workers.replica_silent_max_s": "5",
-    "gateway.settle_wait_max_s": "1",
     "edge.drain_max_s": "1",
 }
 
@@ -55,7 +53,7 @@ BOTH = ["sqlite", "postgresql"]
 
 
 @pytest.mark.parametrize("store_url", BOTH, indirect=True)
-def test_a_killed_server_leaves_interrupted_calls_that_cost_nothing(tmp_path, store_url):
+def test_a_killed_server_leaves_interrupted_calls_that_cost_what_was_delivered(tmp_path, store_url):
     with PrivateInstance(tmp_path / "home", store_url=store_url, settings=FAST) as instance:
         add_scripts(instance, SLOW, DEMO)
         secret = account(instance, "acme")
@@ -73,8 +71,9 @@ def test_a_killed_server_leaves_interrupted_calls_that_cost_nothing(tmp_path, st
         address = instance.start()
         until(lambda: open_holds(instance) == 0)
         found = records(address, secret)
-        assert {(r["status"], r["cost"]["amount_nano"]) for r in found} == {("interrupted", 0)}
-        assert spent_nano(address, secret) == 0
+        assert [r["status"] for r in found] == ["interrupted"] * 4
+        assert all(r["cost"]["amount_nano"] == 0 for r in found if not r["stream"])
+        assert spent_nano(address, secret) == sum(r["cost"]["amount_nano"] for r in found)
         assert chat(address, secret, body("demo")).status == 200
         assert instance.stop() == 0
         assert_sound(instance)
@@ -90,7 +89,8 @@ def test_a_second_server_on_the_same_file_takes_no_hold_of_the_first(tmp_path):
             link.sendall(raw_post(secret, body("slow", stream=True)))
             assert link.recv(4096).startswith(b"HTTP/1.1 200")
             url = f"sqlite:///{tmp_path / 'one' / 'tokenbooth.db'}"
-            with PrivateInstance(tmp_path / "two", store_url=url, settings=FAST) as two:
+            named = {**FAST, "gateway.replica": "two"}
+            with PrivateInstance(tmp_path / "two", store_url=url, settings=named) as two:
                 two.start()
                 assert open_holds(one) == 1
                 assert two.stop() == 0
@@ -170,7 +170,9 @@ def test_a_disk_that_takes_no_byte_refuses_calls_and_recovers(tmp_path):
         assert by_stream[True]["status"] == "completed"
         cost = by_stream[True]["cost"]["amount_nano"]
         assert spent_nano(address, secret) - before == cost > 0
-        assert chat(address, secret, body("demo")).status == 200
+        assert chat(address, secret, body("demo")).status == 503  # the journal broke for good
+        assert instance.stop() == 0
+        assert chat(instance.start(), secret, body("demo")).status == 200
         assert instance.stop() == 0
         assert_sound(instance)
 
@@ -220,20 +222,14 @@ def test_a_database_that_goes_away_under_load_costs_nobody_an_answer_it_never_go
         for thread in work:
             thread.join()
         link.back()
-        assert all(b'"billing_unavailable"' in answer for answer in answers.values())
+        assert b"[DONE]" in answers[True]  # the journal is all that an ending waits for
+        assert answers[False].startswith(b"HTTP/1.1 200")
         until(lambda: open_holds(instance) == 0)
         found = records(address, secret)
-        by_stream = {r["stream"]: r for r in found if r["model"] == "short"}
-        assert by_stream[True]["status"] == "completed"
-        assert set(statuses) == {200, 503}
-        answered = statuses[200] + 1
+        assert {r["status"] for r in found if r["model"] == "short"} == {"completed"}
+        assert set(statuses) <= {200, 503}
         paid_nano = sorted(r["cost"]["amount_nano"] for r in found if r["cost"]["amount_nano"])
-        until(lambda: len(paid_nano) - returned(instance) == answered)
+        assert len(paid_nano) == statuses[200] + 2
         assert spent_nano(address, secret) == sum(paid_nano)
         assert instance.stop() == 0
         assert_sound(instance)
-
-
-def returned(instance: PrivateInstance) -> int:
-    """Charges that were booked although their commit seemed lost, and were paid back."""
-    return instance.log_path.read_text().count('"charge_of_withheld_answer_returned"')

@@ -18,9 +18,10 @@ CALL_FIXED = (
     *("request_id", "org_id", "project_id", "key_id", "end_customer", "model", "replica_id"),
     "price_version",
 )
-CALL_FIXED_NUMBERS = ("held_nano", "held_input_tokens", "held_output_tokens", "created_us")
+CALL_FIXED_NUMBERS = ("epoch", "created_us")
 CALL_FINAL = ("outcome", "reason", "usage_source", "fingerprint")
 CALL_FINAL_NUMBERS = (
+    *("held_nano", "held_input_tokens", "held_output_tokens"),
     *("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens", "cost_nano"),
     *("started_us", "first_output_us", "ended_us"),
 )

@@ -20,6 +20,7 @@ from tokenbooth.money.leases.values import (
 from tokenbooth.money.windows import Period
 
 BLOCK_NEEDS = 16
+LOST = "The server stopped before it had noted anything of the call; nothing is charged."
 FORFEITED = "The replica's lease was forfeited before the call was booked; nothing is charged."
 
 

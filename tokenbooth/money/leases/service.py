@@ -114,7 +114,11 @@ def enroll(op: Op, tx: Tx, replica_id: str, journal_id: str) -> int:
 
 
 def close(op: Op, tx: Tx, replica_id: str) -> int:
-    """Give back every lease of the replica; book all that its journal knows before. How much."""
+    """Give back every lease of the replica; book all that its journal knows before. How much.
+
+    What is still shown as running then never reached the disk of the journal: it ends here.
+    """
+    records.end_lost(tx, replica_id, rules.LOST)
     return _give_all_back(tx, replica_id)
 
 
@@ -136,7 +140,7 @@ def forfeit(op: Op, tx: Tx, replica_id: str, *, living: bool = False) -> int:
         )
     returned_nano = _give_all_back(tx, replica_id)
     sql.forfeit(tx, replica_id)
-    records.forfeit(tx, replica_id)
+    records.end_lost(tx, replica_id, rules.FORFEITED)
     op.log.fault("leases_forfeited", replica_id=replica_id, returned_nano=returned_nano)
     return returned_nano
 

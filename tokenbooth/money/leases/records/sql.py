@@ -9,7 +9,6 @@ from sqlalchemy.dialects.postgresql import insert
 from tokenbooth.core.delta import UsageSource
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import Outcome
-from tokenbooth.money.leases.rules import FORFEITED
 from tokenbooth.money.leases.values import CallFacts, SettledCall, Settlement
 from tokenbooth.store.bulk import BulkInsert, Row
 from tokenbooth.store.listing import listed, listing
@@ -64,14 +63,14 @@ _CLOSE = update(CALL_RECORD).where(
 )
 
 
-_FORFEIT = (
+_END_LOST = (
     update(CALL_RECORD)
     .where(CALL_RECORD.c.replica_id == bindparam("of_replica"), CALL_RECORD.c.state == "open")
     .values(
         state="void",
         swept=True,
         outcome=Outcome.INTERRUPTED.value,
-        reason=FORFEITED,
+        reason=bindparam("why"),
         usage_source=UsageSource.BOUND.value,
         ended_us=NowUs(),
         **dict.fromkeys(COUNT_COLUMNS, 0),
@@ -81,7 +80,7 @@ _ADD_LOSS = (
     update(CALL_RECORD)
     .where(
         CALL_RECORD.c.request_id == bindparam("request"),
-        CALL_RECORD.c.swept.is_(True),
+        CALL_RECORD.c.swept == bindparam("is_swept"),
         CALL_RECORD.c.operator_loss_nano == 0,
     )
     .values(operator_loss_nano=bindparam("loss"))
@@ -106,15 +105,15 @@ def add(tx: Tx, calls: Iterable[SettledCall], replica_id: str, txns: dict[str, s
     _ADD.run(tx, [_row(call, replica_id, txns) for call in calls])
 
 
-def forfeit(tx: Tx, replica_id: str) -> None:
-    """Close the announced calls of a replica that will not: they cost nothing."""
-    tx.execute(_FORFEIT, {"of_replica": replica_id})
+def end_lost(tx: Tx, replica_id: str, reason: str) -> None:
+    """Close the announced calls of a replica that knows no more of them: they cost nothing."""
+    tx.execute(_END_LOST, {"of_replica": replica_id, "why": reason})
 
 
 def add_losses(tx: Tx, calls: Iterable[SettledCall]) -> None:
     """Note once what calls would have cost whose records were closed with their leases."""
     rows = [
-        {"request": call.facts.request_id, "loss": call.settlement.loss_nano}
+        {"request": call.facts.request_id, "is_swept": True, "loss": call.settlement.loss_nano}
         for call in calls
         if call.forfeited and call.settlement.loss_nano
     ]
