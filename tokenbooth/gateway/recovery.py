@@ -10,13 +10,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Store, Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.gateway.options import TillOptions
-from tokenbooth.money.journal.service import (
-    Disk,
-    Journal,
-    JournalStart,
-    require_begun,
-    settled_calls,
-)
+from tokenbooth.money.journal.service import Disk, Journal, JournalStart, settled_calls
 from tokenbooth.money.leases import service as leases
 from tokenbooth.money.leases.service import Pool, PoolOptions, RoundAsk, SettledCall
 
@@ -27,11 +21,9 @@ async def recovered(
     """The empty pool and the journal of a new epoch, after everything older is in the ledger.
 
     Raises STATE_CONFLICT where the leases belong to another journal, or where the journal is
-    damaged or gone; LEDGER_UNAVAILABLE.
+    damaged; LEDGER_UNAVAILABLE.
     """
     epoch = await store.write(lambda tx: leases.enroll(op, tx, replica_id, journal_id.hex()))
-    if await store.read(partial(_has_leased, op, replica_id)):
-        require_begun(disk)
     journal = Journal(disk, JournalStart(journal_id=journal_id, replica=replica_id, epoch=epoch))
     left = settled_calls(journal.replay, op.now())
     books = _Books(store, op, RoundAsk(replica_id=replica_id, epoch=epoch, number=0), options)
@@ -84,7 +76,3 @@ class _Books:
 
 def _book(op: Op, ask: RoundAsk, alert_percents: tuple[int, ...], tx: Tx) -> None:
     leases.book(op, tx, ask, alert_percents)
-
-
-def _has_leased(op: Op, replica_id: str, tx: Tx) -> bool:
-    return any(line.granted_nano for line in leases.replicas(op, tx) if line.id == replica_id)

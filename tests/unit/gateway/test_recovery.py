@@ -72,12 +72,14 @@ async def crashed(booth, calls: int) -> None:
 async def start(booth, directory: Path, store: Any, **options: int) -> tuple[Any, Any]:
     op = make_op(booth.clock)
     disk, journal_id = open_directory(directory / "journal", Noise())
-    bounds = TillOptions(**options)  # type: ignore[arg-type]
-    try:
-        pool, journal = await recovered(store, op, disk, journal_id, "main", bounds)
-    except Problem:
-        disk.release()
-        raise
+    pool, journal = await recovered(
+        store,
+        op,
+        disk,
+        journal_id,
+        "main",
+        TillOptions(**options),  # type: ignore[arg-type]
+    )
     driver = JournalDriver(journal)
     await driver.close()
     return op, pool
@@ -142,32 +144,5 @@ def test_an_outage_at_the_start_is_told_and_nothing_is_given_up(tmp_path: Path):
             after = await booth.store.read(lambda tx: leases.replicas(booth.op, tx))
             assert after == before
             assert after[0].granted_nano > 0
-
-    in_loop(scenario)
-
-
-def remove_segments(journal: Path) -> None:
-    for segment in journal.glob("segment-*"):
-        segment.unlink()
-    assert [file.name for file in journal.iterdir()] == ["journal.id"]
-
-
-def test_a_journal_whose_segments_are_gone_gives_no_lease_back(tmp_path: Path):
-    """Its id is there, and money is leased to it: only the lost files knew what was spent."""
-
-    async def scenario():
-        async with open_test_booth(tmp_path) as booth:
-            await crashed(booth, 3)
-            remove_segments(tmp_path / "journal")
-            for _ in range(2):  # neither at once nor at the next try
-                with pytest.raises(Problem) as refused:
-                    await start(booth, tmp_path, booth.store)
-                assert refused.value.code is Code.STATE_CONFLICT
-                assert "missing" in refused.value.detail
-            (line,) = await booth.store.read(lambda tx: leases.replicas(booth.op, tx))
-            assert line.granted_nano > 0
-            await booth.store.write(lambda tx: leases.forfeit(booth.op, tx, "main", living=True))
-            _, pool = await start(booth, tmp_path, booth.store)
-            assert pool.epoch > line.epoch
 
     in_loop(scenario)

@@ -15,13 +15,7 @@ from tests.support.journal import (
 )
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.money.journal.file import (
-    SEGMENTS_KEPT,
-    Journal,
-    identity,
-    read_replay,
-    require_begun,
-)
+from tokenbooth.money.journal.file import SEGMENTS_KEPT, Journal, identity, read_replay
 from tokenbooth.money.journal.rules import ID_FILE, encode_id, segment_name
 from tokenbooth.proving.simulated_disk import SimulatedDisk
 
@@ -432,21 +426,3 @@ def test_an_id_that_cannot_be_kept_is_a_named_refusal(disk: SimulatedDisk, verb:
     assert "id could not be kept" in caught.value.detail
     disk.kill()
     assert len(identity(disk, Dice())) == 16
-
-
-def test_a_journal_that_was_begun_has_a_segment(disk: SimulatedDisk) -> None:
-    with pytest.raises(Problem) as refused:
-        require_begun(disk)
-    assert refused.value.code is Code.STATE_CONFLICT
-    begun(disk)
-    require_begun(disk)
-
-
-def test_a_disk_that_cannot_be_read_is_no_lost_journal(disk: SimulatedDisk, monkeypatch) -> None:
-    def fail() -> tuple[str, ...]:
-        raise OSError(errno.EIO, "I/O error")
-
-    monkeypatch.setattr(disk, "list", fail)
-    with pytest.raises(Problem) as refused:
-        require_begun(disk)
-    assert refused.value.code is Code.LEDGER_UNAVAILABLE

@@ -74,17 +74,6 @@ def _identity(disk: Disk, randomness: Randomness) -> bytes:
     return journal_id
 
 
-def require_begun(disk: Disk) -> None:
-    """For a replica that has money leased: whoever leases has begun a segment, and the newest is
-    never removed. Raises Problem STATE_CONFLICT where there is none, and LEDGER_UNAVAILABLE."""
-    try:
-        names = disk.list()
-    except OSError as error:
-        raise _unusable(f"the journal could not be read: {error}") from error
-    if not _segments(names):
-        raise _damaged(Place(0, 0, 0, "all segments are missing"))
-
-
 def read_replay(disk: Disk, journal_id: bytes) -> Replay:
     """What the directory holds; changes nothing."""
     return replay_of(journal_id, [(n, disk.read(segment_name(n))) for n in _segments(disk.list())])

@@ -5,7 +5,7 @@ from pathlib import Path
 from tokenbooth.core.ports import Randomness
 from tokenbooth.money.journal.disk import FileDisk
 from tokenbooth.money.journal.driver import JournalDriver
-from tokenbooth.money.journal.file import Journal, identity, read_replay, require_begun
+from tokenbooth.money.journal.file import Journal, identity, read_replay
 from tokenbooth.money.journal.rules import settled_calls
 from tokenbooth.money.journal.values import Disk, JournalStart, Replay, ReplayedCall
 
@@ -20,7 +20,6 @@ __all__ = [
     "identity",
     "open_directory",
     "read_replay",
-    "require_begun",
     "settled_calls",
 ]
 
