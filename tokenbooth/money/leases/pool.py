@@ -61,9 +61,6 @@ class Pool:
         self.told = 0
         self._recalled: dict[str, int] = {}
 
-    def __len__(self) -> int:
-        return len(self._calls)
-
     @property
     def unanswered(self) -> bool:
         """Whether a round was asked of which nobody knows yet whether it was booked."""
@@ -119,9 +116,6 @@ class Pool:
         """Queue a settled call for the ledger; its hold was released before."""
         self._settled.append(call)
         self.told += 1
-
-    def is_running(self, request_id: str) -> bool:
-        return request_id in self._calls
 
     def recalled(self, asked: Mapping[str, int]) -> bool:
         """Answer recalls in the next round; True when there are any."""
