@@ -163,6 +163,7 @@ class Till:
             output_tokens=sized.held_output_tokens,
             created_us=op.now(),
         )
+        assert len(levels) == len(self._chains.of(ask.caller)), "a call is held at every level"
         self._journal.open(facts)
         held = self._pool.hold(facts, levels, self._clock.monotonic_us())
         self.running.enter(ask.request_id, Running(ask, held, sized.held_output_tokens))
