@@ -1,6 +1,6 @@
 """Whether somebody was refused, or got less, though the money was there all the time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
@@ -43,21 +43,29 @@ class Fairness:
         if self._somebody_silent():
             world.disturb()
             return
-        frozen = self._frozen_nano()
+        leases = self._leases_nano()
         for call in world.watched:
-            room_nano = self._room_nano(call.plan.caller, self._taken_nano(call), frozen)
+            room_nano = self._room_nano(call.plan.caller, self._taken_nano(leases, call))
             if call.floor_nano is None or room_nano < call.floor_nano:
                 call.floor_nano = room_nano
 
     def room_nano(self, caller: Caller) -> int:
         """What the caller could hold now, were all else returned."""
-        return self._room_nano(caller, self._taken_nano(None), self._frozen_nano())
+        return self._room_nano(caller, self._taken_nano(self._leases_nano(), None))
 
-    def _taken_nano(self, asking: Call | None) -> list[dict[str, int]]:
-        """What is held or spent in memory, and what is on its way to others who wait for it."""
+    def _taken_nano(
+        self, leases: Mapping[str, Mapping[str, int]], asking: Call | None
+    ) -> list[Mapping[str, int]]:
+        """What is held or spent in each process.
+
+        All of its leases where somebody else waits, for whom they may have come; and all of those
+        whose process does not serve now.
+        """
         world = self._world
         waiting = {c.gateway for c in world.unbooked if c.stage in WAITING and c is not asking}
-        return [peek.taken_nano(each, waits=each in waiting) for each in world.serving]
+        idle = {each.machine.replica: each for each in world.serving if each not in waiting}
+        frozen = [lease for replica, lease in leases.items() if replica not in idle]
+        return [*frozen, *map(peek.taken_nano, idle.values())]
 
     def _somebody_silent(self) -> bool:
         """Whether a living process gave no sign of life for so long that nobody waits for it."""
@@ -67,20 +75,15 @@ class Fairness:
         seen = world.database.rows("SELECT id, seen_us FROM replica")
         return any(name in names and seen_us < silent_us for name, seen_us in seen)
 
-    def _frozen_nano(self) -> dict[str, int]:
-        """What replicas have leased that do not serve now."""
-        world = self._world
-        serving = {gateway.machine.replica for gateway in world.serving}
-        frozen: dict[str, int] = {}
-        leases = world.database.rows("SELECT replica_id, limit_id, granted_nano FROM lease")
-        for replica, name, granted_nano in leases:
-            if replica not in serving:
-                frozen[name] = frozen.get(name, 0) + granted_nano
-        return frozen
+    def _leases_nano(self) -> dict[str, dict[str, int]]:
+        """What each replica has leased, by limit id."""
+        leases: dict[str, dict[str, int]] = {}
+        rows = self._world.database.rows("SELECT replica_id, limit_id, granted_nano FROM lease")
+        for replica, name, granted_nano in rows:
+            leases.setdefault(replica, {})[name] = granted_nano
+        return leases
 
-    def _room_nano(
-        self, caller: Caller, taken: list[dict[str, int]], frozen: dict[str, int]
-    ) -> int:
+    def _room_nano(self, caller: Caller, taken: list[Mapping[str, int]]) -> int:
         """What could still be held for the caller if every idle lease were back in its place."""
         world, room_nano = self._world, PLENTY_NANO
         for scope, owner in ledger.chain_of(caller):
@@ -94,8 +97,7 @@ class Fairness:
                 row = world.books.limits.get(name, row)
             if row.limit_nano is None:
                 continue
-            used_nano = row.spent_nano + frozen.get(name, 0)
-            used_nano += sum(each.get(name, 0) for each in taken)
+            used_nano = row.spent_nano + sum(each.get(name, 0) for each in taken)
             room_nano = min(room_nano, row.limit_nano - used_nano)
         return room_nano
 

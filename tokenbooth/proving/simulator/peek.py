@@ -74,12 +74,7 @@ def journaled(gateway: Gateway) -> frozenset[str]:
     return frozenset(_seen(gateway.machine.disk, gateway.journal_id))
 
 
-def taken_nano(gateway: Gateway, *, waits: bool) -> dict[str, int]:
-    """What running calls hold and what was spent and not booked, by limit id.
-
-    ``waits``: a call waits for money there, so what is free may have come for it.
-    """
-    return {
-        name: level.held_nano + level.unbooked_nano + (level.free_nano if waits else 0)
-        for name, level in gateway.pool._book.by_limit.items()
-    }
+def taken_nano(gateway: Gateway) -> dict[str, int]:
+    """What running calls hold and what was spent and not booked, by limit id."""
+    levels = gateway.pool._book.by_limit
+    return {name: level.held_nano + level.unbooked_nano for name, level in levels.items()}
