@@ -4,6 +4,7 @@ A hold is taken from leased money without a wait, or waits for a round. A settle
 journal alone. What the ledger does not know yet is told in rounds, in the background.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from msgspec import structs
 
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
+from tokenbooth.core.delta import Usage, UsageSource
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Clock, Store
@@ -18,7 +20,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitState, Outcome, Receipt
 from tokenbooth.gateway.chains import Chains
 from tokenbooth.gateway.options import TillOptions
-from tokenbooth.gateway.rules import WITHHELD
+from tokenbooth.gateway.rules import NOTHING_DELIVERED, WITHHELD
 from tokenbooth.gateway.running import Running, RunningCalls
 from tokenbooth.gateway.teller import Teller
 from tokenbooth.money.journal.service import JournalDriver
@@ -136,14 +138,19 @@ class Till:
             room_nano = min(level.free_nano for level in found)
             return self._take(op, ask, found, leases.afforded(ask, room_nano, refusing))
 
-        return await self._waiting.wait(
-            chain,
-            sized.amount_nano,
-            runs=False,
-            take=lambda found: self._take(op, ask, found, sized),
-            short=short,
-            least_nano=leases.least_nano(ask),
-        )
+        try:
+            return await self._waiting.wait(
+                chain,
+                sized.amount_nano,
+                runs=False,
+                take=lambda found: self._take(op, ask, found, sized),
+                short=short,
+                least_nano=leases.least_nano(ask),
+            )
+        except asyncio.CancelledError:
+            if ask.request_id in self.running:  # the money came while its caller was going
+                await self.settle(op, _unused(ask.request_id, op.now()))
+            raise
 
     def _take(self, op: Op, ask: HoldAsk, levels: Levels, sized: Sized) -> Hold:
         facts = CallFacts(
@@ -200,15 +207,16 @@ class Till:
         except Problem as problem:
             op.log.fault("journal_broken", problem)
             broken = True
-        self._teller.tell(SettledCall(held.facts, settlement, self._pool.epoch))
-        if broken and settlement.charged:
-            await self._booked_instead(op, settlement)
-        elif broken and ending.outcome is Outcome.INTERRUPTED and ending.reason == WITHHELD:
+        finally:
+            self._teller.tell(SettledCall(held.facts, settlement, self._pool.epoch))
+        if broken and ending.outcome is Outcome.INTERRUPTED and ending.reason == WITHHELD:
             raise Problem(
                 Code.LEDGER_UNAVAILABLE,
                 "The price of the answer could not be booked: it is withheld and costs nothing.",
                 retry_after_s=5,
             )
+        if broken:
+            await self._booked_instead(op, settlement)
         return Receipt(
             request_id=ending.request_id,
             outcome=settlement.outcome,
@@ -221,11 +229,12 @@ class Till:
         )
 
     async def _booked_instead(self, op: Op, settlement: Settlement) -> None:
-        """The ledger itself makes the charge durable where the journal cannot."""
+        """The ledger itself makes the end durable where the journal cannot: a next start would
+        charge the last progress that the journal has, also for a call that ended free."""
         if not await self._teller.flushed():
             raise Problem(
                 Code.LEDGER_UNAVAILABLE,
-                "The answer is complete, but its price could not be booked yet; see GET"
+                "The call has ended, but its price could not be booked yet; see GET"
                 f" /v1/requests/{settlement.request_id} for it.",
                 retry_after_s=5,
             )
@@ -244,6 +253,22 @@ class Till:
 def _withheld(ending: Ending) -> Ending:
     """The ending of a whole answer that never leaves, because it cannot be booked."""
     return structs.replace(ending, outcome=Outcome.INTERRUPTED, reason=WITHHELD, charge=False)
+
+
+def _unused(request_id: str, now_us: int) -> Ending:
+    """The ending of a call that got its money, and nobody was there to hear of it."""
+    return Ending(
+        request_id=request_id,
+        outcome=Outcome.CLIENT_GONE,
+        reason=NOTHING_DELIVERED,
+        usage=Usage(0, 0, source=UsageSource.BOUND),
+        charge=False,
+        started_us=now_us,
+        first_output_us=None,
+        ended_us=now_us,
+        fingerprint=None,
+        deployment_id=None,
+    )
 
 
 def _left_nano(state: LimitState) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from tokenbooth.money.leases.level import Level
 from tokenbooth.money.leases.values import (
     Giving,
+    LeaseLine,
     LevelKey,
     PoolOptions,
     RoundAsk,
@@ -93,7 +94,7 @@ class LevelBook:
                 self._current[key] = self.by_limit[name]
                 self._chains.clear()
         for name, line in done.lines.items():
-            level = self.by_limit.get(name)
+            level = self.by_limit.get(name) or self._late(line)
             if level is not None:
                 told_held_nano = asked.givings[name].held_nano if name in asked.givings else None
                 level.renew(line, costs_nano[name], told_held_nano, asked_us)
@@ -102,6 +103,15 @@ class LevelBook:
         wanted = frozenset(done.wanted.values())  # whoever waits there has to see it empty
         for name in [n for n, v in self.by_limit.items() if v.unused() and n not in wanted]:
             self._leave(self.by_limit.pop(name))
+
+    def _late(self, line: LeaseLine) -> Level | None:
+        """A level that a round had leased whose answer was lost, in a window that is over now."""
+        row = line.row
+        if not line.granted_nano:
+            return None
+        level = Level(row.id, LevelKey(row.scope, row.owner_id, row.window_id or None))
+        self.by_limit[row.id] = level
+        return level
 
     def _leave(self, level: Level) -> None:
         """New calls have to ask which limit it is that they count under."""

@@ -4,7 +4,7 @@ Order matters on PostgreSQL: the rows of limits, for which every replica of an o
 are locked last.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
@@ -46,9 +46,11 @@ def book(
     forfeited_epoch = sql.next_round(tx, ask.replica_id, ask.epoch, ask.number)
     if forfeited_epoch is None:
         _check_repeated(tx, ask)
-        return _done(ask, _locked(tx, ask, ()), ())
+        # What it wanted may stand for another window by now: all that it was granted is told.
+        granted = sql.leases(tx, ask.replica_id)
+        return _done(ask, _locked(tx, ask, granted), ())
     calls = _fresh(op, tx, ask, forfeited_epoch)
-    rows = _locked(tx, ask, calls)
+    rows = _locked(tx, ask, {name for call in calls for name in call.facts.chain})
     spent = rules.spent_by_limit(calls)
     moves = tuple(_moves(calls, rows.limits, spent))
     outbox.put(op, tx, alerts.events_for(op, tx, moves, alert_percents))
@@ -61,7 +63,7 @@ def book(
 
 
 def _check_repeated(tx: Tx, ask: RoundAsk) -> None:
-    known = sql.replica(tx, ask.replica_id)
+    known = sql.replica(tx, ask.replica_id, locked=True)
     if known is None or known.epoch != ask.epoch:
         raise Problem(
             Code.REPLICA_FENCED, f"The epoch {ask.epoch} of replica {ask.replica_id!r} is over."
@@ -85,9 +87,8 @@ def _fresh(op: Op, tx: Tx, ask: RoundAsk, forfeited_epoch: int) -> Calls:
     return calls
 
 
-def _locked(tx: Tx, ask: RoundAsk, calls: Calls) -> Rows:
-    touched = {name for call in calls for name in call.facts.chain}
-    touched |= ask.givings.keys() | ask.seen.keys()
+def _locked(tx: Tx, ask: RoundAsk, names: Collection[str]) -> Rows:
+    touched = {*names, *ask.givings, *ask.seen}
     return locked_rows(tx, ask.replica_id, _keys(ask), touched)
 
 

@@ -40,7 +40,7 @@ class Fairness:
         if not world.watched:
             return
         world.books.read_limits(world.database)
-        if self._somebody_silent():
+        if self.somebody_silent():
             world.disturb()
             return
         leases = self._leases_nano()
@@ -59,15 +59,16 @@ class Fairness:
         """What is held or spent in each process.
 
         All of its leases where somebody else waits, for whom they may have come; and all of those
-        whose process does not serve now.
+        whose process does not serve now, or lost its name to a newer one.
         """
         world = self._world
         waiting = {c.gateway for c in world.unbooked if c.stage in WAITING and c is not asking}
-        idle = {each.machine.replica: each for each in world.serving if each not in waiting}
+        newest = [each for each in world.serving if each.machine.gateway is each]
+        idle = {each.machine.replica: each for each in newest if each not in waiting}
         frozen = [lease for replica, lease in leases.items() if replica not in idle]
         return [*frozen, *map(peek.taken_nano, idle.values())]
 
-    def _somebody_silent(self) -> bool:
+    def somebody_silent(self) -> bool:
         """Whether a living process gave no sign of life for so long that nobody waits for it."""
         world = self._world
         names = {gateway.machine.replica for gateway in world.serving}

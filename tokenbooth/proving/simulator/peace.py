@@ -114,6 +114,7 @@ class Peace:
     def _spend_the_last(self) -> None:
         """One call that costs all that is left of a cap must pass, on any replica."""
         world = self._world
+        self._calm(lambda: not self._fairness.somebody_silent())
         caller = world.dice.one_of(self._crowd.callers)
         room_nano = self._fairness.room_nano(caller)
         if not OUTPUT_NANO <= room_nano - INPUT_NANO <= MOST_NANO:
