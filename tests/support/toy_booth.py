@@ -131,7 +131,7 @@ class ToyBooth:
         said = int(script.get("chunks", 1)) * int(script.get("tokens_per_chunk", each))
         tokens = min(limit, said)
         paid_nano = cost_nano(price, input_tokens, tokens)
-        level.held_nano -= held_nano
+        level.held_nano = max(0, level.held_nano - held_nano)
         level.spent_nano += paid_nano
         usage = {"cost": {"amount_nano": paid_nano}, "limits": [level.row(key)]}
         request_id = self._record(fields, key, paid_nano, (input_tokens, tokens))

@@ -153,23 +153,7 @@ class Till:
             raise
 
     def _take(self, op: Op, ask: HoldAsk, levels: Levels, sized: Sized) -> Hold:
-        facts = CallFacts(
-            request_id=ask.request_id,
-            org_id=ask.caller.org_id,
-            project_id=ask.caller.project_id,
-            key_id=ask.caller.key_id,
-            end_customer=ask.caller.end_customer,
-            model=ask.model,
-            stream=ask.stream,
-            price_version=ask.price.version_id,
-            tier=ask.price.tier.value,
-            data_terms=ask.price.data_terms.value,
-            chain=tuple(level.limit_id for level in levels),
-            held_nano=sized.amount_nano,
-            input_tokens=ask.input_tokens,
-            output_tokens=sized.held_output_tokens,
-            created_us=op.now(),
-        )
+        facts = _facts(ask, levels, sized, op.now())
         assert len(levels) == len(self._chains.of(ask.caller)), "a call is held at every level"
         self._journal.open(facts)
         held = self._pool.hold(facts, levels, self._clock.monotonic_us())
@@ -248,6 +232,26 @@ class Till:
                 detail=self._journal.broken,
                 retry_after_s=5,
             )
+
+
+def _facts(ask: HoldAsk, levels: Levels, sized: Sized, now_us: int) -> CallFacts:
+    return CallFacts(
+        request_id=ask.request_id,
+        org_id=ask.caller.org_id,
+        project_id=ask.caller.project_id,
+        key_id=ask.caller.key_id,
+        end_customer=ask.caller.end_customer,
+        model=ask.model,
+        stream=ask.stream,
+        price_version=ask.price.version_id,
+        tier=ask.price.tier.value,
+        data_terms=ask.price.data_terms.value,
+        chain=tuple(level.limit_id for level in levels),
+        held_nano=sized.amount_nano,
+        input_tokens=ask.input_tokens,
+        output_tokens=sized.held_output_tokens,
+        created_us=now_us,
+    )
 
 
 def _withheld(ending: Ending) -> Ending:

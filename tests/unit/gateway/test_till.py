@@ -267,7 +267,7 @@ def test_unused_money_is_recalled_by_whoever_needs_it(tmp_path: Path):
 
     async def scenario():
         credit_nano = 10**6
-        async with open_test_booth(tmp_path, credit_nano=credit_nano) as booth:
+        async with open_test_booth(tmp_path, credit_nano=credit_nano, money_wait_max_s=1) as booth:
             assert (await booth.ask(chat(max_tokens=1))).status == 200
             spent_nano = await booth.spent_nano()
             op, store = booth.op, booth.store

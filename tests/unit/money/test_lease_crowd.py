@@ -5,6 +5,7 @@ import pytest
 from tests.support.bank import CALLER, Bank
 from tokenbooth.money.leases import sql
 from tokenbooth.money.leases.service import LevelKey, Verdict, Waiter
+from tokenbooth.money.leases.values import Others
 from tokenbooth.money.ledger import service as ledger
 
 CHAIN = tuple(LevelKey(*level) for level in ledger.chain_of(CALLER))
@@ -18,13 +19,13 @@ def short(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> tuple[Bank, list[str]]
     bank.fund(1000)
     bank.hold("req_1", on="replica_b", output_tokens_max=400)
     asked: list[str] = []
-    real = sql.answered
+    real = sql.others
 
-    def counted(tx: object, replica_id: str, limit_id: str, silent_us: int) -> int | None:
+    def counted(tx: object, replica_id: str, limit_id: str, silent_us: int) -> Others | None:
         asked.append(limit_id)
         return real(tx, replica_id, limit_id, silent_us)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sql, "answered", counted)
+    monkeypatch.setattr(sql, "others", counted)
     return bank, asked
 
 

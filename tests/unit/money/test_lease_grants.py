@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.changed import changed
 from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.leases.grants import SHARE_OF_ROOM, Grants
-from tokenbooth.money.leases.values import Answer, LeaseRow, LevelKey, Verdict, Want
+from tokenbooth.money.leases.values import Answer, LeaseRow, LevelKey, Others, Verdict, Want
 from tokenbooth.money.ledger.rules import empty_row
 
 BALANCE, KEY = "balance:o", "key:k"
@@ -34,9 +34,19 @@ def want(
     )
 
 
-def nobody(name: str) -> int | None:
+def nobody(name: str) -> Others | None:
     """No other replica has leased anything."""
     return None
+
+
+def others(answered: int, idle_nano: int = 0) -> Callable[[str], Others]:
+    """The same at every level."""
+    return lambda name: Others(answered, idle_nano)
+
+
+def at_the_key(name: str) -> Others | None:
+    """They have something of the key, and have answered nothing."""
+    return Others(0, 0) if name == KEY else None
 
 
 def grants(
@@ -44,7 +54,7 @@ def grants(
     key: int,
     *,
     free: Mapping[str, int] | None = None,
-    answered: Callable[[str], int | None] = nobody,
+    elsewhere: Callable[[str], Others | None] = nobody,
     recall: int = 3,
 ) -> Grants:
     """So much room at both levels, and ``free`` money in the replica's own leases, beside 7 that
@@ -59,7 +69,7 @@ def grants(
         name: LeaseRow(limit_id=name, granted_nano=7 + nano, held_nano=7, recall_seen=0)
         for name, nano in (free or {}).items()
     }
-    return Grants(limits, leases, answered)
+    return Grants(limits, leases, elsewhere)
 
 
 def test_a_call_that_fits_is_granted_what_is_missing() -> None:
@@ -95,14 +105,14 @@ def test_the_least_that_makes_sense_is_granted_to_the_nano() -> None:
 
 
 def test_nobody_is_refused_before_the_others_have_answered() -> None:
-    found = grants(100, 9, answered=lambda name: 3)
+    found = grants(100, 9, elsewhere=others(3))
     assert found.answer(want(10, 5), BOTH) == Answer(Verdict.WAIT, 0, {KEY: 4})
     assert found.recalls == {KEY: 4}
     assert not +found.granted_nano
 
 
 def test_calls_that_find_too_little_in_one_round_share_a_recall() -> None:
-    found = grants(9, 9, answered=lambda name: 3)
+    found = grants(9, 9, elsewhere=others(3))
     assert found.answer(want(10), BOTH).recalls == {BALANCE: 4, KEY: 4}
     assert found.answer(want(11), BOTH).recalls == {BALANCE: 4, KEY: 4}
     assert found.recalls == {BALANCE: 4, KEY: 4}
@@ -113,30 +123,55 @@ def test_an_answer_counts_from_the_recall_that_the_call_asked_for(
     answered: int, verdict: Verdict
 ) -> None:
     """A newer recall of somebody else does not make it wait any longer."""
-    found = grants(100, 9, answered=lambda name: answered, recall=9)
+    found = grants(100, 9, elsewhere=others(answered), recall=9)
     assert found.answer(want(10, recalls={KEY: 5}), BOTH).verdict is verdict
     assert found.recalls == {}
 
 
+@pytest.mark.parametrize(
+    ("idle_nano", "wish", "verdict"),
+    [
+        (0, want(20, 12, recalls={KEY: 5}), Verdict.SHORT),
+        (2, want(20, 12, recalls={KEY: 5}), Verdict.SHORT),
+        (3, want(20, 12, recalls={KEY: 5}), Verdict.WAIT),
+        (10, want(20, 5, recalls={KEY: 5}), Verdict.SHORT),
+        (11, want(20, 5, recalls={KEY: 5}), Verdict.WAIT),
+    ],
+)
+def test_who_freed_enough_after_an_answer_is_asked_again(
+    idle_nano: int, wish: Want, verdict: Verdict
+) -> None:
+    """9 are there: with 3 more the first can start, with 11 more the other gets all of it."""
+    found = grants(100, 9, elsewhere=others(5, idle_nano), recall=9)
+    assert found.answer(wish, BOTH).verdict is verdict
+    assert found.recalls == ({KEY: 10} if verdict is Verdict.WAIT else {})
+
+
+def test_who_is_being_asked_is_not_asked_again() -> None:
+    found = grants(100, 9, elsewhere=others(4, 50), recall=9)
+    assert found.answer(want(20, recalls={KEY: 5}), BOTH) == Answer(Verdict.WAIT, 0, {KEY: 5})
+    assert found.recalls == {}
+
+
 def test_a_level_that_became_short_later_is_recalled_too() -> None:
-    found = grants(9, 9, answered=lambda name: 5)
+    found = grants(9, 9, elsewhere=others(5))
     answer = found.answer(want(10, 1, recalls={KEY: 5}), BOTH)
     assert answer == Answer(Verdict.WAIT, 0, {KEY: 5, BALANCE: 4})
 
 
 def test_one_hopeless_level_refuses_at_once() -> None:
     """Waiting for the key would not help: nobody else has anything of the balance."""
-    found = grants(4, 9, answered=lambda name: None if name == BALANCE else 0)
+    found = grants(4, 9, elsewhere=at_the_key)
     assert found.answer(want(10, 5), BOTH) == Answer(Verdict.SHORT, 0, {})
 
 
 def test_a_level_that_may_still_do_waits_for_the_other() -> None:
-    found = grants(9, 4, answered=lambda name: None if name == BALANCE else 0)
+    found = grants(9, 4, elsewhere=at_the_key)
     assert found.answer(want(10, 5), BOTH) == Answer(Verdict.WAIT, 0, {KEY: 4})
 
 
 def test_new_calls_leave_money_to_a_running_one_that_waits() -> None:
-    found = grants(100, 9, answered=lambda name: 3)
+    found = grants(100, 9, elsewhere=others(3))
     assert found.answer(want(10, runs=True), BOTH).verdict is Verdict.WAIT
     assert found.answer(want(1, recalls={KEY: 2}), BOTH) == Answer(Verdict.WAIT, 0, {KEY: 2})
     assert found.answer(want(1), (BALANCE,)).verdict is Verdict.FITS
@@ -144,7 +179,7 @@ def test_new_calls_leave_money_to_a_running_one_that_waits() -> None:
 
 
 def test_new_calls_do_not_keep_each_other_waiting() -> None:
-    found = grants(100, 9, answered=lambda name: 3)
+    found = grants(100, 9, elsewhere=others(3))
     assert found.answer(want(10), BOTH).verdict is Verdict.WAIT
     assert found.answer(want(9), BOTH).verdict is Verdict.FITS
 
@@ -187,7 +222,7 @@ def test_no_round_grants_more_than_there_is(
     alone: bool,
     block: int,
 ) -> None:
-    found = grants(balance, key, free={KEY: free}, answered=nobody if alone else lambda name: 3)
+    found = grants(balance, key, free={KEY: free}, elsewhere=nobody if alone else others(3))
     room = {BALANCE: balance, KEY: key}
     left = {BALANCE: balance, KEY: key + free}
     for amount, least, runs in wanted:

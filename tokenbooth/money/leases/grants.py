@@ -8,13 +8,12 @@ too little after every other living replica had given back what no call of its o
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from tokenbooth.money.leases.values import Answer, LeaseRow, LimitRow, Verdict, Want
+from tokenbooth.money.leases.values import Answer, LeaseRow, LimitRow, Others, Verdict, Want
 
 SHARE_OF_ROOM = 20
 
-Answered = Callable[[str], int | None]
-"""The newest recall that every other living replica with a lease on that limit has answered;
-``None`` where there is no such replica."""
+Elsewhere = Callable[[str], Others | None]
+"""The other living replicas with a lease on that limit; ``None`` where there is none."""
 
 
 class Grants:
@@ -24,14 +23,14 @@ class Grants:
         self,
         limits: Mapping[str, LimitRow],
         leases: Mapping[str, LeaseRow],
-        answered: Answered,
+        elsewhere: Elsewhere,
     ) -> None:
         """``leases`` are the replica's own, with what its running calls hold at this moment."""
         self._limits = limits
         self._free = dict.fromkeys(limits, 0)
         self._free.update({n: v.granted_nano - v.held_nano for n, v in leases.items()})
         self._room = {name: row.room_nano for name, row in limits.items()}
-        self._answered = answered
+        self._elsewhere = elsewhere
         self._kept: set[str] = set()
         self._unmet: set[str] = set()
         self.granted_nano: Counter[str] = Counter()
@@ -51,7 +50,8 @@ class Grants:
         """Too little in some places: refuse, lower, or wait for what others give back."""
         short = [name for name, nano in at_nano.items() if nano < want.amount_nano]
         self._unmet.update(short)
-        waits = [name for name in short if not self._is_final(name, want.recalls)]
+        asks = [name for name in short if self._has_to_ask(name, want, at_nano[name])]
+        waits = [name for name in short if name in asks or self._is_awaited(name, want.recalls)]
         if any(at_nano[name] < want.least_nano for name in short if name not in waits):
             return Answer(Verdict.SHORT, 0, {})
         if not waits:
@@ -60,12 +60,23 @@ class Grants:
             return Answer(Verdict.SHORT, bought_nano, {})
         if want.runs:
             self._kept.update(short)
-        asked = {name: self._recall(name) for name in waits if name not in want.recalls}
-        return Answer(Verdict.WAIT, 0, {**want.recalls, **asked})
+        return Answer(Verdict.WAIT, 0, {**want.recalls, **{n: self._recall(n) for n in asks}})
 
-    def _is_final(self, name: str, recalls: Mapping[str, int]) -> bool:
-        others = self._answered(name)
-        return others is None or others >= recalls.get(name, others + 1)
+    def _has_to_ask(self, name: str, want: Want, at_nano: int) -> bool:
+        """Whether others were not asked yet, or have freed since what the call needs to start, or
+        to get all that it wishes."""
+        others = self._elsewhere(name)
+        if others is None:
+            return False
+        if name not in want.recalls:
+            return True
+        goals_nano = (want.least_nano, want.amount_nano)
+        helps = any(at_nano < goal <= at_nano + others.idle_nano for goal in goals_nano)
+        return helps and not self._is_awaited(name, want.recalls)
+
+    def _is_awaited(self, name: str, recalls: Mapping[str, int]) -> bool:
+        others = self._elsewhere(name)
+        return others is not None and name in recalls and others.answered < recalls[name]
 
     def _recall(self, name: str) -> int:
         """Ask everybody once in a round; all calls that find too little there share it."""

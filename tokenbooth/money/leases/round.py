@@ -23,6 +23,7 @@ from tokenbooth.money.leases.values import (
     LeaseRow,
     LevelKey,
     LimitRow,
+    Others,
     RoundAsk,
     RoundDone,
     SettledCall,
@@ -136,8 +137,8 @@ def _recalled(row: LimitRow, lease: LeaseRow, recall: int) -> tuple[LimitRow, Le
 
 def _grant(tx: Tx, ask: RoundAsk, rows: Rows) -> tuple[Answer, ...]:
     """Lease what the wants get, and recall what others have where that was too little."""
-    answered = cache(partial(_answered, tx, ask.replica_id))  # the same for all who find too little
-    grants = Grants(rows.limits, rows.leases, answered)
+    others = cache(partial(_others, tx, ask.replica_id))  # the same for all who find too little
+    grants = Grants(rows.limits, rows.leases, others)
     answers = tuple(
         grants.answer(want, tuple(rows.wanted[key] for key in want.chain))
         for want in ask.wants.calls
@@ -153,8 +154,8 @@ def _grant(tx: Tx, ask: RoundAsk, rows: Rows) -> tuple[Answer, ...]:
     return answers
 
 
-def _answered(tx: Tx, replica_id: str, name: str) -> int | None:
-    return sql.answered(tx, replica_id, name, SILENT_US)
+def _others(tx: Tx, replica_id: str, name: str) -> Others | None:
+    return sql.others(tx, replica_id, name, SILENT_US)
 
 
 def _done(ask: RoundAsk, rows: Rows, answers: tuple[Answer, ...]) -> RoundDone:

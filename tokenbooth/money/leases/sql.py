@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.receipt import LimitScope
-from tokenbooth.money.leases.values import LeaseRow, LimitRow, ReplicaLine
+from tokenbooth.money.leases.values import LeaseRow, LimitRow, Others, ReplicaLine
 from tokenbooth.money.windows import Period
 from tokenbooth.store.listing import listed, listing
 from tokenbooth.store.moment import NowUs
@@ -48,8 +48,8 @@ _PUT_LEASE = Prepared(
     )
 )
 _DROP_LEASES = delete(LEASE).where(LEASE.c.replica_id == bindparam("replica"))
-_ANSWERED = (
-    select(func.min(LEASE.c.recall_seen))
+_OTHERS = (
+    select(func.min(LEASE.c.recall_seen), func.sum(LEASE.c.granted_nano - LEASE.c.held_nano))
     .select_from(LEASE.join(REPLICA))
     .where(
         LEASE.c.limit_id == bindparam("limit"),
@@ -221,12 +221,11 @@ def drop_leases(tx: Tx, replica_id: str) -> None:
     tx.execute(_DROP_LEASES, {"replica": replica_id})
 
 
-def answered(tx: Tx, replica_id: str, limit_id: str, silent_us: int) -> int | None:
-    """The newest recall that all other living replicas with a lease there have answered; ``None``
-    where no other has one."""
+def others(tx: Tx, replica_id: str, limit_id: str, silent_us: int) -> Others | None:
+    """The other living replicas with a lease there; ``None`` where no other has one."""
     values = {"replica": replica_id, "limit": limit_id, "silent_us": silent_us}
-    recall: int | None = tx.execute(_ANSWERED, values).scalar()
-    return recall
+    answered, idle_nano = tx.execute(_OTHERS, values).one()
+    return None if answered is None else Others(answered, int(idle_nano))
 
 
 def periods(tx: Tx, ids: Collection[str]) -> dict[str, Period]:

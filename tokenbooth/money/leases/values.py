@@ -143,6 +143,15 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """The other living replicas with a lease on a limit: the newest recall that all of them have
+    ``answered``, and what no call of theirs holds by what they told last."""
+
+    answered: int
+    idle_nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class Advance:
     """Free money that a replica would like to have at a level before calls ask for it."""
 
