@@ -55,9 +55,13 @@ class InstancePaths:
         where = self.data_dir if replica == MAIN_REPLICA else self.replica(replica)
         return where / "serving.json"
 
+    @property
+    def replicas(self) -> Path:
+        return self.data_dir / "replicas"
+
     def replica(self, name: str) -> Path:
         """What belongs to one gateway process."""
-        return self.data_dir / "replicas" / name
+        return self.replicas / name
 
     def journal(self, replica: str) -> Path:
         """What that process has charged and the ledger may not know yet."""

@@ -57,10 +57,11 @@ def serving_lock(data_dir: Path, replica: str = MAIN_REPLICA) -> Iterator[Servin
 
     Raises STATE_CONFLICT naming the process and the address that has it, or a missing directory.
     """
-    path = InstancePaths(data_dir).running(replica)
+    paths = InstancePaths(data_dir)
+    path = paths.running(replica)
     try:
-        if replica != MAIN_REPLICA:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (paths.replicas, paths.replica(replica)):
+            folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Problem(

@@ -33,6 +33,7 @@ class PrivateInstance:
         store_url: str | None = None,
         settings: Mapping[str, str] | None = None,
         replicas: int = 1,
+        first: str = MAIN_REPLICA,
         serve: Sequence[str] | None = None,
     ) -> None:
         self.data_dir = data_dir
@@ -44,7 +45,7 @@ class PrivateInstance:
         }
         self._environ = clean_environment(self.variables)
         data_dir.mkdir(parents=True, exist_ok=True)
-        names = [MAIN_REPLICA, *(f"r{number}" for number in range(2, replicas + 1))]
+        names = [first, *(f"r{number}" for number in range(2, replicas + 1))]
         self.replicas = tuple(Replica(data_dir, self._environ, name, serve) for name in names)
 
     def __enter__(self) -> "PrivateInstance":

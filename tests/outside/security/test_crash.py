@@ -89,8 +89,9 @@ def test_a_second_server_on_the_same_file_takes_no_hold_of_the_first(tmp_path):
             link.sendall(raw_post(secret, body("slow", stream=True)))
             assert link.recv(4096).startswith(b"HTTP/1.1 200")
             url = f"sqlite:///{tmp_path / 'one' / 'tokenbooth.db'}"
-            named = {**FAST, "gateway.replica": "two"}
-            with PrivateInstance(tmp_path / "two", store_url=url, settings=named) as two:
+            with PrivateInstance(
+                tmp_path / "two", store_url=url, settings=FAST, first="two"
+            ) as two:
                 two.start()
                 assert open_holds(one) == 1
                 assert two.stop() == 0
@@ -129,14 +130,8 @@ def test_a_stop_ends_running_and_queued_calls_in_words_and_starts_no_other(tmp_p
         assert b"[DONE]" not in b"".join(heard)
         assert "Traceback" not in instance.log_path.read_text()
         assert_sound(instance)
-        instance.start()
-        assert [r["status"] for r in records(instance_address(instance), secret)] == ["interrupted"]
-
-
-def instance_address(instance: PrivateInstance) -> Any:
-    address = instance._address()
-    assert address is not None
-    return address
+        address = instance.start()
+        assert [r["status"] for r in records(address, secret)] == ["interrupted"]
 
 
 def test_a_disk_that_takes_no_byte_refuses_calls_and_recovers(tmp_path):
@@ -163,7 +158,7 @@ def test_a_disk_that_takes_no_byte_refuses_calls_and_recovers(tmp_path):
                 caller.join()
             assert get(address, "/v1/balance", secret).status == 200
         assert all(b'"billing_unavailable"' in answer for answer in answers.values())
-        until(lambda: open_holds(instance) == 0)
+        until(lambda: open_holds(instance) == 0 and len(records(address, secret)) == 3)
         by_stream = {r["stream"]: r for r in records(address, secret)[:2]}
         assert by_stream[False]["status"] == "interrupted"
         assert by_stream[False]["cost"]["amount_nano"] == 0

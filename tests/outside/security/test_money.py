@@ -41,7 +41,7 @@ def test_two_hundred_calls_for_the_last_cent_never_pass_it(target):
 def test_several_choices_are_bought_together_or_not_at_all(target):
     least_nano = INPUT_TOKENS * 1000 + 4 * 4000
     secret = account(target.instance, "choices", 2 * least_nano - 1)
-    first = chat(target.address, secret, body("demo", n=4))
+    first = chat(target.address, secret, body("demo", n=4, max_tokens=8))
     assert first.status == 200
     assert first.headers["x-tokenbooth-output-lowered"].startswith("2; by=balance")
     refused = chat(target.address, secret, body("demo", n=4))
@@ -89,7 +89,7 @@ def test_a_new_price_does_not_touch_a_call_that_runs(target):
     answer = chat(target.address, secret, body("demo"))
 
     def publish(booth, op, tx):
-        price = PriceAsk("demo", 10**6, 4 * 10**6)
+        price = PriceAsk("demo", 10**6, 5 * 10**6)
         return prices.price_model(op, tx, price, booth.ids, confirmed=True).version_id
 
     after = in_booth(target.instance, publish)
