@@ -38,7 +38,7 @@ from tokenbooth.proving.staging import clear_stage, set_stage
 __all__ = ["Drill", "DrillOptions", "InstanceFault", "Progress", "Scene", "run_drill"]
 
 REPLICAS_MAX = 16
-QUIET_WAIT_S = 60
+QUIET_WAIT_S = 30
 POLL_S = 0.1
 SUFFIX_BYTES = 4
 

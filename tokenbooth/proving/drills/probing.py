@@ -64,11 +64,12 @@ async def probe_all(
     scene: Scene, probes: Sequence[Probe], readers: Sequence[str]
 ) -> tuple[ProbeSeen, ...]:
     """One after the other, each once the organizations of ``readers`` have nothing held."""
-    found = []
+    found, quiet = [], True
     for probe in probes:
         plan = probe.plan
         addresses = [replica.address for replica in scene.instance.replicas]
-        await until_quiet(addresses, [scene.stage.readers[name] for name in readers])
+        if quiet:  # what never comes to rest is waited for once
+            quiet = await until_quiet(addresses, [scene.stage.readers[name] for name in readers])
         secret = scene.stage.keys[plan.key].secret
         levels = await accounts.levels(scene.address(plan.number), secret)
         left = (lvl.limit_nano - lvl.spent_nano for lvl in levels if lvl.limit_nano is not None)

@@ -24,6 +24,8 @@ CONNECTING_MAX = 128
 FILES_RESERVED = 128
 RETRY_MAX_S = 2
 TRIES_MAX = 5000
+# After so many failures of the server in a row the callers give up.
+FAILURES_MAX = 8
 
 
 class StartingGate:
@@ -100,6 +102,7 @@ class RandomRush:
         self._probes = tuple(Probe(*last, ANSWER_TOKENS) for last in last_calls(rush))
         self._seen: list[CallSeen] = []
         self._refused = 0
+        self._failures = 0
 
     async def run(self) -> RushSeen:
         await asyncio.gather(*(self._call_until_refused() for _ in range(self._callers)))
@@ -114,6 +117,9 @@ class RandomRush:
         for plan in self._plans:
             seen = await self._scene.call(plan)
             self._seen.append(seen)
+            self._failures = self._failures + 1 if (seen.status or 599) >= 500 else 0
+            if self._failures > FAILURES_MAX:
+                return
             if seen.retry_after_s is not None:
                 await asyncio.sleep(min(seen.retry_after_s, RETRY_MAX_S))
             elif not seen.complete:

@@ -138,12 +138,20 @@ def test_a_caller_that_is_told_to_wait_comes_back() -> None:
 def test_callers_that_are_never_refused_for_good_are_stopped_and_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(load, "TRIES_MAX", 10)
+    monkeypatch.setattr(load, "TRIES_MAX", 5)
     seen, _booth = played(
         lambda scene: RandomRush(scene, RANDOM, 2).run(), refuse=lambda _key: unavailable()
     )
     assert seen.endless
-    assert len(seen.calls) == 10
+    assert len(seen.calls) == 5
+
+
+def test_callers_leave_a_server_that_only_fails() -> None:
+    seen, _booth = played(
+        lambda scene: RandomRush(scene, RANDOM, 2).run(), refuse=lambda _key: unavailable()
+    )
+    assert seen.endless
+    assert len(seen.calls) == load.FAILURES_MAX + 2
 
 
 def test_a_whole_stampede_makes_every_rush() -> None:
