@@ -95,8 +95,8 @@ CHEATS = (
     Cheat(
         "keeps the leases of the dead",
         "money/leases/service.py",
-        "    sql.move_limits(tx, moved)\n    sql.drop_leases(tx, replica_id)\n",
-        "    sql.drop_leases(tx, replica_id)\n",
+        "rules.give(row, leases[name], rules.closed(leases[name]))",
+        "rules.give(row, leases[name], Giving(0, 0))",
         "the_last_nano_is_judged_right",
         POWERCUT,
     ),
