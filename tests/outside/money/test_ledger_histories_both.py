@@ -1,5 +1,6 @@
-"""Longer random histories, on both databases."""
+"""Longer random histories, on both databases; ``scripts/nightly`` asks for many more."""
 
+import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +14,8 @@ from tests.support.ledger_machine import LedgerMachine
 from tests.support.timed import timed_postgres, timed_sqlite
 
 SETTINGS = settings(
-    max_examples=15,
-    stateful_step_count=25,
+    max_examples=int(os.environ.get("TOKENBOOTH_TEST_HISTORIES", "15")),
+    stateful_step_count=int(os.environ.get("TOKENBOOTH_TEST_STEPS", "25")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     database=None,

@@ -5,7 +5,6 @@ import contextlib
 import resource
 import threading
 from collections import Counter
-from typing import Any
 
 import pytest
 
