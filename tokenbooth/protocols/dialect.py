@@ -4,7 +4,8 @@ Both are pure. A writer is a fold: each delta turns into the wire bytes that it 
 stream and writing the whole answer must come to the same result.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tokenbooth.core.delta import Delta, RunEnd
@@ -24,12 +25,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A read body. ``include_usage`` asks for the usage event of a stream."""
+    """A read body. ``include_usage`` asks for the usage event of a stream; ``echo`` is what the
+    answer gives back of the body, under the dialect's own names."""
 
     turn: Turn
     stream: bool
     include_usage: bool
     notes: tuple[Note, ...] = ()
+    echo: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
