@@ -47,6 +47,7 @@ from tokenbooth.gateway.till import Till
 from tokenbooth.money.journal.service import JournalDriver, open_directory
 from tokenbooth.money.receipts.service import Signer
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
+from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.store.open import AsyncStore, open_store
@@ -62,7 +63,7 @@ from tokenbooth.workers.receipts import ReceiptSigning
 from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
-DIALECTS = {OPENAI_CHAT.name: OPENAI_CHAT}
+DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, OPENAI_RESPONSES)}
 
 
 class SystemClock:
@@ -289,6 +290,9 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
     async def chat_completions(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
         await serve(rooms, OPENAI_CHAT, op, head, body, sink)
 
+    async def responses(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
+        await serve(rooms, OPENAI_RESPONSES, op, head, body, sink)
+
     account = account_routes(
         WebRooms(
             store=booth.store,
@@ -301,6 +305,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
     )
     return [
         Route("POST", "/v1/chat/completions", chat_completions),
+        Route("POST", "/v1/responses", responses),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)
