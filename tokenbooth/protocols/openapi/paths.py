@@ -106,19 +106,19 @@ def _in_path(name: str) -> Json:
     }
 
 
-def _chat() -> Json:
+def _inference(name: str, told: tuple[str, str], asked: str, answered: str) -> Json:
+    """A paid call to a model; ``told`` are its summary and how its stream ends."""
     answer = _answer(
         "The answer.",
-        {"application/json": ref("ChatCompletion"), "text/event-stream": {"type": "string"}},
+        {"application/json": ref(answered), "text/event-stream": {"type": "string"}},
     )
     answer["headers"] = _REQUEST_ID | _PRICED_ANSWER
     return {
         "post": {
-            "operationId": "createChatCompletion",
-            "summary": "Answer a chat, streamed or in one body.",
-            "description": "A stream ends with `data: [DONE]`, or with one `data` event that "
-            "holds an `error`. Parameters that are translated or ignored are named in the header "
-            "`x-tokenbooth-notes`.",
+            "operationId": name,
+            "summary": told[0],
+            "description": f"{told[1]} Parameters that are translated or ignored are named in the "
+            "header `x-tokenbooth-notes`.",
             "security": _KEYED,
             "parameters": [
                 {
@@ -130,7 +130,7 @@ def _chat() -> Json:
             ],
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": ref("ChatRequest")}},
+                "content": {"application/json": {"schema": ref(asked)}},
             },
             "responses": {
                 "200": answer,
@@ -138,6 +138,21 @@ def _chat() -> Json:
             },
         }
     }
+
+
+def _chat() -> Json:
+    ends = "A stream ends with `data: [DONE]`, or with one `data` event that holds an `error`."
+    told = ("Answer a chat, streamed or in one body.", ends)
+    return _inference("createChatCompletion", told, "ChatRequest", "ChatCompletion")
+
+
+def _response() -> Json:
+    ends = (
+        "A stream ends with one of `response.completed`, `response.incomplete` and "
+        "`response.failed`. Nothing is stored."
+    )
+    told = ("Answer an input, streamed or in one body.", ends)
+    return _inference("createResponse", told, "ResponseRequest", "Response")
 
 
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,200}$"}
@@ -157,6 +172,7 @@ def paths() -> dict[str, Any]:
     """The ``paths`` object."""
     return {
         "/v1/chat/completions": _chat(),
+        "/v1/responses": _response(),
         "/v1/quote": _quote(),
         **_models(),
         **_account(),
@@ -168,6 +184,7 @@ def paths() -> dict[str, Any]:
 def _quote() -> Json:
     """Everything that a call is refused for, but want of money."""
     kinds = [kind for kind in Kind if kind not in (Kind.PAYMENT_REQUIRED, Kind.CONFLICT)]
+    asked = {"anyOf": [ref("ChatRequest"), ref("ResponseRequest")]}
     return {
         "post": {
             "operationId": "createQuote",
@@ -176,11 +193,15 @@ def _quote() -> Json:
             "output limit; `hold` is what a call would hold now.",
             "security": _KEYED,
             "parameters": [
-                _query("dialect", "Whose body it is; `openai_chat`.", {"type": "string"})
+                _query(
+                    "dialect",
+                    "Whose body it is: `openai_chat`, the default, or `openai_responses`.",
+                    {"type": "string"},
+                )
             ],
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": ref("ChatRequest")}},
+                "content": {"application/json": {"schema": asked}},
             },
             "responses": {
                 "200": _answer("The quote.", {"application/json": ref("Quote")}),
