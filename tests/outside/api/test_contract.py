@@ -24,6 +24,7 @@ CHECKS = [
 ]
 PATHS = {
     "/v1/chat/completions",
+    "/v1/responses",
     "/v1/models",
     "/v1/models/{model}",
     "/v1/balance",

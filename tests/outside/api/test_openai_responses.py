@@ -107,7 +107,7 @@ def test_tools_come_back_as_calls_and_their_results_are_accepted(client, streame
     assert json.loads(call.arguments).keys() == {"place"}
     follow_up = [
         *asked["input"],
-        *(item.model_dump(exclude={"parsed_arguments"}) for item in first.output),
+        *(item.model_dump() for item in first.output),
         {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"},
     ]
     answer = client.responses.create(model="demo", tools=[TOOL], input=follow_up)

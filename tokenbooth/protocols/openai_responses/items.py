@@ -40,6 +40,7 @@ _TEXT = Record(
         "text": Field(Text(), required=True),
         "annotations": _ANY,
         "logprobs": _ANY,
+        "parsed": _ANY,
         "prompt_cache_breakpoint": _ANY,
     }
 )
@@ -64,8 +65,10 @@ _PART = tagged(
 _PARTS = Field(Either(Text(), Listed(_PART, 0, PARTS_MAX)), required=True)
 _ID = Field(Text(low=1, high=ID_CHARS_MAX), required=True)
 _NAME = Field(Text(low=1, high=NAME_CHARS_MAX), required=True)
-# What comes back from an answer of ours or another's, and says nothing to an engine.
-_RETURNED = dict.fromkeys(("id", "status", "namespace", "caller", "async"), _ANY)
+# What comes back of an answer, as clients dump it, and says nothing to an engine.
+_RETURNED = dict.fromkeys(
+    ("id", "status", "namespace", "caller", "async", "async_", "parsed_arguments"), _ANY
+)
 
 ITEM = Kinds(
     {
@@ -91,9 +94,7 @@ ITEM = Kinds(
         ),
         "custom_tool_call_output": Record({"call_id": _ID, "output": _PARTS, **_RETURNED}),
         "reasoning": Record(
-            dict.fromkeys(
-                ("id", "summary", "content", "encrypted_content", "status", "format"), _ANY
-            )
+            dict.fromkeys(("id", "summary", "content", "encrypted_content", "status"), _ANY)
         ),
         "item_reference": Record({"id": _ID}),
     },

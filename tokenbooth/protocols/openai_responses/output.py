@@ -98,7 +98,7 @@ class Call:
     """A call of a tool; it waits for its name before it is an item.
 
     The input of a custom tool is one string inside the arguments of a function, so that it is
-    known, and told, only when the call is whole.
+    known, and told, only when no more of it can come.
     """
 
     def __init__(self, call_id: str, events: Events) -> None:
@@ -130,15 +130,15 @@ class Call:
 
     def close(self, status: str) -> None:
         self.leave(status)
-        whole = self._said()
-        if self._custom and whole:
-            self._tell("delta", "delta", whole)
-        self._tell("done", "input" if self._custom else "arguments", whole)
+        self._tell("done", "input" if self._custom else "arguments", self._said())
         self._tell_item("done")
 
     def leave(self, status: str) -> None:
         self.open = False
         self._status = status
+        untold = self._said() if self._custom else ""
+        if untold:
+            self._tell("delta", "delta", untold)
 
     def whole(self) -> Json:
         said = self._said() if not (self._custom and self.open) else ""
