@@ -89,7 +89,8 @@ def asked(booth: Booth, *, stream: bool, **fields: Any) -> Response:
     sent: Any = {"model": "m", "input": "hi", **fields}
     with client_of(booth) as client:
         if not stream:
-            return client.responses.create(**sent)
+            whole: Response = client.responses.create(**sent)
+            return whole
         with client.responses.stream(**sent) as events:
             events.until_done()
             final: Response = events.get_final_response()

@@ -31,6 +31,13 @@ def noted(**fields: Any) -> dict[str, str]:
     return {note.param: note.what for note in ask(**fields).notes}
 
 
+def echo_of(tool: dict[str, Any]) -> dict[str, Any]:
+    """How the answer gives one tool back."""
+    tools: Any = ask(tools=[tool]).echo["tools"]
+    (echoed,) = tools
+    return dict(echoed)
+
+
 def refused(**fields: Any) -> Problem:
     with pytest.raises(Problem) as caught:
         ask(**fields)
@@ -79,7 +86,7 @@ def test_a_grammar_is_told_to_the_model(described: bool) -> None:
     (made,) = ask(tools=[tool]).turn.tools
     told = "The input must follow this lark grammar:\nstart: /a+/"
     assert made.description == (f"Applies a patch.\n\n{told}" if described else told)
-    (echoed,) = ask(tools=[tool]).echo["tools"]  # type: ignore[misc]
+    echoed = echo_of(tool)
     assert echoed["format"] == grammar
     assert echoed["description"] == tool.get("description")
     assert noted(tools=[tool])["tools[].format"] == "told to the model and not enforced"
