@@ -66,9 +66,10 @@ _PARTS = Field(Either(Text(), Listed(_PART, 0, PARTS_MAX)), required=True)
 _ID = Field(Text(low=1, high=ID_CHARS_MAX), required=True)
 _NAME = Field(Text(low=1, high=NAME_CHARS_MAX), required=True)
 # What comes back of an answer, as clients dump it, and says nothing to an engine.
-_RETURNED = dict.fromkeys(
-    ("id", "status", "namespace", "caller", "async", "async_", "parsed_arguments"), _ANY
-)
+_RETURNED = {
+    **dict.fromkeys(("id", "status", "caller", "async", "async_", "parsed_arguments"), _ANY),
+    "namespace": Field(Text(high=NAME_CHARS_MAX)),
+}
 
 ITEM = Kinds(
     {
@@ -130,6 +131,16 @@ def custom_arguments(text: str) -> str:
     return json.dumps({CUSTOM_INPUT: text}, ensure_ascii=False, separators=(",", ":"))
 
 
+def joined_name(namespace: str, name: str) -> str:
+    """The name that the model knows for a tool of a namespace."""
+    return f"{namespace}{name}" if namespace.endswith("_") else f"{namespace}__{name}"
+
+
+def _name(item: Json) -> str:
+    namespace, name = item.get("namespace"), str(item["name"])
+    return joined_name(namespace, name) if namespace else name
+
+
 def _joined(last: Message, message: Message) -> Message | None:
     """One message of both where an assistant goes on after a call, or calls after it spoke."""
     if last.role is not Role.ASSISTANT or message.role is not Role.ASSISTANT:
@@ -153,10 +164,10 @@ def _message(item: Json, path: str, notes: Notes) -> Message | None:
             role = Role(item["role"])
             return Message(role, _parts(item["content"], f"{path}.content", role, notes))
         case "function_call":
-            call = ToolCall(item["call_id"], item["name"], item["arguments"])
+            call = ToolCall(item["call_id"], _name(item), item["arguments"])
             return Message(Role.ASSISTANT, (), tool_calls=(call,))
         case "custom_tool_call":
-            call = ToolCall(item["call_id"], item["name"], custom_arguments(item["input"]))
+            call = ToolCall(item["call_id"], _name(item), custom_arguments(item["input"]))
             return Message(Role.ASSISTANT, (), tool_calls=(call,))
         case "function_call_output" | "custom_tool_call_output":
             parts = _parts(item["output"], f"{path}.output", Role.TOOL, notes)

@@ -7,7 +7,7 @@ request id, a name sent twice is kept once, and nothing counts after the finish.
 """
 
 import json
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from tokenbooth.protocols.openai_responses.parts import (
     Part,
     PartKind,
 )
+from tokenbooth.protocols.openai_responses.tools import Called
 
 TOOL_CALLS_MAX = 128
 RUNNING, COMPLETED, INCOMPLETE = "in_progress", "completed", "incomplete"
@@ -30,10 +31,11 @@ SPOKEN_IDS = {"message": "msg", "reasoning": "rs"}
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What an answer looks like: ``core_id`` begins the ids of its items."""
+    """What an answer looks like: ``core_id`` is in the ids of its items, and ``tools`` are known by
+    the names that the model knows."""
 
     core_id: str
-    custom_tools: AbstractSet[str]
+    tools: Mapping[str, Called]
     summarized: bool
     logprobs: bool
 
@@ -109,12 +111,11 @@ class Call:
         self._pieces: list[str] = []
         self._status = RUNNING
         self._where: Json = {}
-        self._name = ""
-        self._custom = False
+        self._tool = Called("")
 
-    def begin(self, name: str, item_id: str, place: int, *, custom: bool) -> None:
+    def begin(self, tool: Called, item_id: str, place: int) -> None:
         self.begun = True
-        self._name, self._custom = name, custom
+        self._tool = tool
         self._where = {"item_id": item_id, "output_index": place}
         early = "".join(self._pieces)
         self._pieces.clear()
@@ -125,38 +126,41 @@ class Call:
         if not text:
             return
         self._pieces.append(text)
-        if self.begun and not self._custom:
+        if self.begun and not self._tool.custom:
             self._tell("delta", "delta", text)
 
     def close(self, status: str) -> None:
         self.leave(status)
-        self._tell("done", "input" if self._custom else "arguments", self._said())
+        self._tell("done", "input" if self._tool.custom else "arguments", self._said())
         self._tell_item("done")
 
     def leave(self, status: str) -> None:
         self.open = False
         self._status = status
-        untold = self._said() if self._custom else ""
+        untold = self._said() if self._tool.custom else ""
         if untold:
             self._tell("delta", "delta", untold)
 
     def whole(self) -> Json:
-        said = self._said() if not (self._custom and self.open) else ""
-        return {
+        said = self._said() if not (self._tool.custom and self.open) else ""
+        made: Json = {
             "id": self._where["item_id"],
-            "type": "custom_tool_call" if self._custom else "function_call",
+            "type": "custom_tool_call" if self._tool.custom else "function_call",
             "status": self._status,
             "call_id": self._call_id,
-            "name": self._name,
-            "input" if self._custom else "arguments": said,
+            "name": self._tool.name,
+            "input" if self._tool.custom else "arguments": said,
         }
+        if self._tool.namespace is not None:
+            made["namespace"] = self._tool.namespace
+        return made
 
     def _said(self) -> str:
         arguments = "".join(self._pieces)
-        return custom_input(arguments) if self._custom else arguments
+        return custom_input(arguments) if self._tool.custom else arguments
 
     def _tell(self, step: str, name: str, text: str) -> None:
-        event = "custom_tool_call_input" if self._custom else "function_call_arguments"
+        event = "custom_tool_call_input" if self._tool.custom else "function_call_arguments"
         self._events.add(f"response.{event}.{step}", {**self._where, name: text})
 
     def _tell_item(self, step: str) -> None:
@@ -265,9 +269,9 @@ class Output:
 
     def _begin(self, call: Call, name: str) -> None:
         self._hush()
-        custom = name in self._form.custom_tools
-        item_id = self._item_id("ctc" if custom else "fc")
-        call.begin(name, item_id, len(self._items), custom=custom)
+        tool = self._form.tools.get(name) or Called(name)
+        item_id = self._item_id("ctc" if tool.custom else "fc")
+        call.begin(tool, item_id, len(self._items))
         self._items.append(call)
 
     def _item_id(self, prefix: str) -> str:

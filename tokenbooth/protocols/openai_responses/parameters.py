@@ -44,29 +44,34 @@ _GRAMMAR = Record(
         "definition": Field(Text(high=SCHEMA_BYTES_MAX), required=True),
     }
 )
-_TOOL = Kinds(
+_CALLABLE = {
+    "function": Record(
+        {
+            "name": _NAME,
+            "description": Field(Text()),
+            "parameters": Field(FreeObject(SCHEMA_BYTES_MAX)),
+            "strict": Field(Flag()),
+        }
+    ),
+    "custom": Record(
+        {
+            "name": _NAME,
+            "description": Field(Text()),
+            "format": Field(tagged("type", {"text": Record({}), "grammar": _GRAMMAR})),
+        }
+    ),
+}
+_INNER_TOOL = Kinds(_CALLABLE, refused={}, untyped={})
+_NAMESPACE = Record(
     {
-        "function": Record(
-            {
-                "name": _NAME,
-                "description": Field(Text()),
-                "parameters": Field(FreeObject(SCHEMA_BYTES_MAX)),
-                "strict": Field(Flag()),
-            }
-        ),
-        "custom": Record(
-            {
-                "name": _NAME,
-                "description": Field(Text()),
-                "format": Field(tagged("type", {"text": Record({}), "grammar": _GRAMMAR})),
-            }
-        ),
-    },
-    refused={},
-    untyped={},
+        "name": _NAME,
+        "description": Field(Text()),
+        "tools": Field(Listed(_INNER_TOOL, 0, TOOLS_MAX), required=True),
+    }
 )
+_TOOL = Kinds({**_CALLABLE, "namespace": _NAMESPACE}, refused={}, untyped={})
 _REF = Kinds(
-    {"function": Record({"name": _NAME}), "custom": Record({"name": _NAME})},
+    dict.fromkeys(("function", "custom", "namespace"), Record({"name": _NAME})),
     refused={},
     untyped={},
 )
@@ -157,7 +162,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         _H,
         Listed(_TOOL, 0, TOOLS_MAX),
         "Up to 128. A custom tool is translated to a function with one string; its grammar is "
-        "told to the model and not enforced. Tools of other types are skipped with a note.",
+        "told to the model and not enforced. The model sees a tool of a namespace under both "
+        "names joined. Tools of other types are skipped with a note.",
     ),
     Parameter(
         "tool_choice",

@@ -60,7 +60,7 @@ def parse(raw: bytes) -> Parsed:
     text = fields.get("text", {})
     if "verbosity" in text:
         notes.add("text.verbosity", "a hint; the engine may ignore it")
-    described = tools_of(fields, notes)
+    described, given_back = tools_of(fields, notes)
     tools, tool_choice, chosen = choice_of(described, fields.get("tool_choice", "auto"), notes)
     turn = Turn(
         model=fields["model"],
@@ -82,7 +82,7 @@ def parse(raw: bytes) -> Parsed:
         "reasoning": _reasoning(fields.get("reasoning", {}), notes),
         "text": _text(text),
         "tool_choice": chosen,
-        "tools": [repeated for _, repeated in described.values()],
+        "tools": given_back,
     }
     stream = fields.get("stream", False)
     return Parsed(turn, stream, stream, notes.finished(strangers), echo)

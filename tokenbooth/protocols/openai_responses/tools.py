@@ -1,10 +1,16 @@
-"""The tools of a response: functions as they are, custom tools as functions, all others noted."""
+"""The tools of a response: functions as they are, custom tools as functions, all others noted.
+
+A namespace is only a bracket around tools that the caller runs. Engines know none, so its name is
+joined to those of its tools, and taken off again in the answer.
+"""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tokenbooth.core.turn import Tool, ToolChoice, ToolMode
 from tokenbooth.protocols.notes import Notes
-from tokenbooth.protocols.openai_responses.items import CUSTOM_INPUT
+from tokenbooth.protocols.openai_responses.items import CUSTOM_INPUT, joined_name
 from tokenbooth.protocols.openai_responses.shapes import SKIPPED
 from tokenbooth.protocols.shape import Json, bad_value
 
@@ -20,24 +26,57 @@ CUSTOM_PARAMETERS = json.dumps(
 )
 _NOT_RUN = "skipped: such tools are not run here"
 
-Tools = dict[str, tuple[Tool, Json]]
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What the answer calls a tool."""
+
+    name: str
+    namespace: str | None = None
+    custom: bool = False
 
 
-def tools_of(fields: Json, notes: Notes) -> Tools:
-    """Each tool that the model can call, by name, with how the answer gives it back.
+Tools = dict[str, tuple[Tool, Called]]
+
+
+def tools_of(fields: Json, notes: Notes) -> tuple[Tools, list[Json]]:
+    """Each tool by the name that the model knows, and all of them as the answer gives them back.
 
     Raises Problem INVALID_VALUE for a name that stands twice.
     """
     made: Tools = {}
+    echo = []
     for place, described in enumerate(fields.get("tools", ())):
-        if SKIPPED in described:
-            notes.add(f"tools[].type={described[SKIPPED]}", _NOT_RUN)
+        path = f"tools[{place}]"
+        if described.get("type") != "namespace":
+            echo += _added(made, described, None, path, notes)
             continue
-        name = described["name"]
-        if name in made:
-            bad_value(f"tools[{place}].name", f"names the tool {name} a second time")
-        made[name] = _function(described) if _is_function(described) else _custom(described, notes)
-    return made
+        notes.add("tools[].type=namespace", "translated: the model sees both names joined")
+        inner: list[Json] = []
+        for at, one in enumerate(described["tools"]):
+            inner += _added(made, one, described["name"], f"{path}.tools[{at}]", notes)
+        echo.append(
+            {
+                "type": "namespace",
+                "name": described["name"],
+                "description": described.get("description", ""),
+                "tools": inner,
+            }
+        )
+    return made, echo
+
+
+def called_of(echo: Sequence[Json]) -> dict[str, Called]:
+    """What the answer calls each tool, by the name that the model knows."""
+    found: dict[str, Called] = {}
+    for tool in echo:
+        if tool["type"] == "namespace":
+            for one in tool["tools"]:
+                name = joined_name(tool["name"], one["name"])
+                found[name] = Called(one["name"], tool["name"], one["type"] == "custom")
+        else:
+            found[tool["name"]] = Called(tool["name"], custom=tool["type"] == "custom")
+    return found
 
 
 def choice_of(tools: Tools, choice: str | Json, notes: Notes) -> tuple[Tools, ToolChoice, object]:
@@ -52,42 +91,54 @@ def choice_of(tools: Tools, choice: str | Json, notes: Notes) -> tuple[Tools, To
         notes.add(f"tool_choice.type={choice[SKIPPED]}", "ignored: such tools are not run here")
         return tools, ToolChoice(), ToolMode.AUTO.value
     if choice["type"] != "allowed_tools":
-        _known(tools, choice["name"])
-        named = {"type": choice["type"], "name": choice["name"]}
-        return tools, ToolChoice(ToolMode.NAMED, choice["name"]), named
+        name = _known(tools, choice)[0]
+        echo: Json = {"type": choice["type"], "name": choice["name"]}
+        return tools, ToolChoice(ToolMode.NAMED, name), echo
     notes.add("tool_choice", "translated: tools that are not allowed are left out")
     allowed: list[Json] = []
+    names: set[str] = set()
     for ref in choice["tools"]:
         if SKIPPED in ref:
             notes.add(f"tool_choice.tools[].type={ref[SKIPPED]}", _NOT_RUN)
         else:
-            _known(tools, ref["name"])
+            names.update(_known(tools, ref))
             allowed.append({"type": ref["type"], "name": ref["name"]})
-    names = {ref["name"] for ref in allowed}
     kept = {name: tool for name, tool in tools.items() if name in names}
     echo = {"type": "allowed_tools", "mode": choice["mode"], "tools": allowed}
     return kept, _mode(kept, choice["mode"]), echo
 
 
-def _is_function(described: Json) -> bool:
-    return bool(described["type"] == "function")
+def _added(
+    made: Tools, described: Json, namespace: str | None, path: str, notes: Notes
+) -> list[Json]:
+    """How the answer gives the tool back; nothing where it is skipped."""
+    if SKIPPED in described:
+        notes.add(f"tools[].type={described[SKIPPED]}", _NOT_RUN)
+        return []
+    own = described["name"]
+    name = own if namespace is None else joined_name(namespace, own)
+    if name in made:
+        bad_value(f"{path}.name", f"names the tool {name} a second time")
+    custom = described["type"] == "custom"
+    tool, echo = _custom(name, described, notes) if custom else _function(name, described)
+    made[name] = tool, Called(own, namespace, custom)
+    return [echo]
 
 
-def _function(described: Json) -> tuple[Tool, Json]:
+def _function(name: str, described: Json) -> tuple[Tool, Json]:
     schema = described.get("parameters", NO_PARAMETERS)
     strict = described.get("strict", False)
-    tool = Tool(described["name"], described.get("description", ""), schema, strict)
     echo = {
         "type": "function",
-        "name": tool.name,
+        "name": described["name"],
         "description": described.get("description"),
         "parameters": json.loads(schema),
         "strict": strict,
     }
-    return tool, echo
+    return Tool(name, described.get("description", ""), schema, strict), echo
 
 
-def _custom(described: Json, notes: Notes) -> tuple[Tool, Json]:
+def _custom(name: str, described: Json, notes: Notes) -> tuple[Tool, Json]:
     notes.add("tools[].type=custom", "translated to a function with one string")
     wanted = described.get("format", {"type": "text"})
     description = described.get("description", "")
@@ -101,7 +152,7 @@ def _custom(described: Json, notes: Notes) -> tuple[Tool, Json]:
         "description": described.get("description"),
         "format": dict(wanted),
     }
-    return Tool(described["name"], description, CUSTOM_PARAMETERS), echo
+    return Tool(name, description, CUSTOM_PARAMETERS), echo
 
 
 def _mode(tools: Tools, mode: str) -> ToolChoice:
@@ -110,6 +161,15 @@ def _mode(tools: Tools, mode: str) -> ToolChoice:
     return ToolChoice(ToolMode(mode))
 
 
-def _known(tools: Tools, name: str) -> None:
-    if name not in tools:
-        bad_value("tool_choice", f"names the tool {name}, which is not among the tools")
+def _known(tools: Tools, ref: Json) -> list[str]:
+    """The names that the model knows for what a caller names: a tool, or all of a namespace."""
+    wanted = ref["name"]
+    if ref["type"] == "namespace":
+        found = [name for name, (_, called) in tools.items() if called.namespace == wanted]
+    elif wanted in tools:
+        found = [wanted]
+    else:
+        found = [name for name, (_, called) in tools.items() if called.name == wanted]
+    if not found:
+        bad_value("tool_choice", f"names the tool {wanted}, which is not among the tools")
+    return found

@@ -21,6 +21,7 @@ from tokenbooth.protocols.openai_responses.body import (
 from tokenbooth.protocols.openai_responses.events import EventStream, Silence
 from tokenbooth.protocols.openai_responses.output import Form, Output
 from tokenbooth.protocols.openai_responses.renamed import renamed
+from tokenbooth.protocols.openai_responses.tools import called_of
 from tokenbooth.protocols.problems import error_body
 from tokenbooth.protocols.wire_json import encode
 
@@ -116,7 +117,7 @@ def _form(parsed: Parsed, frame: AnswerFrame) -> Form:
     echo: Mapping[str, Any] = parsed.echo
     return Form(
         core_id=core_id(frame),
-        custom_tools={tool["name"] for tool in echo.get("tools", ()) if tool["type"] == "custom"},
+        tools=called_of(echo.get("tools", ())),
         summarized=echo.get("reasoning", {}).get("summary") is not None,
         logprobs=parsed.turn.logprobs is not None,
     )

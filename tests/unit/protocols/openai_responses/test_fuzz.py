@@ -67,6 +67,7 @@ FULL: dict[str, Any] = {
             "format": {"type": "grammar", "syntax": "lark", "definition": "start: /a/"},
         },
         {"type": "web_search"},
+        {"type": "namespace", "name": "wiki", "tools": [{"type": "function", "name": "find"}]},
     ],
     "tool_choice": {
         "type": "allowed_tools",

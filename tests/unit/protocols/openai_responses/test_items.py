@@ -269,3 +269,21 @@ def test_strangers_in_items_are_said() -> None:
     assert noted({**USER, "zebra": 1}, {**CALL, "zebra": 1}) == {
         "input[].zebra": "ignored: unknown here"
     }
+
+
+def test_calls_of_tools_in_namespaces_have_the_names_that_the_model_knows() -> None:
+    custom = {"type": "custom_tool_call", "call_id": "c3", "name": "h", "input": "x"}
+    items = [
+        {**CALL, "namespace": "mcp__wiki__"},
+        {**OTHER, "namespace": "other"},
+        {**custom, "namespace": "other"},
+        {**CALL, "namespace": ""},
+    ]
+    (message,) = messages(*items)
+    assert [call.name for call in message.tool_calls] == [
+        "mcp__wiki__f",
+        "other__g",
+        "other__h",
+        "f",
+    ]
+    assert noted(*items) == {}

@@ -94,7 +94,15 @@ def test_a_grammar_is_told_to_the_model(described: bool) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["web_search", "file_search", "code_interpreter", "mcp", "local_shell", "namespace", "new_one"],
+    [
+        "web_search",
+        "file_search",
+        "code_interpreter",
+        "mcp",
+        "local_shell",
+        "tool_search",
+        "new_one",
+    ],
 )
 def test_other_tools_are_skipped_and_said(kind: str) -> None:
     parsed = ask(tools=[{"type": kind, "x": [1]}, BARE])
@@ -208,3 +216,89 @@ ONLY_HOSTED = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "
 def test_what_is_wrong_is_named(fields: dict[str, Any], code: Code, param: str) -> None:
     problem = refused(**fields)
     assert (problem.code, problem.param) == (code, param)
+
+
+INNER = {"type": "function", "name": "search", "description": "Search."}
+SPACE = {
+    "type": "namespace",
+    "name": "mcp__wiki__",
+    "description": "A wiki.",
+    "tools": [INNER, {"type": "custom", "name": "edit"}],
+}
+
+
+def test_tools_of_a_namespace_are_seen_under_both_names() -> None:
+    parsed = ask(tools=[BARE, SPACE, {**SPACE, "name": "other", "description": None}])
+    assert [tool.name for tool in parsed.turn.tools] == [
+        "bare",
+        "mcp__wiki__search",
+        "mcp__wiki__edit",
+        "other__search",
+        "other__edit",
+    ]
+    assert parsed.turn.tools[1].description == "Search."
+    assert parsed.turn.tools[2].schema_json == CUSTOM_SCHEMA
+    tools: Any = parsed.echo["tools"]
+    assert [tool["name"] for tool in tools] == ["bare", "mcp__wiki__", "other"]
+    assert [tool["description"] for tool in tools[1:]] == ["A wiki.", ""]
+    assert [(tool["type"], tool["name"]) for tool in tools[1]["tools"]] == [
+        ("function", "search"),
+        ("custom", "edit"),
+    ]
+    assert noted(tools=[SPACE])["tools[].type=namespace"] == (
+        "translated: the model sees both names joined"
+    )
+
+
+def test_tools_of_other_kinds_in_a_namespace_are_skipped_and_said() -> None:
+    space = {**SPACE, "tools": [{"type": "web_search"}]}
+    assert ask(tools=[space]).turn.tools == ()
+    assert "tools[].type=web_search" in noted(tools=[space])
+
+
+@pytest.mark.parametrize("name", ["search", "mcp__wiki__search"])
+def test_a_tool_of_a_namespace_can_be_chosen_by_either_name(name: str) -> None:
+    parsed = ask(tools=[BARE, SPACE], tool_choice={"type": "function", "name": name})
+    assert parsed.turn.tool_choice == ToolChoice(ToolMode.NAMED, "mcp__wiki__search")
+    assert parsed.echo["tool_choice"] == {"type": "function", "name": name}
+
+
+@pytest.mark.parametrize(
+    ("ref", "left"),
+    [
+        ({"type": "namespace", "name": "mcp__wiki__"}, ["mcp__wiki__search", "mcp__wiki__edit"]),
+        ({"type": "custom", "name": "edit"}, ["mcp__wiki__edit"]),
+        ({"type": "function", "name": "bare"}, ["bare"]),
+    ],
+)
+def test_a_namespace_can_be_allowed(ref: dict[str, Any], left: list[str]) -> None:
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [ref]}
+    parsed = ask(tools=[BARE, SPACE], tool_choice=choice)
+    assert [tool.name for tool in parsed.turn.tools] == left
+    assert parsed.echo["tool_choice"] == choice
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "param"),
+    [
+        (
+            [{"type": "function", "name": "mcp__wiki__edit"}, SPACE],
+            "auto",
+            "tools[1].tools[1].name",
+        ),
+        ([{**SPACE, "tools": [INNER, INNER]}], "auto", "tools[0].tools[1].name"),
+        ([SPACE], {"type": "function", "name": "nothing"}, "tool_choice"),
+        (
+            [BARE],
+            {
+                "type": "allowed_tools",
+                "mode": "auto",
+                "tools": [{"type": "namespace", "name": "bare"}],
+            },
+            "tool_choice",
+        ),
+    ],
+)
+def test_wrong_names_in_namespaces_are_named(tools: Any, choice: Any, param: str) -> None:
+    problem = refused(tools=tools, tool_choice=choice)
+    assert (problem.code, problem.param) == (Code.INVALID_VALUE, param)

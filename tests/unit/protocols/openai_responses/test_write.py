@@ -285,3 +285,27 @@ def test_heartbeats_are_comments_and_whole_answers_have_none() -> None:
 def test_the_tier_is_named(asked: str | None, told_tier: str) -> None:
     assert whole([STOP], service_tier=asked)["service_tier"] == told_tier
     assert streamed([STOP], service_tier=asked)[0]["response"]["service_tier"] == told_tier
+
+
+def test_calls_of_tools_in_a_namespace_are_told_by_its_name_and_theirs() -> None:
+    inner = [{"type": "function", "name": "f"}, {"type": "custom", "name": "p"}]
+    asked = {
+        "tools": [{"type": "namespace", "name": "mcp__wiki__", "description": "", "tools": inner}]
+    }
+    deltas = [
+        call(0, "{}", "c1", "mcp__wiki__f"),
+        call(1, '{"input":"a"}', "c2", "mcp__wiki__p"),
+        call(2, "{}", "c3", "f"),
+    ]
+    found = streamed(deltas, **asked)
+    body = whole(deltas, **asked)
+    assert folded(found) == body
+    said = [(item["type"], item["name"], item.get("namespace")) for item in body["output"]]
+    assert said == [
+        ("function_call", "f", "mcp__wiki__"),
+        ("custom_tool_call", "p", "mcp__wiki__"),
+        ("function_call", "f", None),
+    ]
+    assert body["output"][1]["input"] == "a"
+    added = [event["item"] for event in found if event["type"] == "response.output_item.added"]
+    assert [item.get("namespace") for item in added] == ["mcp__wiki__", "mcp__wiki__", None]
