@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from tokenbooth.protocols.openai_chat.parameters import PARAMETERS, Parameter, Treatment
+from tokenbooth.protocols.openai_chat.parameters import PARAMETERS
+from tokenbooth.protocols.parameters import Parameter, Treatment
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "parameters.md"
 HEAD = """\
