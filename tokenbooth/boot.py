@@ -46,6 +46,8 @@ from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
 from tokenbooth.money.journal.service import JournalDriver, open_directory
 from tokenbooth.money.receipts.service import Signer
+from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
+from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
@@ -62,7 +64,7 @@ from tokenbooth.workers.receipts import ReceiptSigning
 from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
-DIALECTS = {OPENAI_CHAT.name: OPENAI_CHAT}
+DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGES)}
 
 
 class SystemClock:
@@ -286,8 +288,11 @@ def _directory(booth: Booth) -> Directory:
 
 
 def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
-    async def chat_completions(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
-        await serve(rooms, OPENAI_CHAT, op, head, body, sink)
+    def calls(path: str, dialect: Dialect) -> Route:
+        async def endpoint(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
+            await serve(rooms, dialect, op, head, body, sink)
+
+        return Route("POST", path, endpoint, refusal=dialect.refusal)
 
     account = account_routes(
         WebRooms(
@@ -300,7 +305,8 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
         )
     )
     return [
-        Route("POST", "/v1/chat/completions", chat_completions),
+        calls("/v1/chat/completions", OPENAI_CHAT),
+        calls("/v1/messages", ANTHROPIC_MESSAGES),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)
