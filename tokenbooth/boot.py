@@ -56,6 +56,7 @@ from tokenbooth.store.revision import require_current
 from tokenbooth.telemetry.lines import json_line, text_line
 from tokenbooth.telemetry.log import JsonLog, LineWriter
 from tokenbooth.telemetry.metrics import Gauge, Metrics
+from tokenbooth.web.count_tokens import count_endpoint
 from tokenbooth.web.endpoint import account_endpoint
 from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.routes import WebRooms, account_routes
@@ -307,6 +308,12 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
     return [
         calls("/v1/chat/completions", OPENAI_CHAT),
         calls("/v1/messages", ANTHROPIC_MESSAGES),
+        Route(
+            "POST",
+            "/v1/messages/count_tokens",
+            count_endpoint(rooms, ANTHROPIC_MESSAGES),
+            refusal=ANTHROPIC_MESSAGES.refusal,
+        ),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)

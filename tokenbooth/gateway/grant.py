@@ -30,6 +30,21 @@ class Candidate:
     engine: Engine
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Who may run the turn, the turn as it is run, and its prompt as the longest of them counts it.
+
+    ``context_tokens`` is the shortest window that is known; ``input_exact`` says that no count is
+    only a bound.
+    """
+
+    candidates: tuple[Candidate, ...]
+    parsed: Parsed
+    context_tokens: int | None
+    input_tokens: int
+    input_exact: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """``input_tokens`` is the worst case over the candidates; ``output_tokens_max`` is of one
@@ -59,12 +74,8 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
     check_allowed(caller, turn.model)
     model = await rooms.directory.model(op, turn.model)
     price = await rooms.directory.price(op, question_of(caller, turn))
-    candidates = await _candidates(rooms, dialect, turn, model.deployments)
-    parsed = _eased(parsed, dialect, candidates)
-    counts = [await c.engine.count_input_tokens(parsed.turn) for c in candidates]
-    windows = [c.engine.capabilities.context_tokens for c in candidates]
-    context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
-    input_tokens, exact = max(c.tokens for c in counts), all(c.exact for c in counts)
+    found = await weighed(rooms, dialect, parsed, model)
+    input_tokens, context, exact = found.input_tokens, found.context_tokens, found.input_exact
     ask = OutputAsk(turn.output_tokens_max, model.output_tokens_max, context, input_tokens, exact)
     output_tokens_max = output_limit(ask, param=dialect.output_limit_param)
     if turn.output_tokens_max is None:
@@ -72,13 +83,24 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
         output_tokens_max = within_rate(output_tokens_max, input_tokens, turn.choices, fit_tokens)
     return Grant(
         caller=caller,
-        parsed=parsed,
-        candidates=candidates,
+        parsed=found.parsed,
+        candidates=found.candidates,
         price=price,
         input_tokens=billed_input_tokens(input_tokens, context),
         input_exact=exact,
         output_tokens_max=output_tokens_max,
     )
+
+
+async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog.Model) -> Weighed:
+    """Raises UNSUPPORTED_FEATURE or ENGINE_NOT_READY, and what an engine raises that counts."""
+    candidates = await _candidates(rooms, dialect, parsed.turn, model.deployments)
+    parsed = _eased(parsed, dialect, candidates)
+    counts = [await c.engine.count_input_tokens(parsed.turn) for c in candidates]
+    windows = [c.engine.capabilities.context_tokens for c in candidates]
+    context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
+    input_tokens, exact = max(c.tokens for c in counts), all(c.exact for c in counts)
+    return Weighed(candidates, parsed, context, input_tokens, exact)
 
 
 def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) -> Parsed:
