@@ -39,6 +39,8 @@ def test_bytes_are_the_document() -> None:
 def test_every_path_of_the_api_is_there() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
         "/v1/quote",
         "/v1/events",
         "/v1/reconciliation",
@@ -80,17 +82,19 @@ def test_every_schema_is_a_schema() -> None:
 
 
 def test_operations_are_named_apart() -> None:
-    names = [CHAT["operationId"], *(read["operationId"] for read in READS.values())]
+    verbs = [verb for item in DOCUMENT["paths"].values() for verb in item.values()]
+    names = [verb["operationId"] for verb in verbs]
     assert len(set(names)) == len(names)
 
 
 def test_only_a_call_to_a_model_is_made_once_by_its_key() -> None:
     """Every other verb reads, so that making it twice changes nothing."""
     changing = {path: verbs["post"] for path, verbs in DOCUMENT["paths"].items() if "post" in verbs}
-    assert set(changing) == {"/v1/chat/completions", "/v1/quote"}
+    calls = {"/v1/chat/completions", "/v1/messages"}
+    assert set(changing) == {*calls, "/v1/quote", "/v1/messages/count_tokens"}
     for path, post in changing.items():
         keyed = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", []))
-        assert keyed is ("422" in post["responses"]) is (path == "/v1/chat/completions")
+        assert keyed is ("422" in post["responses"]) is (path in calls)
     assert all(set(verbs) <= {"get", "post"} for verbs in DOCUMENT["paths"].values())
 
 

@@ -68,7 +68,7 @@ def parse(raw: bytes) -> Parsed:
     )
     stream = fields.get("stream", False)
     shown = _reasoning_shown(fields, notes)
-    return Parsed(turn, stream, stream, notes.finished(strangers), shown)
+    return Parsed(turn, stream, stream, notes.finished(strangers), reasoning_shown=shown)
 
 
 def _tools(fields: Json, notes: Notes) -> tuple[Tool, ...]:
