@@ -18,7 +18,7 @@ import msgspec
 from tokenbooth.core.delta import Delta, ToolCallDelta
 
 TOOL_CALLS_MAX = 128
-_UNREADABLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class BlockKind(StrEnum):
@@ -165,8 +165,16 @@ def arguments_object(text: str) -> bytes | None:
     if not text.strip():
         return b"{}"
     try:
-        if not isinstance(msgspec.json.decode(text), dict):
-            return None
-        return text.strip().encode()
+        raw = _paired(text.strip())
+        return raw if isinstance(msgspec.json.decode(raw), dict) else None
     except _UNREADABLE:
         return None
+
+
+def _paired(text: str) -> bytes:
+    """UTF-8, with halves of surrogate pairs joined that came in two pieces; raises UnicodeError
+    for a half alone."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le").encode()

@@ -1,0 +1,525 @@
+"""Deltas to the wire: the stream and the whole body are two folds of the same deltas."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.messages_stream import Folder, events_of, folded, input_of, kinds_of
+from tokenbooth.core.codes import Code
+from tokenbooth.core.delta import Delta, FinishReason, RunEnd, ToolCallDelta, Usage, UsageSource
+from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import LimitScope, LimitState, Outcome, Receipt
+from tokenbooth.core.turn import Turn
+from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
+from tokenbooth.protocols.anthropic_messages.lanes import TOOL_CALLS_MAX
+from tokenbooth.protocols.anthropic_messages.write import MESSAGE_STOP, PING
+from tokenbooth.protocols.dialect import AnswerFrame, Parsed, Writer
+
+FRAME = AnswerFrame("req_1", 1_700_000_000, "50%d model", 3)
+USAGE = Usage(10, 4, 3, 2, cache_write_tokens=2)
+LIMITS = (LimitState(LimitScope.BALANCE, "org_1", 100, 7, 0),)
+RECEIPT = Receipt("req_1", Outcome.COMPLETED, "stop", USAGE, 7, "p1", LIMITS)
+CAPPED = Receipt("req_1", Outcome.CAP_REACHED, "", USAGE, 7, "p1", LIMITS)
+END = RunEnd(USAGE)
+PROBLEM = Problem(Code.ENGINE_FAILED, "It broke.", facts={"attempt": 1})
+
+
+def writer_of(*, stream: bool, shown: bool = True) -> Writer:
+    turn = Turn(model="m", messages=())
+    parsed = Parsed(turn, stream, stream, reasoning_shown=shown)
+    return ANTHROPIC_MESSAGES.writer(parsed, FRAME)
+
+
+def run(
+    writer: Writer, deltas: list[Delta], end: RunEnd = END, receipt: Receipt | None = RECEIPT
+) -> bytes:
+    return b"".join(map(writer.delta, deltas)) + writer.closing(end, receipt)
+
+
+def whole(deltas: list[Delta], **asked: Any) -> dict[str, Any]:
+    shown = asked.pop("shown", True)
+    body: dict[str, Any] = json.loads(run(writer_of(stream=False, shown=shown), deltas, **asked))
+    return body
+
+
+def both(deltas: list[Delta], **asked: Any) -> dict[str, Any]:
+    """The whole body, after the proof that the stream folds to the same."""
+    shown = asked.pop("shown", True)
+    found = folded(run(writer_of(stream=True, shown=shown), deltas, **asked))
+    body = whole(deltas, shown=shown, **asked)
+    assert found == body
+    return body
+
+
+def call(index: int, arguments: str = "", id: str | None = None, name: str | None = None) -> Delta:  # noqa: A002
+    return Delta(tool_call=ToolCallDelta(index, arguments, id, name))
+
+
+def test_a_whole_body() -> None:
+    writer = writer_of(stream=False)
+    assert writer.content_type == "application/json"
+    assert [writer.delta(Delta(text="Hé")), writer.delta(Delta(text="llo"))] == [b"", b""]
+    assert writer.heartbeat() == b""
+    assert json.loads(writer.closing(END, RECEIPT)) == {
+        "id": "msg_req_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "50%d model",
+        "content": [{"type": "text", "text": "Héllo"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "stop_details": None,
+        "usage": {
+            "input_tokens": 5,
+            "cache_creation_input_tokens": 2,
+            "cache_read_input_tokens": 3,
+            "output_tokens": 4,
+            "output_tokens_details": {"thinking_tokens": 2},
+            "source": "engine",
+            "cost": {
+                "amount": "0.000000007",
+                "amount_nano": 7,
+                "currency": "USD",
+                "price_version": "p1",
+            },
+            "limits": [
+                {
+                    "scope": "balance",
+                    "owner_id": "org_1",
+                    "currency": "USD",
+                    "limit": {"amount": "0.000000100", "amount_nano": 100},
+                    "spent": {"amount": "0.000000007", "amount_nano": 7},
+                    "held": {"amount": "0.000000000", "amount_nano": 0},
+                    "remaining": {"amount": "0.000000093", "amount_nano": 93},
+                }
+            ],
+            "service_tier": "standard",
+        },
+    }
+
+
+def test_a_stream_event_by_event() -> None:
+    writer = writer_of(stream=True)
+    assert writer.content_type == "text/event-stream"
+    first = events_of(writer.delta(Delta(text="Hé")))
+    assert first == [
+        {
+            "type": "message_start",
+            "message": {
+                "id": "msg_req_1",
+                "type": "message",
+                "role": "assistant",
+                "model": "50%d model",
+                "content": [],
+                "stop_reason": None,
+                "stop_sequence": None,
+                "stop_details": None,
+                "usage": {
+                    "input_tokens": 3,
+                    "cache_creation_input_tokens": 0,
+                    "cache_read_input_tokens": None,
+                    "output_tokens": 0,
+                    "service_tier": "standard",
+                },
+            },
+        },
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hé"}},
+    ]
+    piece = Delta(text="llo", finish=FinishReason.STOP)
+    assert kinds_of(writer.delta(piece)) == ["text_delta"]
+    last = events_of(writer.closing(END, RECEIPT))
+    assert [event["type"] for event in last] == [
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    stopped = {"stop_reason": "end_turn", "stop_sequence": None, "stop_details": None}
+    assert last[1]["delta"] == stopped
+    assert last[1]["usage"]["cost"]["amount_nano"] == 7
+    assert last[1]["usage"]["output_tokens"] == 4
+
+
+def test_thinking_is_a_block_of_its_own_signed_with_the_id_of_the_call() -> None:
+    deltas = [Delta(reasoning="hm"), Delta(reasoning=", yes"), Delta(text="Yes.")]
+    assert both(deltas)["content"] == [
+        {"type": "thinking", "thinking": "hm, yes", "signature": "tokenbooth_req_1"},
+        {"type": "text", "text": "Yes."},
+    ]
+    kinds = kinds_of(run(writer_of(stream=True), deltas))
+    assert kinds[:6] == [
+        "message_start",
+        "content_block_start",
+        "thinking_delta",
+        "thinking_delta",
+        "signature_delta",
+        "content_block_stop",
+    ]
+
+
+def test_thinking_that_is_not_to_be_shown_is_left_out() -> None:
+    deltas = [Delta(reasoning="hm"), Delta(text="Yes.", reasoning="!")]
+    assert both(deltas, shown=False)["content"] == [{"type": "text", "text": "Yes."}]
+    assert writer_of(stream=True, shown=False).delta(deltas[0]) == b""
+
+
+def test_one_delta_may_say_everything_at_once() -> None:
+    delta = Delta(reasoning="r", text="t", refusal="no", tool_call=ToolCallDelta(0, "{}", "c", "f"))
+    assert [block["type"] for block in both([delta])["content"]] == ["thinking", "text", "tool_use"]
+
+
+def test_kinds_that_alternate_become_blocks_in_their_order() -> None:
+    deltas = [Delta(text="a"), Delta(reasoning="r"), Delta(text="b"), Delta(text="c")]
+    blocks = both(deltas)["content"]
+    assert [(b["type"], b.get("text", b.get("thinking"))) for b in blocks] == [
+        ("text", "a"),
+        ("thinking", "r"),
+        ("text", "bc"),
+    ]
+
+
+def test_silence_is_one_empty_text() -> None:
+    assert both([])["content"] == [{"type": "text", "text": ""}]
+    assert both([Delta(output_tokens=1)])["content"] == [{"type": "text", "text": ""}]
+    assert writer_of(stream=True).delta(Delta(output_tokens=1)) == b""
+
+
+def test_a_tool_call_with_its_arguments() -> None:
+    deltas = [
+        Delta(text="Let me see."),
+        call(0, id="toolu_9", name="weather"),
+        call(0, '{"pl'),
+        call(0, 'ace": "Oslo"}'),
+        Delta(finish=FinishReason.TOOL_CALLS),
+    ]
+    body = both(deltas)
+    assert body["stop_reason"] == "tool_use"
+    assert body["content"] == [
+        {"type": "text", "text": "Let me see."},
+        {"type": "tool_use", "id": "toolu_9", "name": "weather", "input": {"place": "Oslo"}},
+    ]
+    pieces = [
+        event["delta"]["partial_json"]
+        for event in events_of(run(writer_of(stream=True), deltas))
+        if event.get("delta", {}).get("type") == "input_json_delta"
+    ]
+    assert pieces == ['{"pl', 'ace": "Oslo"}']
+
+
+def test_parallel_calls_one_after_another_are_streamed_as_they_come() -> None:
+    deltas = [
+        call(0, id="a", name="f"),
+        call(0, '{"x":1}'),
+        call(1, id="b", name="g"),
+        call(1, '{"y":'),
+        call(1, "2}"),
+    ]
+    writer = writer_of(stream=True)
+    written = [kinds_of(writer.delta(delta)) for delta in deltas]
+    assert written == [
+        ["message_start", "content_block_start"],
+        ["input_json_delta"],
+        ["content_block_stop", "content_block_start"],
+        ["input_json_delta"],
+        ["input_json_delta"],
+    ]
+    assert [block["input"] for block in both(deltas)["content"]] == [{"x": 1}, {"y": 2}]
+
+
+def test_calls_that_are_told_in_turns_lose_nothing() -> None:
+    deltas = [
+        call(0, '{"x"', "a", "f"),
+        call(1, '{"y"', "b", "g"),
+        call(0, ":"),
+        call(1, ":"),
+        Delta(text="meanwhile"),
+        call(2, "{}", "c", "h"),
+        Delta(text=" more"),
+        call(0, "1}"),
+        call(1, "2}"),
+    ]
+    blocks = both(deltas)["content"]
+    assert [block.get("input") or block.get("text") for block in blocks] == [
+        {"x": 1},
+        {"y": 2},
+        "meanwhile",
+        None,
+        " more",
+    ]
+    writer = writer_of(stream=True)
+    sizes = [len(events_of(writer.delta(delta))) for delta in deltas]
+    assert sizes[1] == sizes[3] == sizes[4] == sizes[5] == sizes[6] == 0
+
+
+def test_the_whole_of_a_call_ends_it_and_what_follows_is_not_heard() -> None:
+    deltas = [call(0, "{}", "a", "f"), call(1, "{}", "b", "g"), call(0, '{"late":1}')]
+    assert [block["input"] for block in both(deltas)["content"]] == [{}, {}]
+
+
+def test_a_brace_that_ends_no_document_ends_no_call() -> None:
+    deltas = [call(0, '{"x":{}', "a", "f"), call(1, "{}", "b", "g"), call(0, "}")]
+    assert [block["input"] for block in both(deltas)["content"]] == [{"x": {}}, {}]
+
+
+def test_a_call_without_arguments_has_an_empty_input() -> None:
+    deltas = [call(0, "", "a", "f"), call(1, " ", "b", "g")]
+    assert [block["input"] for block in both(deltas)["content"]] == [{}, {}]
+
+
+def test_ids_are_made_up_and_the_first_name_stays() -> None:
+    deltas = [
+        call(4, "{"),
+        call(4, '"a":1', name="late"),
+        call(4, "}", "other", "later"),
+        call(2, "{}"),
+    ]
+    blocks = both(deltas)["content"]
+    assert [(b["id"], b["name"], b["input"]) for b in blocks] == [
+        ("toolu_req_1_0", "late", {"a": 1}),
+        ("toolu_req_1_1", "", {}),
+    ]
+
+
+def test_a_nameless_call_waits_for_its_name_also_when_it_is_whole() -> None:
+    deltas = [call(0, "{}", "a"), call(1, "{}", "b", "g"), call(0, "", None, "f")]
+    writer = writer_of(stream=True)
+    assert [writer.delta(deltas[0]), writer.delta(deltas[1])] == [b"", b""]
+    assert kinds_of(writer.delta(deltas[2]))[:3] == [
+        "message_start",
+        "content_block_start",
+        "input_json_delta",
+    ]
+    assert [block["name"] for block in both(deltas)["content"]] == ["f", "g"]
+
+
+def test_calls_are_bounded() -> None:
+    deltas = [call(index, "{}", f"c{index}", "f") for index in range(TOOL_CALLS_MAX + 1)]
+    assert len(both(deltas)["content"]) == TOOL_CALLS_MAX
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"cut": "of', "[1]", "7", "{} {}", '{"x": NaN}', '{"x": "\ud800"}', "{" * 3000, "}"],
+)
+def test_arguments_that_are_no_object_are_kept_as_text(arguments: str) -> None:
+    (block,) = both([call(0, arguments, "a", "f"), Delta(finish=FinishReason.LENGTH)])["content"]
+    assert block == {
+        "type": "tool_use",
+        "id": "a",
+        "name": "f",
+        "input": {},
+        "partial_json": arguments,
+    }
+
+
+def test_arguments_keep_numbers_that_no_double_holds() -> None:
+    raw = run(
+        writer_of(stream=False), [call(0, ' {"n": 123456789012345678901234567890} ', "a", "f")]
+    )
+    assert b'"input":{"n": 123456789012345678901234567890}' in raw
+
+
+def test_half_surrogates_in_arguments_are_joined() -> None:
+    (block,) = both([call(0, '{"a":"\ud83d', "a", "f"), call(0, '\ude00"}')])["content"]
+    assert block["input"] == {"a": "😀"}
+
+
+def test_half_surrogates_pass_as_escapes_and_join_in_the_whole() -> None:
+    deltas = [Delta(text="\ud83d"), Delta(text="\ude00")]
+    assert b"\\ud83d" in writer_of(stream=True).delta(deltas[0])
+    assert whole(deltas)["content"][0]["text"] == "😀"
+
+
+@pytest.mark.parametrize(
+    ("deltas", "cancelled", "reason"),
+    [
+        ([Delta(text="a")], False, "end_turn"),
+        ([Delta(text="a")], True, "max_tokens"),
+        ([Delta(text="a", finish=FinishReason.STOP)], True, "end_turn"),
+        ([Delta(text="a", finish=FinishReason.LENGTH)], False, "max_tokens"),
+        ([Delta(text="a", finish=FinishReason.TOOL_CALLS)], False, "end_turn"),
+        ([call(0, "{}", "c", "f")], False, "tool_use"),
+        ([call(0, "{}", "c", "f"), Delta(finish=FinishReason.STOP)], False, "tool_use"),
+        ([call(0, "{", "c", "f"), Delta(finish=FinishReason.LENGTH)], False, "max_tokens"),
+        ([call(0, "{", "c", "f")], True, "max_tokens"),
+    ],
+)
+def test_every_answer_gets_a_stop_reason(deltas: list[Delta], cancelled: bool, reason: str) -> None:
+    body = both(deltas, end=RunEnd(USAGE, cancelled=cancelled))
+    assert (body["stop_reason"], body["stop_sequence"]) == (reason, None)
+    assert body["stop_details"] is None
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [Delta(refusal="I may not."), Delta(finish=FinishReason.STOP)],
+        [Delta(text="I may not.", finish=FinishReason.CONTENT_FILTER)],
+    ],
+)
+def test_a_refusal_is_text_with_a_reason_of_its_own(deltas: list[Delta]) -> None:
+    body = both(deltas)
+    assert body["content"] == [{"type": "text", "text": "I may not."}]
+    assert body["stop_reason"] == "refusal"
+    assert body["stop_details"] == {"type": "refusal", "category": None, "explanation": None}
+
+
+def test_the_stop_sequence_is_named_where_the_engine_tells_it() -> None:
+    body = both([Delta(text="a"), Delta(finish=FinishReason.STOP, stopped_by="END")])
+    assert (body["stop_reason"], body["stop_sequence"]) == ("stop_sequence", "END")
+    cut = both([Delta(text="a", finish=FinishReason.LENGTH, stopped_by="END")])
+    assert (cut["stop_reason"], cut["stop_sequence"]) == ("max_tokens", None)
+
+
+def test_money_that_ended_the_answer_is_named() -> None:
+    body = both([Delta(text="a")], end=RunEnd(None, cancelled=True), receipt=CAPPED)
+    assert (body["stop_reason"], body["stopped"]) == ("max_tokens", "cap_reached")
+    assert "stopped" not in both([Delta(text="a")])
+
+
+def test_usage_without_a_receipt_is_the_engines_and_without_that_the_prompts() -> None:
+    counted = both([], end=RunEnd(Usage(8, 1, source=UsageSource.BOUND)), receipt=None)["usage"]
+    assert counted == {
+        "input_tokens": 8,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": None,
+        "output_tokens": 1,
+        "output_tokens_details": {"thinking_tokens": 0},
+        "source": "bound",
+        "service_tier": "standard",
+    }
+    silent = both([], end=RunEnd(None), receipt=None)["usage"]
+    assert (silent["input_tokens"], silent["output_tokens"]) == (3, 0)
+    assert both([], end=RunEnd(Usage(1, 1, images=2)), receipt=None)["usage"]["uses"] == {
+        "image": 2
+    }
+
+
+def test_nothing_counts_after_the_finish_or_for_another_choice() -> None:
+    deltas = [
+        Delta(choice=1, text="who"),
+        Delta(text="a", finish=FinishReason.STOP),
+        Delta(text="late"),
+        Delta(finish=FinishReason.LENGTH),
+    ]
+    body = both(deltas)
+    assert body["content"] == [{"type": "text", "text": "a"}]
+    assert body["stop_reason"] == "end_turn"
+
+
+def test_a_ping_never_stands_before_the_start() -> None:
+    writer = writer_of(stream=True)
+    assert kinds_of(writer.heartbeat()) == ["message_start", "ping"]
+    assert writer.heartbeat() == PING
+    assert kinds_of(writer.delta(Delta(text="a"))) == ["content_block_start", "text_delta"]
+    assert writer.heartbeat() == PING
+
+
+def test_a_failure_is_one_error_event_without_an_end() -> None:
+    writer = writer_of(stream=True)
+    folder = Folder()
+    raw = writer.delta(Delta(text="a")) + writer.problem(PROBLEM)
+    for event in events_of(raw):
+        folder.take(event)
+    assert MESSAGE_STOP not in raw
+    assert folder.error == {
+        "type": "error",
+        "error": {
+            "type": "api_error",
+            "message": "It broke.",
+            "param": None,
+            "code": "engine_failed",
+            "attempt": 1,
+        },
+        "request_id": "req_1",
+    }
+
+
+def test_a_whole_failure_is_the_error_body() -> None:
+    body = json.loads(writer_of(stream=False).problem(PROBLEM))
+    assert (body["type"], body["error"]["code"]) == ("error", "engine_failed")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("well", [True, False])
+def test_after_the_end_nothing_is_written(stream: bool, well: bool) -> None:
+    writer = writer_of(stream=stream)
+    assert writer.closing(END, RECEIPT) if well else writer.problem(PROBLEM)
+    assert writer.delta(Delta(text="x")) == b""
+    assert writer.closing(END, RECEIPT) == b""
+    assert writer.problem(PROBLEM) == b""
+    assert writer.heartbeat() == b""
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=4)
+PIECES = st.sampled_from(['{"a":', "1", "}", "{}", '"b"', "{", " ", "", '{"c":2}', "[1]", "nul"])
+CALLS = st.builds(
+    ToolCallDelta,
+    st.integers(0, 3),
+    PIECES | TEXTS,
+    st.none() | st.sampled_from(["c1", "c2"]),
+    st.none() | st.sampled_from(["", "f", "g"]),
+)
+DELTAS = st.builds(
+    Delta,
+    choice=st.sampled_from([0, 0, 0, 1]),
+    text=st.just("") | TEXTS,
+    reasoning=st.just("") | TEXTS,
+    refusal=st.just("") | st.just("") | TEXTS,
+    tool_call=st.none() | CALLS,
+    finish=st.sampled_from([None] * 8 + list(FinishReason)),
+    stopped_by=st.none() | st.just("END"),
+)
+ENDS = st.builds(RunEnd, st.none() | st.just(USAGE), st.booleans())
+
+
+@given(st.lists(DELTAS, max_size=20), ENDS, st.sampled_from([None, RECEIPT, CAPPED]), st.booleans())
+def test_folding_the_stream_gives_the_whole(
+    deltas: list[Delta], end: RunEnd, receipt: Receipt | None, shown: bool
+) -> None:
+    raw = run(writer_of(stream=True, shown=shown), deltas, end, receipt)
+    assert raw.count(MESSAGE_STOP) == 1
+    assert raw.endswith(MESSAGE_STOP)
+    assert folded(raw) == whole(deltas, end=end, receipt=receipt, shown=shown)
+
+
+SAID = st.lists(st.tuples(st.integers(0, 2), st.text("ab", max_size=2)), max_size=12)
+
+
+@given(SAID)
+def test_no_piece_of_any_call_is_lost_however_calls_are_mixed(said: list[tuple[int, str]]) -> None:
+    """Each call's text is a quoted string in an object, told piece by piece, in turns."""
+    told: dict[int, str] = {}
+    deltas = []
+    for index, piece in said:
+        opening = "" if index in told else '{"said":"'
+        told[index] = told.get(index, "") + piece
+        deltas.append(call(index, opening + piece, f"c{index}", "f"))
+    deltas += [call(index, '"}') for index in reversed(told)]
+    found = {block["id"]: block["input"]["said"] for block in whole(deltas)["content"] if told}
+    assert found == {f"c{index}": text for index, text in told.items()}
+    both(deltas)
+
+
+@given(st.lists(DELTAS, max_size=8), st.integers(0, 8), st.booleans())
+def test_a_stream_that_breaks_anywhere_ends_with_the_error_alone(
+    deltas: list[Delta], at: int, pinged: bool
+) -> None:
+    writer = writer_of(stream=True)
+    raw = b"".join(map(writer.delta, deltas[:at]))
+    raw += writer.heartbeat() if pinged else b""
+    raw += writer.problem(PROBLEM) + writer.closing(END, RECEIPT)
+    folder = Folder()
+    for event in events_of(raw):
+        folder.take(event)
+    assert folder.error is not None
+
+
+def test_the_reader_of_the_tests_means_what_it_says() -> None:
+    assert input_of("") == {"input": {}}
+    assert input_of("[]") == {"input": {}, "partial_json": "[]"}
+    with pytest.raises(AssertionError):
+        Folder().take({"type": "message_stop"})
