@@ -1,4 +1,4 @@
-"""Whatever an engine says, in whatever order: the stream folds to the whole, and nothing is lost."""
+"""Whatever an engine says, in whatever order: the stream folds to the whole, nothing is lost."""
 
 import pytest
 from hypothesis import given
