@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from tests.support.messages_answer import both, call
 from tests.support.signed import KEY, booked, signed
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, ToolCallDelta, Usage
@@ -18,10 +19,18 @@ from tokenbooth.protocols.dialect import AnswerFrame, Parsed
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.openai_chat.parameters import PARAMETERS
 from tokenbooth.protocols.openapi import openapi_bytes, openapi_document
-from tokenbooth.protocols.problems import OPENAI, openai_refusal, own_refusal, status_of
+from tokenbooth.protocols.problems import (
+    ANTHROPIC,
+    OPENAI,
+    anthropic_refusal,
+    openai_refusal,
+    own_refusal,
+    status_of,
+)
 
 DOCUMENT = openapi_document("1.2.3")
 CHAT = DOCUMENT["paths"]["/v1/chat/completions"]["post"]
+MESSAGES = DOCUMENT["paths"]["/v1/messages"]["post"]
 READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
 
 
@@ -110,6 +119,14 @@ def test_every_code_stands_at_its_status_of_the_chat(code: Code) -> None:
     assert code.text in response["description"]
 
 
+@pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
+def test_every_code_stands_at_its_status_of_messages(code: Code) -> None:
+    response = MESSAGES["responses"][str(status_of(code, ANTHROPIC))]
+    assert code.text in response["description"]
+    schema = response["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/MessagesError"}
+
+
 def test_errors_say_when_to_retry_and_carry_an_id() -> None:
     assert "retry-after" in CHAT["responses"]["429"]["headers"]
     assert "retry-after" not in CHAT["responses"]["400"]["headers"]
@@ -141,6 +158,8 @@ def test_refusals_fit_the_error_schema(kind: Kind) -> None:
     problem = Problem(code, "Why.", param="x", facts={"limit_nano": 1})
     for answer in (openai_refusal(problem, "req_1"), own_refusal(problem, "req_1")):
         assert fits("Error", json.loads(answer.body))
+        assert not fits("MessagesError", json.loads(answer.body))
+    assert fits("MessagesError", json.loads(anthropic_refusal(problem, "req_1").body))
     assert not fits("Error", {"error": {"message": "x"}})
 
 
@@ -159,6 +178,22 @@ def test_whole_bodies_fit_the_completion_schema() -> None:
     assert fits("ChatCompletion", body)
     body["choices"][0]["finish_reason"] = None
     assert not fits("ChatCompletion", body)
+
+
+def test_whole_messages_fit_their_schema() -> None:
+    deltas = [Delta(reasoning="r", text="a"), call(0, "{}", "c", "f"), call(1, "{", "d", "g")]
+    body = both(deltas)
+    assert fits("Message", body)
+    assert not fits("Message", {**body, "stop_reason": None})
+    refusal = both([Delta(refusal="no", finish=FinishReason.CONTENT_FILTER)])
+    assert fits("Message", refusal)
+
+
+def test_messages_requests_fit_their_schema() -> None:
+    hello = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    assert fits("MessagesRequest", {**hello, "novel": 1, "thinking": {"type": "novel"}})
+    assert not fits("MessagesRequest", {**hello, "max_tokens": "9"})
+    assert not fits("MessagesRequest", {**hello, "messages": [{"role": "user"}]})
 
 
 def test_chat_requests_fit_their_schema() -> None:
