@@ -152,19 +152,6 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Anything:
-    """Any value at all: a field that is taken and has no effect here."""
-
-    wanted: str = "anything"
-
-    def read(self, value: object, path: str, strangers: Strangers) -> object:
-        return value
-
-    def schema(self) -> Json:
-        return {"anyOf": [{}]}
-
-
-@dataclass(frozen=True, slots=True)
 class FreeObject:
     """Any object, read as its JSON text; a JSON schema of a caller, for example."""
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.protocols.open_shape import Anything
 from tokenbooth.protocols.shape import (
     STRANGERS_MAX,
-    Anything,
     Either,
     Field,
     Flag,

@@ -3,11 +3,11 @@
 It drives the reader, ``docs/parameters.md`` and the request schema of the OpenAPI document.
 """
 
-from tokenbooth.protocols.anthropic_messages.blocks import SYSTEM, Open, open_tagged
+from tokenbooth.protocols.anthropic_messages.blocks import SYSTEM, open_tagged
 from tokenbooth.protocols.anthropic_messages.messages import MESSAGE, MESSAGES_MAX
+from tokenbooth.protocols.open_shape import Anything, Open
 from tokenbooth.protocols.parameters import Parameter, Treatment
 from tokenbooth.protocols.shape import (
-    Anything,
     Field,
     Flag,
     FreeObject,
