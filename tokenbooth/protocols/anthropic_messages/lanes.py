@@ -53,14 +53,14 @@ Step: TypeAlias = Begun | Said | Stopped
 class Lane:
     """One block: what it was told, and what of that is not written yet."""
 
-    __slots__ = ("_checked", "_told", "_waiting", "begun", "id", "kind", "name")
+    __slots__ = ("_checked", "_waiting", "begun", "id", "kind", "name", "told")
 
     def __init__(self, kind: BlockKind, call_id: str = "", name: str = "") -> None:
         self.kind = kind
         self.id = call_id
         self.name = name
         self.begun = False
-        self._told: list[str] = []
+        self.told: list[str] = []
         self._waiting: list[str] = []
         self._checked = 0
 
@@ -68,7 +68,7 @@ class Lane:
         if piece:
             self._waiting.append(piece)
             if self.kind is BlockKind.TOOL_USE:
-                self._told.append(piece)
+                self.told.append(piece)
 
     def steps(self, *, last: bool = False) -> Iterator[Step]:
         """What can be written now; a call without a name waits for one until the end."""
@@ -87,10 +87,10 @@ class Lane:
         may have ended it."""
         if self.kind is not BlockKind.TOOL_USE:
             return True
-        if len(self._told) == self._checked or not self._told[-1].rstrip().endswith("}"):
+        if len(self.told) == self._checked or not self.told[-1].rstrip().endswith("}"):
             return False
-        self._checked = len(self._told)
-        return arguments_object("".join(self._told)) is not None
+        self._checked = len(self.told)
+        return arguments_object("".join(self.told)) is not None
 
 
 class Lanes:
@@ -106,6 +106,26 @@ class Lanes:
     @property
     def has_calls(self) -> bool:
         return bool(self._calls)
+
+    def goes_on(self, delta: Delta) -> tuple[BlockKind, str] | None:
+        """What this delta adds to the only open block, if it does nothing else: the common step,
+        which needs no other."""
+        if len(self._queue) != 1 or delta.refusal:
+            return None
+        lane, text, reasoning = self._queue[0], delta.text, delta.reasoning
+        if delta.tool_call is not None:
+            return None if text or reasoning else self._call_goes_on(lane, delta.tool_call)
+        if lane.kind is BlockKind.TEXT and text and not reasoning:
+            return lane.kind, text
+        if lane.kind is BlockKind.THINKING and reasoning and not text:
+            return lane.kind, reasoning
+        return None
+
+    def _call_goes_on(self, lane: Lane, piece: ToolCallDelta) -> tuple[BlockKind, str] | None:
+        if self._calls.get(piece.index) is not lane or not (lane.begun and piece.arguments):
+            return None
+        lane.told.append(piece.arguments)
+        return lane.kind, piece.arguments
 
     def add(self, delta: Delta) -> Iterator[Step]:
         """The steps that this delta causes now."""

@@ -32,6 +32,11 @@ _PIECES = {
     BlockKind.THINKING: b'"thinking_delta","thinking":',
     BlockKind.TOOL_USE: b'"input_json_delta","partial_json":',
 }
+_HEADS = {
+    kind: b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
+    b'{"type":' + piece
+    for kind, piece in _PIECES.items()
+}
 _REASONS = {
     FinishReason.STOP: "end_turn",
     FinishReason.LENGTH: "max_tokens",
@@ -95,6 +100,10 @@ class StreamWriter:
     def delta(self, delta: Delta) -> bytes:
         if not self._finish.hears(delta):
             return b""
+        added = self._lanes.goes_on(delta)
+        if added is not None:
+            kind, piece = added
+            return b"".join((_HEADS[kind] % self._index, encode(piece), b"}}\n\n"))
         written = b"".join(map(self._event, self._lanes.add(delta)))
         return self._opening() + written if written else b""
 
