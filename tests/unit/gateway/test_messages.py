@@ -127,6 +127,8 @@ def test_an_effort_is_ignored_with_a_note_where_one_candidate_takes_none(play):
         answer = await ask(booth, max_tokens=50, **EFFORT)
         assert answer.status == 200
         assert answer.headers["x-tokenbooth-notes"] == NO_EFFORT
+        thoughts = answer.document["usage"]["output_tokens_details"]["thinking_tokens"]
+        assert thoughts == THINKER.reasoning_tokens
         stated = await booth.ask(chat(max_tokens=50, reasoning_effort="low"))
         assert "x-tokenbooth-notes" not in stated.headers
 
