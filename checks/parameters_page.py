@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tokenbooth.protocols.anthropic_messages.parameters import PARAMETERS as MESSAGES
 from tokenbooth.protocols.openai_chat.parameters import PARAMETERS as CHAT
 from tokenbooth.protocols.openai_responses.parameters import PARAMETERS as RESPONSES
 from tokenbooth.protocols.parameters import Parameter, Treatment
@@ -46,7 +47,7 @@ assistant said before them, become one message of the assistant. Parts of type `
 refused, because nothing is stored. Items, tools and choices of hosted tools, and those of types
 that are not known here, are skipped with a note.
 
-### Answers
+### Answers of a response
 
 Every field of the published response is there, null where there is nothing to say. The answer gives
 back what it was asked with; `tools` are those that the model could call. `store` is false and
@@ -55,9 +56,29 @@ back what it was asked with; `tools` are those that the model could call. `store
 where the answer was cut inside it. How a stream is told is written in
 [What an answer says](answers.md).
 """
+MESSAGES_FOOT = """\
+### Blocks
+
+`content` is a string or a list of blocks. Results of tools become messages of their own, ahead of
+what else the message says; images inside them follow in the message of the user. Documents and
+search results become text. What an assistant thought is a hint to the engine, `redacted_thinking`
+is ignored with a note, and so are blocks and tools of types that are not known here. A block that
+does not belong into a message of its role is refused.
+
+### Answers of a message
+
+Blocks come one after another, also where an engine mixes the calls of several tools. `stop_reason`
+is `tool_use` where tools are called, `max_tokens` where the answer was cut short, by money too,
+`refusal` where the engine refused, `stop_sequence` where it tells which one it met, else
+`end_turn`. A call whose arguments are no JSON object, because they were cut, has an empty `input`
+and what there is of them in `partial_json`. Thinking is signed with the id of its call; the
+signature is not checked. `usage` also holds the exact `cost` and what remains under each limit. How
+a stream is told is written in [What an answer says](answers.md).
+"""
 DIALECTS = (
     ("POST /v1/chat/completions", CHAT, CHAT_FOOT),
     ("POST /v1/responses", RESPONSES, RESPONSES_FOOT),
+    ("POST /v1/messages", MESSAGES, MESSAGES_FOOT),
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from tests.support.messages_answer import both, call
 from tests.support.signed import KEY, booked, signed
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, ToolCallDelta, Usage
@@ -21,11 +22,18 @@ from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 from tokenbooth.protocols.openai_responses.parameters import PARAMETERS as RESPONSE_PARAMETERS
 from tokenbooth.protocols.openapi import openapi_bytes, openapi_document
 from tokenbooth.protocols.parameters import Parameter
-from tokenbooth.protocols.problems import OPENAI, openai_refusal, own_refusal, status_of
+from tokenbooth.protocols.problems import (
+    ANTHROPIC,
+    OPENAI,
+    anthropic_refusal,
+    openai_refusal,
+    own_refusal,
+    status_of,
+)
 
 DOCUMENT = openapi_document("1.2.3")
-PAID = ("/v1/chat/completions", "/v1/responses")
-CHAT, RESPONSES = (DOCUMENT["paths"][path]["post"] for path in PAID)
+PAID = ("/v1/chat/completions", "/v1/responses", "/v1/messages")
+CHAT, RESPONSES, MESSAGES = (DOCUMENT["paths"][path]["post"] for path in PAID)
 READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
 
 
@@ -44,6 +52,8 @@ def test_every_path_of_the_api_is_there() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
         "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
         "/v1/quote",
         "/v1/events",
         "/v1/reconciliation",
@@ -85,18 +95,15 @@ def test_every_schema_is_a_schema() -> None:
 
 
 def test_operations_are_named_apart() -> None:
-    names = [
-        CHAT["operationId"],
-        RESPONSES["operationId"],
-        *(read["operationId"] for read in READS.values()),
-    ]
+    verbs = [verb for item in DOCUMENT["paths"].values() for verb in item.values()]
+    names = [verb["operationId"] for verb in verbs]
     assert len(set(names)) == len(names)
 
 
 def test_only_a_call_to_a_model_is_made_once_by_its_key() -> None:
     """Every other verb reads, so that making it twice changes nothing."""
     changing = {path: verbs["post"] for path, verbs in DOCUMENT["paths"].items() if "post" in verbs}
-    assert set(changing) == {*PAID, "/v1/quote"}
+    assert set(changing) == {*PAID, "/v1/quote", "/v1/messages/count_tokens"}
     for path, post in changing.items():
         keyed = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", []))
         assert keyed is ("422" in post["responses"]) is (path in PAID)
@@ -110,10 +117,18 @@ def test_path_parameters_are_declared() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
-@pytest.mark.parametrize("operation", [CHAT, RESPONSES], ids=PAID)
+@pytest.mark.parametrize("operation", [CHAT, RESPONSES], ids=PAID[:2])
 def test_every_code_stands_at_its_status_of_a_paid_call(operation: Any, code: Code) -> None:
     response = operation["responses"][str(status_of(code, OPENAI))]
     assert code.text in response["description"]
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
+def test_every_code_stands_at_its_status_of_messages(code: Code) -> None:
+    response = MESSAGES["responses"][str(status_of(code, ANTHROPIC))]
+    assert code.text in response["description"]
+    schema = response["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/MessagesError"}
 
 
 def test_errors_say_when_to_retry_and_carry_an_id() -> None:
@@ -152,6 +167,8 @@ def test_refusals_fit_the_error_schema(kind: Kind) -> None:
     problem = Problem(code, "Why.", param="x", facts={"limit_nano": 1})
     for answer in (openai_refusal(problem, "req_1"), own_refusal(problem, "req_1")):
         assert fits("Error", json.loads(answer.body))
+        assert not fits("MessagesError", json.loads(answer.body))
+    assert fits("MessagesError", json.loads(anthropic_refusal(problem, "req_1").body))
     assert not fits("Error", {"error": {"message": "x"}})
 
 
@@ -214,6 +231,22 @@ def test_whole_bodies_fit_the_response_schema(
     assert not fits("Response", {**body, "output": [{"type": "message"}]})
     for name in DOCUMENT["components"]["schemas"]["Response"]["required"]:
         assert not fits("Response", {key: body[key] for key in body if key != name})
+
+
+def test_whole_messages_fit_their_schema() -> None:
+    deltas = [Delta(reasoning="r", text="a"), call(0, "{}", "c", "f"), call(1, "{", "d", "g")]
+    body = both(deltas)
+    assert fits("Message", body)
+    assert not fits("Message", {**body, "stop_reason": None})
+    refusal = both([Delta(refusal="no", finish=FinishReason.CONTENT_FILTER)])
+    assert fits("Message", refusal)
+
+
+def test_messages_requests_fit_their_schema() -> None:
+    hello = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    assert fits("MessagesRequest", {**hello, "novel": 1, "thinking": {"type": "novel"}})
+    assert not fits("MessagesRequest", {**hello, "max_tokens": "9"})
+    assert not fits("MessagesRequest", {**hello, "messages": [{"role": "user"}]})
 
 
 def test_chat_requests_fit_their_schema() -> None:

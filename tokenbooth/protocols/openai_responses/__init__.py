@@ -38,6 +38,7 @@ class OpenAiResponses:
     """``POST /v1/responses``, of which nothing is kept."""
 
     name = "openai_responses"
+    output_limit_param = "max_output_tokens"
 
     def parse(self, raw: bytes) -> Parsed:
         return parse(raw)

@@ -85,7 +85,7 @@ def parse(raw: bytes) -> Parsed:
         "tools": given_back,
     }
     stream = fields.get("stream", False)
-    return Parsed(turn, stream, stream, notes.finished(strangers), echo)
+    return Parsed(turn, stream, stream, notes.finished(strangers), echo=echo)
 
 
 def _messages(fields: Json, notes: Notes) -> tuple[Message, ...]:
