@@ -1,7 +1,7 @@
 """The input of a response: the shapes of its items, and how they become Messages.
 
-Calls of tools and what an assistant said stand in items of their own here; engines want them in one
-message, so neighbours are joined.
+Calls of tools, what an assistant said and what it thought stand in items of their own here; engines
+want them in one message, so neighbours are joined.
 """
 
 import json
@@ -33,6 +33,10 @@ CUSTOM_INPUT = "input"
 
 _NO_FILES = "file input is not served here; put the text into the message"
 _NO_AUDIO = "audio input is not served here"
+_THOUGHT = "input[].type=reasoning"
+_SEALED = "skipped: it holds no text"
+_UNANSWERED = "skipped where nothing of the assistant follows"
+_NOT_FOUND = "skipped: reasoning is not stored here"
 _NOT_KEPT = "responses are not stored here; send the items themselves"
 _ANY = Field(Anything())
 _TEXT = Record(
@@ -63,6 +67,7 @@ _PART = tagged(
     {"input_file": _NO_FILES, "input_audio": _NO_AUDIO},
 )
 _PARTS = Field(Either(Text(), Listed(_PART, 0, PARTS_MAX)), required=True)
+_THOUGHTS = Field(Listed(Record({"type": _ANY, "text": Field(Text())}), 0, PARTS_MAX))
 _ID = Field(Text(low=1, high=ID_CHARS_MAX), required=True)
 _NAME = Field(Text(low=1, high=NAME_CHARS_MAX), required=True)
 # What comes back of an answer, as clients dump it, and says nothing to an engine.
@@ -95,7 +100,10 @@ ITEM = Kinds(
         ),
         "custom_tool_call_output": Record({"call_id": _ID, "output": _PARTS, **_RETURNED}),
         "reasoning": Record(
-            dict.fromkeys(("id", "summary", "content", "encrypted_content", "status"), _ANY)
+            {
+                **dict.fromkeys(("id", "status", "encrypted_content"), _ANY),
+                **dict.fromkeys(("content", "summary"), _THOUGHTS),
+            }
         ),
         "item_reference": Record({"id": _ID}),
     },
@@ -114,15 +122,26 @@ def messages_of(said: str | Sequence[Json], notes: Notes) -> tuple[Message, ...]
     if isinstance(said, str):
         return (Message(Role.USER, (TextPart(said),)),)
     made: list[Message] = []
+    thoughts: list[str] = []
     for place, item in enumerate(said):
+        if item.get("type") == "reasoning":
+            thoughts += _thoughts(item, notes)
+            continue
         message = _message(item, f"input[{place}]", notes)
         if message is None:
             continue
+        if message.role is Role.ASSISTANT:
+            message = replace(message, reasoning="\n".join(thoughts))
+        elif thoughts:
+            notes.replace(_THOUGHT, _UNANSWERED)
+        thoughts.clear()
         joined = _joined(made[-1], message) if made else None
         if joined is None:
             made.append(message)
         else:
             made[-1] = joined
+    if thoughts:
+        notes.replace(_THOUGHT, _UNANSWERED)
     return tuple(made)
 
 
@@ -148,8 +167,19 @@ def _joined(last: Message, message: Message) -> Message | None:
     if not last.tool_calls and not message.tool_calls:
         return None
     return replace(
-        last, parts=last.parts + message.parts, tool_calls=last.tool_calls + message.tool_calls
+        last,
+        parts=last.parts + message.parts,
+        tool_calls=last.tool_calls + message.tool_calls,
+        reasoning="\n".join(filter(None, (last.reasoning, message.reasoning))),
     )
+
+
+def _thoughts(item: Json, notes: Notes) -> list[str]:
+    """What an assistant thought before it spoke, as far as it stands there in clear."""
+    parts = item.get("content") or item.get("summary") or ()
+    found = [part["text"] for part in parts if part.get("text")]
+    notes.add(_THOUGHT, "a hint; the engine may ignore it" if found else _SEALED)
+    return found
 
 
 def _message(item: Json, path: str, notes: Notes) -> Message | None:
@@ -172,12 +202,9 @@ def _message(item: Json, path: str, notes: Notes) -> Message | None:
         case "function_call_output" | "custom_tool_call_output":
             parts = _parts(item["output"], f"{path}.output", Role.TOOL, notes)
             return Message(Role.TOOL, parts, tool_call_id=item["call_id"])
-        case "reasoning":
-            notes.add("input[].type=reasoning", "skipped: engines take no earlier reasoning")
-            return None
     if not item["id"].startswith(REASONING_ID):
         unsupported(f"{path}.id", _NOT_KEPT)
-    notes.add("input[].type=item_reference", "skipped: engines take no earlier reasoning")
+    notes.add("input[].type=item_reference", _NOT_FOUND)
     return None
 
 

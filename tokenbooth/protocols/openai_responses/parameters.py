@@ -117,8 +117,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         _H,
         INPUT,
         "A text, or items: message (input_text, input_image, output_text, refusal), function_call, "
-        "custom_tool_call and their outputs. Reasoning and items of hosted tools are skipped with "
-        "a note; files, audio and references to stored items are refused.",
+        "custom_tool_call and their outputs. Reasoning is a hint to the engine; items of hosted "
+        "tools are skipped with a note; files, audio and references to stored items are refused.",
         required=True,
     ),
     Parameter(

@@ -132,8 +132,8 @@ def test_a_custom_call_and_its_result() -> None:
 
 def test_calls_side_by_side_and_what_was_said_before_are_one_message() -> None:
     said = {"role": "assistant", "content": "let me look"}
-    thought = {"type": "reasoning", "id": "rs_1", "summary": []}
-    found = messages(USER, thought, said, CALL, thought, OTHER, RESULT)
+    silent = {"type": "reasoning", "id": "rs_1", "summary": []}
+    found = messages(USER, silent, said, CALL, silent, OTHER, RESULT)
     assert [message.role for message in found] == [Role.USER, Role.ASSISTANT, Role.TOOL]
     assert found[1].parts == (TextPart("let me look"),)
     assert [call.id for call in found[1].tool_calls] == ["c1", "c2"]
@@ -163,25 +163,52 @@ def test_returned_items_need_no_note() -> None:
     assert noted(USER, {**CALL, **returned, "async": None}, {**RESULT, **returned}) == {}
 
 
-def test_reasoning_is_skipped_and_said_once() -> None:
-    thought = {
-        "type": "reasoning",
-        "id": "rs_1",
-        "summary": [{"type": "summary_text", "text": "s"}],
-        "content": [{"type": "reasoning_text", "text": "t"}],
-        "encrypted_content": "xyz",
-        "status": "completed",
-    }
-    assert messages(USER, thought, thought) == (text("hi"),)
-    assert noted(USER, thought, thought) == {
-        "input[].type=reasoning": "skipped: engines take no earlier reasoning"
+def thought(*texts: str, **fields: Any) -> dict[str, Any]:
+    content = [{"type": "reasoning_text", "text": one} for one in texts]
+    return {"type": "reasoning", "id": "rs_1", "summary": [], "content": content, **fields}
+
+
+HINT = "a hint; the engine may ignore it"
+
+
+def test_what_an_assistant_thought_goes_with_what_it_says_next() -> None:
+    said = {"role": "assistant", "content": "there"}
+    found = messages(USER, thought("a", "b"), CALL, thought("c"), OTHER, RESULT, thought("d"), said)
+    assert [message.reasoning for message in found] == ["", "a\nb\nc", "", "d"]
+    assert len(found[1].tool_calls) == 2
+    assert noted(USER, thought("a"), said) == {"input[].type=reasoning": HINT}
+
+
+def test_thoughts_between_two_messages_keep_them_two() -> None:
+    said = {"role": "assistant", "content": "a"}
+    assert [message.reasoning for message in messages(said, thought("b"), said)] == ["", "b"]
+
+
+def test_a_summary_stands_for_thoughts_that_are_not_told() -> None:
+    told = [{"type": "summary_text", "text": "s"}]
+    said = {"role": "assistant", "content": "there"}
+    assert messages(thought(summary=told), said)[0].reasoning == "s"
+    assert messages(thought("t", summary=told), said)[0].reasoning == "t"
+
+
+def test_sealed_thoughts_are_skipped_and_said() -> None:
+    sealed = thought(content=None, encrypted_content="xyz", status="completed")
+    assert messages(USER, sealed, CALL)[1].reasoning == ""
+    assert noted(USER, sealed) == {"input[].type=reasoning": "skipped: it holds no text"}
+
+
+@pytest.mark.parametrize("items", [[thought("a")], [thought("a"), USER]])
+def test_thoughts_after_which_nothing_was_said_are_skipped_and_said(items: list[Any]) -> None:
+    assert all(message.reasoning == "" for message in messages(USER, *items))
+    assert noted(USER, *items) == {
+        "input[].type=reasoning": "skipped where nothing of the assistant follows"
     }
 
 
 @pytest.mark.parametrize("typed", [{"type": "item_reference"}, {}])
 def test_references(typed: dict[str, str]) -> None:
     assert noted(USER, {**typed, "id": "rs_1"}) == {
-        "input[].type=item_reference": "skipped: engines take no earlier reasoning"
+        "input[].type=item_reference": "skipped: reasoning is not stored here"
     }
     problem = refused(USER, {**typed, "id": "msg_1"})
     assert (problem.code, problem.param) == (Code.UNSUPPORTED_FEATURE, "input[1].id")
@@ -252,6 +279,7 @@ def test_items_of_other_kinds_are_skipped_and_said(kind: str) -> None:
         ({**CALL, "call_id": ""}, Code.INVALID_VALUE, "input[1].call_id"),
         ({"type": "function_call"}, Code.MISSING_FIELD, "input[1].call_id"),
         ({**CALL, "arguments": {}}, Code.WRONG_TYPE, "input[1].arguments"),
+        ({"type": "reasoning", "content": "a"}, Code.WRONG_TYPE, "input[1].content"),
         ({**RESULT, "output": None}, Code.WRONG_TYPE, "input[1].output"),
         (
             {"type": "custom_tool_call", "call_id": "c", "name": "n"},

@@ -143,6 +143,7 @@ def test_what_came_back_can_be_sent_again(stream: bool) -> None:
     user, assistant, first, second = booth.turn.messages
     assert user.role is Role.USER
     assert assistant.text == "Let me look."
+    assert assistant.reasoning == "I should look."
     assert [call.id for call in assistant.tool_calls] == ["call_a", "call_b"]
     assert json.loads(assistant.tool_calls[1].arguments) == {"input": "*** Begin"}
     assert (first.tool_call_id, second.tool_call_id) == ("call_a", "call_b")
