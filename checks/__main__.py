@@ -40,7 +40,8 @@ BESIDE = (
 UNIT = Stage("unit and tidy tests", (*PYTEST, "tests/unit", *SPREAD))
 MEASURED = Stage("unit and tidy tests with coverage", (*UNIT.command, *COVERAGE))
 BUDGETS = Stage("budgets", (sys.executable, "-m", "checks.budgets"))
-OUTSIDE = Stage("outside tests", (*PYTEST, "tests/outside", *SPREAD, "--dist", "loadfile"))
+# These wait for servers a good part of their time, so one more than there are cores.
+OUTSIDE = Stage("outside tests", (*PYTEST, "tests/outside", "-n", "3", "--dist", "loadfile"))
 
 Wait = Callable[[], tuple[int, str]]
 

@@ -17,6 +17,7 @@ DAY_S = 86_400
 LIVES = 10_000
 TOKENBOOTH = (sys.executable, "-m", "tokenbooth")
 POSTGRES = (sys.executable, "-m", "tests.support.with_postgres")
+CHEATS = "tests/outside/proving/test_drill_catches_cheats.py"
 HISTORIES = "tests/outside/money/test_ledger_histories_both.py"
 
 Run = Callable[[Sequence[str], Mapping[str, str]], int]
@@ -49,6 +50,11 @@ def proofs(seed: int) -> tuple[Proof, ...]:
         ),
         Proof(
             "stampede on postgresql", (*POSTGRES, *TOKENBOOTH, "drill", "stampede", *on_postgres)
+        ),
+        Proof(
+            "cheats",
+            (sys.executable, "-m", "pytest", CHEATS, "-n", "2", "-p", "no:cacheprovider"),
+            {"TOKENBOOTH_TEST_CHEATS": "all"},
         ),
         Proof(
             "histories",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tokenbooth.boot import Booth, open_booth
+from tokenbooth.booth import Booth, open_booth
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.control import accounts, keys, prices
 from tokenbooth.core.op import Op

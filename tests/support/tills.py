@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.ops import SilentLog
-from tokenbooth.boot import SystemClock, SystemRandomness
+from tokenbooth.booth import SystemClock, SystemRandomness
 from tokenbooth.core.op import Op
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.gateway.recovery import recovered

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from tokenbooth.boot import Booth, open_booth
+from tokenbooth.booth import Booth, open_booth
 from tokenbooth.config import load_settings
 from tokenbooth.control import caps
 from tokenbooth.core.op import Op

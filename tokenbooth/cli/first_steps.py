@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tokenbooth.boot import SystemRandomness, open_booth
+from tokenbooth.booth import SystemRandomness, open_booth
 from tokenbooth.catalog.models.service import EngineKind, ModelAsk
 from tokenbooth.catalog.weights.service import known
 from tokenbooth.cli.engine import local_engine

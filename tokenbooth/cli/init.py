@@ -6,7 +6,7 @@ from tokenbooth.cli.output import emit, lines
 
 def init(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Make the data directory, its secrets and its database; what exists is kept."""
-    from tokenbooth.boot import SystemRandomness
+    from tokenbooth.booth import SystemRandomness
     from tokenbooth.config import commented_defaults, load_settings
     from tokenbooth.control.setup import init_instance
 

@@ -13,7 +13,7 @@ Copy = Annotated[Path, typer.Argument(help="File of the copy.", dir_okay=False)]
 
 def migrate(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Bring the schema up to date; a copy is made first."""
-    from tokenbooth.boot import SystemClock
+    from tokenbooth.booth import SystemClock
     from tokenbooth.config import load_settings
     from tokenbooth.control.backup import migrate_safely
 

@@ -9,7 +9,7 @@ from tokenbooth.cli.options import AsJson, DataDir, Yes, group
 from tokenbooth.cli.output import emit, lines, table
 
 if TYPE_CHECKING:
-    from tokenbooth.boot import Booth
+    from tokenbooth.booth import Booth
     from tokenbooth.core.op import Op
     from tokenbooth.core.ports import Tx
 
@@ -173,13 +173,14 @@ def price(  # noqa: PLR0913 - one parameter for each option of the command line
 @app.command("test")
 def try_out(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Run one short turn through the model's first engine; no money moves."""
+    from tokenbooth.boot import engine_of
     from tokenbooth.cli.booth import ACTOR, with_booth
     from tokenbooth.control import documents, models
 
     async def work(booth: "Booth") -> models.ModelTrial:
         op = booth.op(ACTOR)
         line = await booth.store.read(lambda tx: models.model_line(op, tx, name))
-        engine = booth.engine_of(line.model.deployments[0])
+        engine = engine_of(booth, line.model.deployments[0])
         try:
             await engine.open()
             return await models.try_model(engine, name, booth.clock, wait_max_s=TRIAL_WAIT_S)

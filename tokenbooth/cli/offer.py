@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tokenbooth.boot import Booth
+from tokenbooth.booth import Booth
 from tokenbooth.catalog.models.service import DeploymentAsk
 from tokenbooth.cli.engine import local_engine
 from tokenbooth.cli.parsing import pairs

@@ -9,7 +9,7 @@ from tokenbooth.cli.options import AsJson, DataDir, Yes, group
 from tokenbooth.cli.output import emit, lines, table
 
 if TYPE_CHECKING:
-    from tokenbooth.boot import Booth
+    from tokenbooth.booth import Booth
     from tokenbooth.control.price_forecast import Forecast
     from tokenbooth.control.prices import Change
     from tokenbooth.core.op import Op

@@ -8,7 +8,7 @@ from tokenbooth.cli.options import AsJson, CapPeriod, DataDir, NewCapPeriod, gro
 from tokenbooth.cli.output import emit, lines, table
 
 if TYPE_CHECKING:
-    from tokenbooth.boot import Booth
+    from tokenbooth.booth import Booth
     from tokenbooth.control.accounts import ProjectLine
     from tokenbooth.core.op import Op
     from tokenbooth.core.ports import Tx

@@ -9,7 +9,7 @@ from tokenbooth.cli.options import AsJson, DataDir, Yes, group
 from tokenbooth.cli.output import EXIT_REFUSED, emit, lines, table
 
 if TYPE_CHECKING:
-    from tokenbooth.boot import Booth
+    from tokenbooth.booth import Booth
     from tokenbooth.control.verification import Verdict
 
 app = group("receipt", "Signed receipts of calls.")

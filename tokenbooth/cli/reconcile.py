@@ -9,7 +9,7 @@ from tokenbooth.cli.options import AsJson, DataDir
 from tokenbooth.cli.output import EXIT_REFUSED, emit, table
 
 if TYPE_CHECKING:
-    from tokenbooth.boot import Booth
+    from tokenbooth.booth import Booth
     from tokenbooth.money.reconcile.service import Result
 
 
@@ -48,7 +48,9 @@ def reconcile(
 
 def _found(data_dir: Path | None, *, now: bool) -> "tuple[Result, ...]":
     import asyncio
+    from functools import partial
 
+    from tokenbooth.boot import engine_of
     from tokenbooth.cli.booth import ACTOR, with_booth
     from tokenbooth.control import reconciliation
     from tokenbooth.gateway.reconcile import check_ledger, check_upstreams
@@ -57,7 +59,7 @@ def _found(data_dir: Path | None, *, now: bool) -> "tuple[Result, ...]":
         op = booth.op(ACTOR)
         if now:
             await check_ledger(op, booth.store, "")
-            await check_upstreams(op, booth.store, booth.engine_of, asyncio.sleep)
+            await check_upstreams(op, booth.store, partial(engine_of, booth), asyncio.sleep)
         return await booth.store.read(lambda tx: reconciliation.latest(op, tx))
 
     return with_booth(data_dir, work)

@@ -10,7 +10,7 @@ import typer
 from tokenbooth.cli.options import DataDir, group
 
 if TYPE_CHECKING:
-    from tokenbooth.boot import Booth
+    from tokenbooth.booth import Booth
 
 DAYS = 30
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tokenbooth.boot import Booth, open_booth
+from tokenbooth.booth import Booth, open_booth
 from tokenbooth.catalog.models.service import DeploymentAsk, EngineKind, ModelAsk
 from tokenbooth.config import Settings
 from tokenbooth.control import accounts, keys, models, prices

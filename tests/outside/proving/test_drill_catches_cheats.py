@@ -1,5 +1,6 @@
 """Each drill fails a server that cheats: a copy of the product with one thing changed in it."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +151,14 @@ def test_every_drill_has_cheats_planted() -> None:
     assert len(set(drills)) == 6
 
 
-@pytest.mark.parametrize("cheat", CHEATS, ids=lambda cheat: cheat.name)
+def played_here() -> tuple[Cheat, ...]:
+    """One for each drill; ``scripts/nightly`` plays all of them."""
+    if os.environ.get("TOKENBOOTH_TEST_CHEATS") == "all":
+        return CHEATS
+    return tuple({cheat.played[0]: cheat for cheat in CHEATS}.values())
+
+
+@pytest.mark.parametrize("cheat", played_here(), ids=lambda cheat: cheat.name)
 def test_the_drill_catches(cheat: Cheat, tmp_path: Path) -> None:
     shutil.copytree(PRODUCT, tmp_path / "tokenbooth")
     changed = tmp_path / "tokenbooth" / cheat.path

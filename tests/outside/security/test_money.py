@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -88,13 +89,17 @@ def test_a_new_price_does_not_touch_a_call_that_runs(target):
     before = get(target.address, "/v1/models/demo", secret).document()["pricing"]["version"]
     answer = chat(target.address, secret, body("demo"))
 
-    def publish(booth, op, tx):
-        price = PriceAsk("demo", 10**6, 5 * 10**6)
-        return prices.price_model(op, tx, price, booth.ids, confirmed=True).version_id
+    def publish(output_pico: int) -> Any:
+        price = PriceAsk("demo", 10**6, output_pico)
+        return in_booth(
+            target.instance,
+            lambda booth, op, tx: prices.price_model(op, tx, price, booth.ids, confirmed=True),
+        ).version_id
 
-    after = in_booth(target.instance, publish)
+    after = publish(5 * 10**6)
     record = record_of(target.address, secret, answer.headers["x-request-id"])
     assert record["cost"]["price_version"] == before != after
+    publish(4 * 10**6)
 
 
 def test_the_ledger_proves_itself_after_all_this(target):

@@ -140,6 +140,14 @@ def test_one_missed_branch_fails_and_names_the_file(path: str) -> None:
     assert (row.today, row.state, row.where) == ("99.9 %", OVER, f"{path} misses 1")
 
 
+def test_a_rule_that_no_test_loads_is_named() -> None:
+    seen = report(**{"tokenbooth/gateway/rules.py": (10, 10, 0, 0)})
+    row = budgets.coverage_row(seen, ["tokenbooth/gateway/rules.py", "tokenbooth/gateway/serve.py"])
+    assert row.state == OK
+    row = budgets.coverage_row(seen, ["tokenbooth/gateway/rules.py", "tokenbooth/money/new.py"])
+    assert (row.state, row.where) == (OVER, "tokenbooth/money/new.py was never loaded")
+
+
 def test_coverage_that_was_not_measured_is_said_so() -> None:
     assert budgets.coverage_row(None).today == "not measured"
 

@@ -11,6 +11,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState, LimitWindow, Period
+from tokenbooth.money.leases import service as leases
 from tokenbooth.money.leases.service import LevelKey, Verdict, Waiter
 from tokenbooth.money.ledger import service as ledger
 
@@ -348,3 +349,19 @@ def test_the_last_day_of_a_month_ends_both_rhythms(timed: Timed) -> None:
     assert states["project"].window is not None
     assert (states["project"].window.id, states["project"].spent_nano) == ("2026-12", 120)
     assert bank.verify() == ledger.Verification(3, 0, 0, ())
+
+
+def test_what_a_lost_answer_granted_in_a_window_that_is_over_comes_back(daily: Timed) -> None:
+    """Asked again on the next day, the round's wants stand for the next day's window."""
+    bank, replica = daily.bank, daily.bank.replica()
+    waiter = Waiter(CHAIN, 120, runs=False)
+    replica.queue.add(waiter)
+    ask = replica.ask_round()
+    bank.write(lambda op, tx: leases.book(op, tx, ask))
+    daily.to("2026-11-21T00:00:01")
+    replica.take_in(ask, bank.write(lambda op, tx: leases.book(op, tx, ask)))
+    granted = "SELECT granted_nano FROM lease WHERE limit_id = 'key:key_a@2026-11-20'"
+    assert bank.rows(granted) == [(120,)]
+    replica.round()
+    assert bank.rows(granted) == [(0,)]
+    assert bank.verify().problems == ()

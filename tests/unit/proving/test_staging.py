@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from tokenbooth.access.keys import service as keys
-from tokenbooth.boot import Booth, SystemRandomness, open_booth
+from tokenbooth.booth import Booth, SystemRandomness, open_booth
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings, commented_defaults, load_settings
 from tokenbooth.control import accounts

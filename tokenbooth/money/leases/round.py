@@ -5,8 +5,9 @@ are locked last.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
+
+from msgspec import structs
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -128,11 +129,11 @@ def _give(ask: RoundAsk, rows: Rows) -> None:
 
 
 def _seen(row: LimitRow, lease: LeaseRow, recall: int) -> tuple[LimitRow, LeaseRow]:
-    return row, replace(lease, recall_seen=max(recall, lease.recall_seen))
+    return row, structs.replace(lease, recall_seen=max(recall, lease.recall_seen))
 
 
 def _recalled(row: LimitRow, lease: LeaseRow, recall: int) -> tuple[LimitRow, LeaseRow]:
-    return replace(row, recall=recall), lease
+    return structs.replace(row, recall=recall), lease
 
 
 def _grant(tx: Tx, ask: RoundAsk, rows: Rows) -> tuple[Answer, ...]:

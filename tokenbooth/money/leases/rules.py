@@ -6,7 +6,6 @@ that a cap needs. Everything else here is about not letting money lie idle in th
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 
 from msgspec import structs
 
@@ -74,13 +73,13 @@ def spend(row: LimitRow, lease: LeaseRow, cost_nano: int) -> tuple[LimitRow, Lea
     assert cost_nano <= lease.granted_nano, f"{row.id}: a charge on a closed lease"
     held_nano = min(lease.held_nano, lease.granted_nano - cost_nano)
     return (
-        replace(
+        structs.replace(
             row,
             spent_nano=row.spent_nano + cost_nano,
             leased_nano=row.leased_nano - cost_nano,
             held_nano=row.held_nano - lease.held_nano + held_nano,
         ),
-        replace(lease, granted_nano=lease.granted_nano - cost_nano, held_nano=held_nano),
+        structs.replace(lease, granted_nano=lease.granted_nano - cost_nano, held_nano=held_nano),
     )
 
 
@@ -89,20 +88,20 @@ def give(row: LimitRow, lease: LeaseRow, giving: Giving) -> tuple[LimitRow, Leas
     granted_nano = lease.granted_nano - giving.returned_nano
     assert 0 <= giving.held_nano <= granted_nano, f"{row.id}: more is held than was leased"
     return (
-        replace(
+        structs.replace(
             row,
             leased_nano=row.leased_nano - giving.returned_nano,
             held_nano=row.held_nano - lease.held_nano + giving.held_nano,
         ),
-        replace(lease, granted_nano=granted_nano, held_nano=giving.held_nano),
+        structs.replace(lease, granted_nano=granted_nano, held_nano=giving.held_nano),
     )
 
 
 def grant(row: LimitRow, lease: LeaseRow, amount_nano: int) -> tuple[LimitRow, LeaseRow]:
     """Lease ``amount_nano`` more."""
     return (
-        replace(row, leased_nano=row.leased_nano + amount_nano),
-        replace(lease, granted_nano=lease.granted_nano + amount_nano),
+        structs.replace(row, leased_nano=row.leased_nano + amount_nano),
+        structs.replace(lease, granted_nano=lease.granted_nano + amount_nano),
     )
 
 

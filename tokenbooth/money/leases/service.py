@@ -1,6 +1,6 @@
 """Leases: what a gateway process may spend from memory, and the rounds that tell of it."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -167,7 +167,7 @@ def recalled(op: Op, tx: Tx, replica_id: str) -> dict[str, int]:
 def recall(op: Op, tx: Tx, limit_id: str) -> None:
     """Ask every replica for what it does not use of that limit."""
     for row in sql.limits(tx, (limit_id,), locked=True).values():
-        sql.move_limits(tx, (replace(row, recall=row.recall + 1),))
+        sql.move_limits(tx, (structs.replace(row, recall=row.recall + 1),))
 
 
 def beat(op: Op, tx: Tx, replica_id: str, epoch: int) -> None:

@@ -220,8 +220,7 @@ class RoundAsk:
         return not (self.settled or self.announced or wants or self.givings or self.seen)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseRow:
+class LeaseRow(Struct, frozen=True, kw_only=True):
     """What one replica may spend of one limit."""
 
     limit_id: str

@@ -1,6 +1,6 @@
 """Verbs of limits: opened, set, and read in the window of the moment."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -32,7 +32,7 @@ def open_limit(
     if scope is LimitScope.BALANCE:
         sql.open_accounts(tx, owner_id)
     else:
-        row = replace(row, limit_nano=limit_nano, period=period)
+        row = structs.replace(row, limit_nano=limit_nano, period=period)
     if not sql.add_limit(tx, row):
         present = sql.rows(tx, (row.id,))[row.id]
         same = present.limit_nano == limit_nano and present.period is period
@@ -62,7 +62,7 @@ def set_limit(
     if period is None:
         period = Period.NONE if limit_nano is None else row.period
     check_cap(scope, limit_nano, period)
-    after = replace(row, limit_nano=limit_nano, period=period)
+    after = structs.replace(row, limit_nano=limit_nano, period=period)
     counts = _counting(tx, after, locked=True)
     check_used(counts, limit_nano)
     for name in {row.id, counts.id}:

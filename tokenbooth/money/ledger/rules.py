@@ -1,6 +1,6 @@
 """Decisions about money, on integers alone."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
@@ -46,7 +46,7 @@ def window_row(pattern: LimitRow, now_us: int) -> LimitRow:
     """The empty window of that moment, of a cap that renews."""
     window_id = window_of(pattern.period, now_us)
     name = limit_id(pattern.scope, pattern.owner_id, window_id)
-    return replace(
+    return structs.replace(
         pattern, id=name, window_id=window_id, spent_nano=0, leased_nano=0, held_nano=0, recall=0
     )
 

@@ -1,7 +1,8 @@
 """Verbs of the ledger. Each is one step of one transaction and knows nothing of retries."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec import structs
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -66,7 +67,7 @@ def credit(op: Op, tx: Tx, org_id: str, amount_nano: int, ref: str) -> LimitStat
     }
     lines = ((AccountKind.PREPAID, amount_nano), (AccountKind.CLEARING, -amount_nano))
     sql.post(tx, ((head, lines),))
-    after = replace(balance, limit_nano=(balance.limit_nano or 0) + amount_nano)
+    after = structs.replace(balance, limit_nano=(balance.limit_nano or 0) + amount_nano)
     sql.set_limit(tx, balance.id, after.limit_nano, Period.NONE)
     return after.state()
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.receipt import LimitScope, LimitState
 from tokenbooth.money.windows import Period, window_named
@@ -12,8 +14,7 @@ Chain: TypeAlias = tuple[tuple[LimitScope, str], ...]
 """Levels and their owners at which one call takes money, outermost first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitRow:
+class LimitRow(Struct, frozen=True, kw_only=True):
     """One limit as the ledger keeps it; ``limit_nano`` of ``None`` is uncapped.
 
     A cap that renews has a row without ``window_id``, which only says what its windows are like,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokenbooth.access.orgs import service as orgs
-from tokenbooth.boot import open_booth
+from tokenbooth.booth import open_booth
 from tokenbooth.config import Settings
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx

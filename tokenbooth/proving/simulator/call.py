@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from tokenbooth.core.caller import Caller
@@ -18,6 +18,7 @@ from tokenbooth.proving.simulator.machine import Gateway
 INPUT_NANO = 1_000
 OUTPUT_NANO = 3_000
 STEP_TOKENS = 8
+HEARD_US = 1_000_000
 REFUSALS = {
     Code.BALANCE_EXHAUSTED: Turn.REFUSED_BALANCE,
     Code.CAP_REACHED: Turn.REFUSED_CAP,
@@ -69,6 +70,30 @@ def worth_nano(input_tokens: int, output_tokens: int) -> int:
     return INPUT_NANO * input_tokens + OUTPUT_NANO * output_tokens
 
 
+@dataclass(slots=True)
+class RoomWatch:
+    """What was there for a waiting call: ``floor_nano`` of it all the time.
+
+    What others let go of meanwhile counts after a second only, in which they had time to hear that
+    somebody needs it: they may have answered a recall just before.
+    """
+
+    floor_nano: int | None = None
+    _room_nano: int | None = None
+    _rises: list[tuple[int, int]] = field(default_factory=list)
+
+    def note(self, room_nano: int, now_us: int) -> None:
+        """So much is there now."""
+        if self._room_nano is not None and room_nano > self._room_nano:
+            self._rises.append((now_us, room_nano - self._room_nano))
+        self._room_nano = room_nano
+        sure_nano = room_nano - sum(
+            nano for at_us, nano in self._rises if now_us - at_us < HEARD_US
+        )
+        if self.floor_nano is None or sure_nano < self.floor_nano:
+            self.floor_nano = sure_nano
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """What the caller knows. All amounts are in nano-units.
@@ -91,7 +116,7 @@ class Call:
     outcome: Outcome | None = None
     receipt: Receipt | None = None
     problem: Problem | None = None
-    floor_nano: int | None = None
+    watch: "RoomWatch" = field(default_factory=RoomWatch)
     ready: bool = False
     task: "asyncio.Task[None] | None" = None
 

@@ -46,8 +46,7 @@ class Fairness:
         leases = self._leases_nano()
         for call in world.watched:
             room_nano = self._room_nano(call.plan.caller, self._taken_nano(leases, call))
-            if call.floor_nano is None or room_nano < call.floor_nano:
-                call.floor_nano = room_nano
+            call.watch.note(room_nano, world.now_us)
 
     def room_nano(self, caller: Caller) -> int:
         """What the caller could hold now, were all else returned."""
@@ -105,7 +104,7 @@ class Fairness:
 
 def judged(call: Call) -> Iterator[str]:
     """A refusal, or a lowered limit, of a call whose money was there all the time."""
-    floor_nano, plan = call.floor_nano or 0, call.plan
+    floor_nano, plan = call.watch.floor_nano or 0, call.plan
     waited_us = call.answered_us - call.began_us
     if call.stage in (Stage.LOST, Stage.GONE) or waited_us >= PATIENCE_US:
         return

@@ -12,7 +12,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.proving.simulator import laws
 from tokenbooth.proving.simulator.books import Books, Limit, Record
-from tokenbooth.proving.simulator.call import Call, Plan, Stage, worth_nano
+from tokenbooth.proving.simulator.call import HEARD_US, Call, Plan, RoomWatch, Stage, worth_nano
 from tokenbooth.proving.simulator.database import Database
 from tokenbooth.proving.simulator.fairness import PATIENCE_US, judged
 from tokenbooth.proving.simulator.machine import Gateway
@@ -274,7 +274,7 @@ def test_at_the_end_nothing_is_leased_open_or_forgotten() -> None:
 
 
 def refused(code: Code, floor_nano: int, **changes: Any) -> list[str]:
-    made = call(hold=None, receipt=None, stage=Stage.REFUSED, floor_nano=floor_nano)
+    made = call(hold=None, receipt=None, stage=Stage.REFUSED, watch=RoomWatch(floor_nano))
     made.problem = Problem(code, "no")
     for name, value in changes.items():
         setattr(made, name, value)
@@ -291,6 +291,17 @@ def test_a_refusal_is_false_where_the_least_hold_was_there_all_the_time() -> Non
     assert refused(Code.LEDGER_UNAVAILABLE, HELD) == []
 
 
+def test_what_others_let_go_of_counts_once_they_could_hear_of_the_need() -> None:
+    watch = RoomWatch()
+    for room_nano, now_us in ((30, 0), (70, 10), (50, HEARD_US)):
+        watch.note(room_nano, now_us)
+    assert watch.floor_nano == 10
+    watch = RoomWatch()
+    for room_nano, now_us in ((30, 0), (70, 10), (50, 10 + HEARD_US)):
+        watch.note(room_nano, now_us)
+    assert watch.floor_nano == 30
+
+
 def test_nobody_judges_whom_patience_or_the_process_left() -> None:
     assert refused(Code.CAP_REACHED, HELD, answered_us=DAWN_US + PATIENCE_US) == []
     assert refused(Code.CAP_REACHED, HELD, stage=Stage.LOST) == []
@@ -298,9 +309,9 @@ def test_nobody_judges_whom_patience_or_the_process_left() -> None:
 
 
 def test_a_hold_is_lowered_no_further_than_the_money_was() -> None:
-    lowered = call(stage=Stage.RUNNING, floor_nano=HELD)
+    lowered = call(stage=Stage.RUNNING, watch=RoomWatch(HELD))
     assert list(judged(lowered)) == []
     lowered.hold = cast("Any", SimpleNamespace(amount_nano=HELD - 9_000, output_tokens_max=17))
     assert f"though {HELD} was there" in next(judged(lowered))
-    lowered.floor_nano = HELD - 9_000
+    lowered.watch.floor_nano = HELD - 9_000
     assert list(judged(lowered)) == []

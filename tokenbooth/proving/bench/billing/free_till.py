@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from tokenbooth.boot import Booth
+from tokenbooth.booth import Booth
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.op import Op

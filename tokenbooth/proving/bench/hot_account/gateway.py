@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from tokenbooth.access.keys import service as keys
-from tokenbooth.boot import Booth, open_booth, open_till
+from tokenbooth.boot import open_till
+from tokenbooth.booth import Booth, open_booth
 from tokenbooth.config import load_settings
 from tokenbooth.edge.loop import run_on_fast_loop
 from tokenbooth.gateway.till import Till
