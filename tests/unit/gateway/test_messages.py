@@ -1,15 +1,19 @@
 """Messages through the ten steps: the same prices, limits and ends as a chat, in its own words."""
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.support.booth import TestBooth, chat, open_test_booth
+from tests.support.booth import MemoryBody, TestBooth, chat, open_test_booth
 from tests.support.messages_stream import events_of, folded
 from tokenbooth.core.features import Feature
+from tokenbooth.core.ports import CallHead
 from tokenbooth.engines.scripted.values import Fault, ScriptOptions
+from tokenbooth.gateway.quote import quote
 from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
 
 HI = [{"role": "user", "content": "hello there"}]
@@ -191,5 +195,21 @@ def test_a_repeated_key_gets_the_same_stream_for_nothing(play):
         assert again.body == first.body
         assert "x-tokenbooth-replayed" in again.headers
         assert await booth.spent_nano() == spent
+
+    play(scene)
+
+
+def test_a_quote_of_a_message_is_kept_by_the_message(play):
+    asked = {"model": "demo", "messages": HI, "system": "Be kind.", "max_tokens": 40}
+
+    async def scene(booth: TestBooth) -> None:
+        head = CallHead("POST", "/v1/quote", {"x-api-key": booth.secret}, {}, {})
+        raw = MemoryBody(msgspec.json.encode(asked))
+        rooms = booth.rooms
+        found = await quote(rooms, ANTHROPIC_MESSAGES, booth.new_op(), head, raw, nullcontext())
+        message = (await ask(booth, **asked)).document
+        usage = message["usage"]
+        assert found.input_tokens == usage["input_tokens"]
+        assert 0 < usage["cost"]["amount_nano"] <= found.worst_case_nano
 
     play(scene)
