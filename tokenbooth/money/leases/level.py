@@ -13,7 +13,7 @@ class Level:
 
     ``unbooked_nano`` was spent here and is not in the ledger yet. ``rate_nano`` is what calls took
     in the last whole second that was looked at. ``calls`` run with a hold here. Nothing is taken in
-    advance before ``quiet_until_us``: somebody else has asked for it.
+    advance before ``quiet_until_us``.
     """
 
     __slots__ = (
@@ -106,8 +106,8 @@ class Level:
         """Whether the window has ended."""
         return self.ends_us is not None and self.ends_us <= now_us
 
-    def recalled(self, now_us: int) -> None:
-        """Leave what others look for to them, for a while."""
+    def take_no_advance(self, now_us: int) -> None:
+        """For a while: others look for what is here, or there was nothing to take."""
         self.quiet_until_us = now_us + US_PER_S
 
     def running_low(self, now_us: int) -> bool:

@@ -77,7 +77,7 @@ class LevelBook:
             if close or recalled or (not wants_more and level.idle(now_us, self._options)):
                 returned_nano = level.give_back()
             if recalled:
-                level.recalled(now_us)
+                level.take_no_advance(now_us)
             changed = returned_nano or level.held_nano != level.told_held_nano
             if changed or recalled or wants_more or name in charged:
                 givings[name] = Giving(returned_nano, level.held_nano)
@@ -93,13 +93,21 @@ class LevelBook:
             if key.window_id is None and self._current.get(key) is not self.by_limit[name]:
                 self._current[key] = self.by_limit[name]
                 self._chains.clear()
+        fed = set()
         for name, line in done.lines.items():
             level = self.by_limit.get(name) or self._late(line)
             if level is not None:
+                before_nano = level.free_nano
                 told_held_nano = asked.givings[name].held_nano if name in asked.givings else None
                 level.renew(line, costs_nano[name], told_held_nano, asked_us)
+                if level.free_nano > before_nano:
+                    fed.add(name)
                 if not line.current:
                     self._leave(level)
+        for advance in asked.wants.advances:
+            name = done.wanted[advance.level]
+            if name not in fed:  # there is no more to be had for now: asking on would be idle work
+                self.by_limit[name].take_no_advance(asked_us)
         wanted = frozenset(done.wanted.values())  # whoever waits there has to see it empty
         for name in [n for n, v in self.by_limit.items() if v.unused() and n not in wanted]:
             self._leave(self.by_limit.pop(name))
