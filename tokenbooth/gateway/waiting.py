@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from tokenbooth.core.codes import Code
-from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.ports import Clock
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.receipt import LimitState
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.money.leases.service import (
     LevelKey,
@@ -100,7 +98,7 @@ class WaitingRoom:
                 "The ledger cannot be reached, and the leased money is used up.",
                 retry_after_s=2,
             )
-        if all(_left_nano(level.refusing_state()) >= waiter.least_nano for level in known):
+        if all(level.left_nano >= waiter.least_nano for level in known):
             raise Problem(
                 Code.LEDGER_UNAVAILABLE,
                 "The money is there, and could not be leased in time.",
@@ -133,7 +131,3 @@ class WaitingRoom:
         for waiting in self._waiting.values():
             if not waiting.answer.done():
                 waiting.answer.set_exception(problem)
-
-
-def _left_nano(state: LimitState) -> int:
-    return NANO_MAX if state.remaining_nano is None else state.remaining_nano

@@ -288,6 +288,19 @@ def test_a_refusal_whose_answer_was_lost_is_asked_for_again(funded: Bank) -> Non
     assert replica.queue.verdict(waiter, replica.pool.levels(CHAIN, 0)) is Verdict.SHORT
 
 
+def test_what_was_freed_since_the_round_decided_is_asked_for_again(funded: Bank) -> None:
+    replica = funded.replica()
+    funded.hold("req_1", output_tokens_max=400)
+    waiter = Waiter(CHAIN, 870, runs=False)
+    replica.queue.add(waiter)
+    replica.round()
+    assert replica.queue.verdict(waiter, replica.pool.levels(CHAIN, 0)) is Verdict.SHORT
+    replica.settle(funded.ending("req_1"))
+    assert replica.queue.verdict(waiter, replica.pool.levels(CHAIN, 0)) is Verdict.WAIT
+    replica.round()
+    assert replica.queue.verdict(waiter, replica.pool.levels(CHAIN, 0)) is Verdict.FITS
+
+
 def test_one_call_that_two_replicas_settle_is_charged_once(funded: Bank) -> None:
     for name in ("replica_a", "replica_b"):
         funded.hold("req_1", on=name)

@@ -1,5 +1,6 @@
 """One limit as one gateway process sees it: what it may spend there, and what it knows of it."""
 
+from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.receipt import LimitState, LimitWindow
 from tokenbooth.money.leases.values import LeaseLine, LevelKey, PoolOptions
 from tokenbooth.money.windows import window_named
@@ -157,6 +158,14 @@ class Level:
             self.others_held_nano + self.held_nano,
             self.window,
         )
+
+    @property
+    def left_nano(self) -> int:
+        """What could be held here now, or leased at once; what others have leased is not there."""
+        if self.limit_nano is None:
+            return NANO_MAX
+        taken_nano = self.spent_nano + self.unbooked_nano + self.others_leased_nano + self.held_nano
+        return self.limit_nano - taken_nano
 
     def refusing_state(self) -> LimitState:
         """The limit when it refuses: what other replicas still keep counts as held."""

@@ -126,8 +126,9 @@ class MoneyQueue:
     def verdict(self, waiter: Waiter, levels: Sequence[Level | None]) -> Verdict:
         """What to tell the waiter, by the newest answer and by the levels as they are now.
 
-        Others may have taken what was granted for it meanwhile: then it asks again. A new call
-        takes nothing that a running one waits for.
+        Others may have taken what was granted for it meanwhile, or have freed what it needs since
+        the round decided: then it asks again. A new call takes nothing that a running one waits
+        for.
         """
         if not waiter.runs and self.running_waits_at(waiter.chain):
             return Verdict.WAIT
@@ -136,8 +137,11 @@ class MoneyQueue:
         answer = waiter.answer
         if answer is None or answer.verdict is not Verdict.SHORT:
             return Verdict.WAIT
-        there = self._pool.fits(levels, answer.bought_nano)
-        return Verdict.SHORT if there else Verdict.WAIT
+        needed_nano = waiter.amount_nano if answer.bought_nano else waiter.least_nano
+        left_nano = min(0 if level is None else level.left_nano for level in levels)
+        if left_nano >= needed_nano or not self._pool.fits(levels, answer.bought_nano):
+            return Verdict.WAIT
+        return Verdict.SHORT
 
 
 def _owner(key: LevelKey) -> _Owner:
