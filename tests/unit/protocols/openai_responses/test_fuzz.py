@@ -203,10 +203,12 @@ def test_junk_anywhere_is_taken_or_named(place: Place, junk: Any) -> None:
 
 
 def points_at(param: str, place: Place) -> bool:
-    """At the changed place, inside what was put there, at what now lacks it, or at the choice of
-    a tool that is no longer offered."""
+    """At the changed place, inside what was put there, at what now lacks it, beside a ``type`` that
+    asks for something else now, or at the choice of a tool that is no longer offered."""
     said = steps(param)
     shared = min(len(said), len(place))
+    if place[-1] == "type" and said[: len(place) - 1] == place[:-1]:
+        return True
     return said[:shared] == place[:shared] or (place[0] == "tools" and said[0] == "tool_choice")
 
 
