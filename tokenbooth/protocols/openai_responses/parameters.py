@@ -40,7 +40,7 @@ FUNCTION_NAME = r"^[a-zA-Z0-9_-]{1,128}$"
 _NAME = Field(Text(pattern=FUNCTION_NAME), required=True)
 _GRAMMAR = Record(
     {
-        "syntax": Field(Text(), required=True),
+        "syntax": Field(Text(choices=("lark", "regex")), required=True),
         "definition": Field(Text(high=SCHEMA_BYTES_MAX), required=True),
     }
 )

@@ -98,7 +98,8 @@ class Kinds:
             wrong_type(value, path, self.wanted)
         name = value.get("type")
         if name is None:
-            name = next((case for field, case in self.untyped.items() if field in value), None)
+            given = [field for field in self.untyped if value.get(field) is not None]
+            name = self.untyped[given[0]] if given else None
         if name is None:
             missing(f"{path}.type")
         if not isinstance(name, str):

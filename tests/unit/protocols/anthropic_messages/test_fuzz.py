@@ -166,7 +166,7 @@ def test_the_full_body_is_taken() -> None:
     assert VALIDATOR.is_valid(FULL)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, derandomize=True)
 @given(st.sampled_from(PLACES), JUNK)
 def test_junk_anywhere_is_taken_or_named(place: Place, junk: Any) -> None:
     body = changed(place, junk)
@@ -226,7 +226,7 @@ def test_a_stranger_beside_anything_never_refuses_the_call(place: Place) -> None
         assert noted or held in ("context_management", 1)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, derandomize=True)
 @given(st.binary(max_size=60))
 def test_bytes_are_never_a_fault_of_ours(raw: bytes) -> None:
     with pytest.raises(Problem) as caught:
@@ -234,7 +234,7 @@ def test_bytes_are_never_a_fault_of_ours(raw: bytes) -> None:
     assert caught.value.kind in CLIENT_FAULTS
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, derandomize=True)
 @given(st.integers(0, 5000))
 def test_a_cut_body_is_malformed(length: int) -> None:
     raw = json.dumps(FULL).encode()
@@ -243,7 +243,7 @@ def test_a_cut_body_is_malformed(length: int) -> None:
     assert caught.value.code is Code.MALFORMED_JSON
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, derandomize=True)
 @given(st.integers(0, 5000), st.integers(0, 255))
 def test_a_flipped_byte_never_breaks_the_reader(at: int, value: int) -> None:
     raw = bytearray(json.dumps(FULL).encode())
@@ -272,7 +272,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, derandomize=True)
 @given(st.sampled_from(["user", "assistant", "system"]), st.lists(VALUES, max_size=4))
 def test_any_blocks_are_taken_or_named(role: str, blocks: list[Any]) -> None:
     body = {"model": "m", "messages": [{"role": role, "content": blocks}]}

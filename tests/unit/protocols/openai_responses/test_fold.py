@@ -65,7 +65,7 @@ ASKS: list[dict[str, Any]] = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(DELTAS, max_size=14), st.sampled_from(ASKS), st.booleans(), st.booleans())
 def test_folding_the_stream_gives_the_whole(
     deltas: list[Delta], asked: dict[str, Any], cancelled: bool, settled: bool
@@ -82,7 +82,7 @@ def test_folding_the_stream_gives_the_whole(
     assert len(set(calls)) == len(calls)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(DELTAS, max_size=10), st.sampled_from(ASKS))
 def test_a_failure_keeps_the_order_and_what_was_said(
     deltas: list[Delta], asked: dict[str, Any]
@@ -107,7 +107,7 @@ def text_of(item: Json) -> str:
     return str(spoken or item.get("arguments") or item.get("input") or "")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(DELTAS, max_size=10), st.booleans())
 def test_both_dialects_of_openai_say_the_same(deltas: list[Delta], cancelled: bool) -> None:
     """Text, refusal, reasoning and calls; only the order between them is told here alone."""
