@@ -15,7 +15,9 @@ names the field. Codes are never renamed or reused. This page is written by
 `python -m checks.errors_page` and compared with the code by `scripts/check`.
 
 Where two statuses stand, the first is the answer of a call to a model, in the convention of the
-OpenAI API, the second the answer of the account's own endpoints.
+OpenAI API, the second the answer of the account's own endpoints. `POST /v1/messages` answers in the
+convention of the Anthropic API: with the first status, but 400 for `payment_required` and 529 for
+`overloaded`.
 
 A `payment_required` error also says which limit refuses and what would fit: `limit_source`,
 `reason`, `limit`, `spent`, `held` and `needed` (decimal strings, and integers of nano-units as

@@ -1,50 +1,104 @@
 """Writes ``docs/parameters.md`` from the parameters: ``python -m checks.parameters_page``."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from tokenbooth.protocols.openai_chat.parameters import PARAMETERS, Parameter, Treatment
+from tokenbooth.protocols.anthropic_messages.parameters import PARAMETERS as MESSAGES
+from tokenbooth.protocols.openai_chat.parameters import PARAMETERS as CHAT
+from tokenbooth.protocols.openai_responses.parameters import PARAMETERS as RESPONSES
+from tokenbooth.protocols.parameters import Parameter, Treatment
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "parameters.md"
 HEAD = """\
-# Parameters of `POST /v1/chat/completions`
+# Parameters
 
-Every documented parameter of the OpenAI API, and what becomes of it. What is translated or ignored
-is named in the answer header `x-tokenbooth-notes`. A field that is not in this list is ignored with
-a note, never refused. A refused parameter answers `unsupported_feature` and names `param`; so does
-an honoured one that the model's engine cannot do. `null` is the same as leaving a parameter out,
-except for the two required ones. An integer may be written as `2.0`; `true` is none.
+Every documented parameter of each inference endpoint, and what becomes of it. What is translated or
+ignored is named in the answer header `x-tokenbooth-notes`. A field that is not in these lists is
+ignored with a note, never refused. A refused parameter answers `unsupported_feature` and names
+`param`; so does an honoured one that the model's engine cannot do. `null` is the same as leaving a
+parameter out, except for the required ones. An integer may be written as `2.0`; `true` is none.
 
 This page is written by `python -m checks.parameters_page` and compared with the code by
 `scripts/check`.
 """
-FOOT = """\
-## Messages
+CHAT_FOOT = """\
+### Messages
 
 `messages[].role` is `system`, `developer`, `user`, `assistant` or `tool`. `content` is a string or
 a list of parts; an assistant message with `tool_calls` needs none. Images are `https:` or
 `data:image/` addresses. `input_audio` and `file` parts, custom tools and a former audio answer are
 refused. The legacy role `function` and `function_call` are translated to `tool` and `tool_calls`.
 
-## Answers
+### Answers of a chat
 
 Every choice ends with one `finish_reason`. Where the engine gave none it is `length` if the run was
 cut short, else `tool_calls` if the choice called tools, else `stop`. Reasoning text comes as
 `reasoning_content`. `usage` also holds the exact `cost` and what remains under each limit;
 `usage.source` is `bound` where the engine did not count and the documented upper bound was charged.
 """
+RESPONSES_FOOT = """\
+### Items
+
+Without a `type`, an object with a `role` is a message. Calls that stand side by side, and what the
+assistant said before them, become one message of the assistant. Parts of type `text` are read as
+`input_text`. Images stand in messages of the user and in outputs of tools, as `https:` or
+`data:image/` addresses. A reference to reasoning is skipped with a note; one to anything else is
+refused, because nothing is stored. Items, tools and choices of hosted tools, and those of types
+that are not known here, are skipped with a note.
+
+### Answers of a response
+
+Every field of the published response is there, null where there is nothing to say. The answer gives
+back what it was asked with; `tools` are those that the model could call. `store` is false and
+`truncation` is `disabled`, whatever was sent. Reasoning is an item of its own, with
+`reasoning_text`, or with `summary_text` where a summary was asked for. An item is `incomplete`
+where the answer was cut inside it. How a stream is told is written in
+[What an answer says](answers.md).
+"""
+MESSAGES_FOOT = """\
+### Blocks
+
+`content` is a string or a list of blocks. Results of tools become messages of their own, ahead of
+what else the message says; images inside them follow in the message of the user. Documents and
+search results become text. What an assistant thought is a hint to the engine, `redacted_thinking`
+is ignored with a note, and so are blocks and tools of types that are not known here. A block that
+does not belong into a message of its role is refused.
+
+### Answers of a message
+
+Blocks come one after another, also where an engine mixes the calls of several tools. `stop_reason`
+is `tool_use` where tools are called, `max_tokens` where the answer was cut short, by money too,
+`refusal` where the engine refused, `stop_sequence` where it tells which one it met, else
+`end_turn`. A call whose arguments are no JSON object, because they were cut, has an empty `input`
+and what there is of them in `partial_json`. Thinking is signed with the id of its call; the
+signature is not checked. `usage` also holds the exact `cost` and what remains under each limit. How
+a stream is told is written in [What an answer says](answers.md).
+"""
+DIALECTS = (
+    ("POST /v1/chat/completions", CHAT, CHAT_FOOT),
+    ("POST /v1/responses", RESPONSES, RESPONSES_FOOT),
+    ("POST /v1/messages", MESSAGES, MESSAGES_FOOT),
+)
 
 
 def render() -> str:
-    """One table for each treatment, in the order of the treatments."""
-    return "\n".join([HEAD, *map(_section, Treatment), FOOT])
+    """For each endpoint one table for each treatment, in the order of the treatments."""
+    return "\n".join([HEAD, *(_endpoint(*dialect) for dialect in DIALECTS)])
 
 
-def _section(treatment: Treatment) -> str:
-    head = ["| Parameter | What is done |", "|---|---|"]
-    rows = [_row(row) for row in PARAMETERS if row.treatment is treatment]
+def _endpoint(name: str, rows: Sequence[Parameter], foot: str) -> str:
+    sections = [_section(treatment, rows) for treatment in Treatment]
+    return "\n".join([f"## `{name}`", "", *filter(None, sections), foot])
+
+
+def _section(treatment: Treatment, rows: Sequence[Parameter]) -> str:
+    """Empty where nothing is treated so."""
+    told = [_row(row) for row in rows if row.treatment is treatment]
+    if not told:
+        return ""
     title = treatment.value[0].upper() + treatment.value[1:]
-    return "\n".join([f"## {title}", "", *head, *rows, ""])
+    return "\n".join([f"### {title}", "", "| Parameter | What is done |", "|---|---|", *told, ""])
 
 
 def _row(row: Parameter) -> str:

@@ -41,10 +41,14 @@ from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
 from tokenbooth.money.journal.service import JournalDriver, open_directory
+from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
+from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
+from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.telemetry.metrics import Gauge
+from tokenbooth.web.count_tokens import count_endpoint
 from tokenbooth.web.endpoint import account_endpoint
 from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.routes import WebRooms, account_routes
@@ -53,7 +57,9 @@ from tokenbooth.workers.receipts import ReceiptSigning
 from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
-DIALECTS = {OPENAI_CHAT.name: OPENAI_CHAT}
+DIALECTS = {
+    dialect.name: dialect for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)
+}
 
 
 @asynccontextmanager
@@ -179,8 +185,11 @@ def _directory(booth: Booth) -> Directory:
 
 
 def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
-    async def chat_completions(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
-        await serve(rooms, OPENAI_CHAT, op, head, body, sink)
+    def calls(path: str, dialect: Dialect) -> Route:
+        async def endpoint(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
+            await serve(rooms, dialect, op, head, body, sink)
+
+        return Route("POST", path, endpoint, refusal=dialect.refusal)
 
     account = account_routes(
         WebRooms(
@@ -193,7 +202,15 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
         )
     )
     return [
-        Route("POST", "/v1/chat/completions", chat_completions),
+        calls("/v1/chat/completions", OPENAI_CHAT),
+        calls("/v1/responses", OPENAI_RESPONSES),
+        calls("/v1/messages", ANTHROPIC_MESSAGES),
+        Route(
+            "POST",
+            "/v1/messages/count_tokens",
+            count_endpoint(rooms, ANTHROPIC_MESSAGES),
+            refusal=ANTHROPIC_MESSAGES.refusal,
+        ),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)

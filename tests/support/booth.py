@@ -34,6 +34,7 @@ from tokenbooth.money.journal.service import JournalDriver, open_directory
 from tokenbooth.money.ledger import service as ledger
 from tokenbooth.money.meter import service as meter
 from tokenbooth.money.prices.service import PriceAsk
+from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.store.open import AsyncStore
@@ -134,6 +135,7 @@ class TestBooth:
         *,
         sink: MemorySink | None = None,
         headers: Mapping[str, str] | None = None,
+        dialect: Dialect = OPENAI_CHAT,
     ) -> MemorySink:
         """One call with the booth's own key, unless ``headers`` say otherwise."""
         sink = sink or MemorySink()
@@ -141,7 +143,7 @@ class TestBooth:
         head = CallHead("POST", "/v1/chat/completions", sent, {}, {})
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         async with asyncio.timeout(20):
-            await serve(self.rooms, OPENAI_CHAT, self.new_op(), head, MemoryBody(raw), sink)
+            await serve(self.rooms, dialect, self.new_op(), head, MemoryBody(raw), sink)
         assert sink.ends == 1
         return sink
 

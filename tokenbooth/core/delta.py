@@ -80,7 +80,8 @@ class Delta:
 
     ``output_tokens`` is how many output tokens this step stands for (0 when the engine does not
     say): the sum of delivered deltas is what an interrupted call is charged for. ``finish`` is set
-    on a choice's last delta. ``raw`` may carry the upstream's own event bytes.
+    on a choice's last delta, and ``stopped_by`` with it where the engine tells which stop string
+    ended the choice. ``raw`` may carry the upstream's own event bytes.
     """
 
     choice: int = 0
@@ -92,6 +93,7 @@ class Delta:
     output_tokens: int = 0
     finish: FinishReason | None = None
     raw: bytes | None = None
+    stopped_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,6 @@ def asked_features(turn: Turn) -> Iterator[Feature]:
         Feature.CHOICES: turn.choices > 1,
         Feature.PENALTIES: bool(sampling.presence_penalty or sampling.frequency_penalty),
         Feature.LOGIT_BIAS: bool(sampling.logit_bias),
-        Feature.REASONING_EFFORT: turn.reasoning_effort is not None,
+        Feature.REASONING_EFFORT: turn.reasoning_effort is not None and not turn.effort_optional,
     }
     return (feature for feature, wanted in asked.items() if wanted)

@@ -42,11 +42,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """``reasoning`` is what an assistant thought before it spoke; engines may ignore it."""
+
     role: Role
     parts: tuple[Part, ...]
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    reasoning: str = ""
 
     @property
     def text(self) -> str:
@@ -120,7 +123,9 @@ class Turn:
 
     ``output_tokens_max`` is the caller's limit for each choice, lowered by the gateway to what the
     context window and the money allow before an engine sees it; ``None`` means unstated.
-    ``hints`` are accepted fields that engines may use and may ignore (``metadata``, ``verbosity``).
+    ``hints`` are accepted fields that engines may use and may ignore (``metadata``, ``verbosity``);
+    ``effort_optional`` says the same of ``reasoning_effort``, for dialects whose clients send one
+    to every model.
     """
 
     model: str
@@ -134,6 +139,7 @@ class Turn:
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool | None = None
     reasoning_effort: str | None = None
+    effort_optional: bool = False
     end_customer: str | None = None
     service_tier: ServiceTier = ServiceTier.STANDARD
     hints: Mapping[str, str] = field(default_factory=dict)

@@ -13,12 +13,9 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.edge.asgi_body import AsgiBody, BodySpace, Receive
 from tokenbooth.edge.asgi_sink import AsgiSink, Send
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.edge.routes import Route, RouteTable
-from tokenbooth.protocols.dialect import Answer
+from tokenbooth.edge.routes import Refusal, Route, RouteTable
 
 QUERY_FIELDS_MAX = 64
-
-Refusal = Callable[[Problem, str], Answer]
 
 
 class AsgiFront:
@@ -111,7 +108,9 @@ class AsgiFront:
                 Code.INTERNAL, f"A fault of the server; quote the request id {op.request_id}."
             )
         if problem is not None and not sink.started:
-            answer = self.refusal(problem, op.request_id)
+            match = self._table.match(scope["method"], scope["path"])
+            route_refusal = match.route.refusal if match and match.route else None
+            answer = (route_refusal or self.refusal)(problem, op.request_id)
             sink.start(answer.status, answer.headers)
             sink.write(answer.body)
         sink.end()

@@ -43,7 +43,9 @@ class AsgiSink:
 
     def start(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
         assert self._head is None, "an answer is started once"
-        pairs = [*headers, ("x-request-id", self._request_id)]
+        # The second name is the one that the clients of Anthropic read.
+        named = [(name, self._request_id) for name in ("x-request-id", "request-id")]
+        pairs = [*headers, *named]
         self._head = {
             "type": "http.response.start",
             "status": status,

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead, Sink
+from tokenbooth.core.problem import Problem
+from tokenbooth.protocols.dialect import Answer
 
+Refusal = Callable[[Problem, str], Answer]
 Endpoint = Callable[[Op, CallHead, Body, Sink], Awaitable[None]]
 
 
@@ -13,13 +16,15 @@ Endpoint = Callable[[Op, CallHead, Body, Sink], Awaitable[None]]
 class Route:
     """``pattern`` is a path whose ``{name}`` segments match one segment each.
 
-    ``loopback_only`` hides the route (404) from peers on other machines.
+    ``loopback_only`` hides the route (404) from peers on other machines. ``refusal`` words what
+    goes wrong before or around the endpoint in the route's own dialect.
     """
 
     method: str
     pattern: str
     endpoint: Endpoint
     loopback_only: bool = False
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

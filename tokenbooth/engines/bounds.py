@@ -34,7 +34,7 @@ def turn_tokens_max(turn: Turn) -> int:
 
 def _message_tokens_max(message: Message) -> int:
     images = sum(isinstance(part, ImagePart) for part in message.parts)
-    texts = [message.text, message.name or "", message.tool_call_id or ""]
+    texts = [message.text, message.reasoning, message.name or "", message.tool_call_id or ""]
     for call in message.tool_calls:
         texts += [call.id, call.name, call.arguments]
     return (

@@ -1,12 +1,12 @@
 """Step 4, gate: what this caller may have of this model, and what it can cost at most."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenbooth.admission.rates import service as rates
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
-from tokenbooth.core.features import asked_features
+from tokenbooth.core.features import Feature, asked_features
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
@@ -19,7 +19,7 @@ from tokenbooth.gateway.rules import (
     within_rate,
 )
 from tokenbooth.money.prices import service as prices
-from tokenbooth.protocols.dialect import Dialect, Parsed
+from tokenbooth.protocols.dialect import Dialect, Note, Parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,21 @@ class Candidate:
 
     deployment: catalog.Deployment
     engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Who may run the turn, the turn as it is run, and its prompt as the longest of them counts it.
+
+    ``context_tokens`` is the shortest window that is known; ``input_exact`` says that no count is
+    only a bound.
+    """
+
+    candidates: tuple[Candidate, ...]
+    parsed: Parsed
+    context_tokens: int | None
+    input_tokens: int
+    input_exact: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,25 +74,46 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
     check_allowed(caller, turn.model)
     model = await rooms.directory.model(op, turn.model)
     price = await rooms.directory.price(op, question_of(caller, turn))
-    candidates = await _candidates(rooms, dialect, turn, model.deployments)
-    counts = [await c.engine.count_input_tokens(turn) for c in candidates]
-    windows = [c.engine.capabilities.context_tokens for c in candidates]
-    context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
-    input_tokens, exact = max(c.tokens for c in counts), all(c.exact for c in counts)
+    found = await weighed(rooms, dialect, parsed, model)
+    input_tokens, context, exact = found.input_tokens, found.context_tokens, found.input_exact
     ask = OutputAsk(turn.output_tokens_max, model.output_tokens_max, context, input_tokens, exact)
-    output_tokens_max = output_limit(ask, param="max_completion_tokens")
+    output_tokens_max = output_limit(ask, param=dialect.output_limit_param)
     if turn.output_tokens_max is None:
         fit_tokens = rates.tokens_fit_max(caller)
         output_tokens_max = within_rate(output_tokens_max, input_tokens, turn.choices, fit_tokens)
     return Grant(
         caller=caller,
-        parsed=parsed,
-        candidates=candidates,
+        parsed=found.parsed,
+        candidates=found.candidates,
         price=price,
         input_tokens=billed_input_tokens(input_tokens, context),
         input_exact=exact,
         output_tokens_max=output_tokens_max,
     )
+
+
+async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog.Model) -> Weighed:
+    """Raises UNSUPPORTED_FEATURE or ENGINE_NOT_READY, and what an engine raises that counts."""
+    candidates = await _candidates(rooms, dialect, parsed.turn, model.deployments)
+    parsed = _eased(parsed, dialect, candidates)
+    counts = [await c.engine.count_input_tokens(parsed.turn) for c in candidates]
+    windows = [c.engine.capabilities.context_tokens for c in candidates]
+    context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
+    input_tokens, exact = max(c.tokens for c in counts), all(c.exact for c in counts)
+    return Weighed(candidates, parsed, context, input_tokens, exact)
+
+
+def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) -> Parsed:
+    """Without an effort level that not every candidate takes, where the caller leaves that open;
+    a note says so."""
+    turn = parsed.turn
+    wanted = turn.reasoning_effort is not None and turn.effort_optional
+    effort = Feature.REASONING_EFFORT
+    if not wanted or all(effort in c.engine.capabilities.features for c in candidates):
+        return parsed
+    note = Note(dialect.param_of(effort), "ignored: this model takes no effort level")
+    turn = replace(turn, reasoning_effort=None)
+    return replace(parsed, turn=turn, notes=(*parsed.notes, note))
 
 
 def question_of(caller: Caller, turn: Turn) -> prices.PriceQuestion:

@@ -49,6 +49,7 @@ class Reply:
             request_id=self._op.request_id,
             created_s=self._op.now() // 1_000_000,
             model=parsed.turn.model,
+            input_tokens=grant.input_tokens if grant.input_exact else 0,
         )
         self._relay = Relay(
             self._dialect.writer(parsed, frame),

@@ -4,7 +4,8 @@ Both are pure. A writer is a fold: each delta turns into the wire bytes that it 
 stream and writing the whole answer must come to the same result.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tokenbooth.core.delta import Delta, RunEnd
@@ -24,21 +25,27 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A read body. ``include_usage`` asks for the usage event of a stream."""
+    """A read body. ``include_usage`` asks for the usage event of a stream; without
+    ``reasoning_shown`` what the model thinks stays out of the answer. ``echo`` is what the answer
+    gives back of the body, under the dialect's own names."""
 
     turn: Turn
     stream: bool
     include_usage: bool
     notes: tuple[Note, ...] = ()
+    reasoning_shown: bool = True
+    echo: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerFrame:
-    """The constants of one answer; ``created_s`` is Unix seconds."""
+    """The constants of one answer; ``created_s`` is Unix seconds, and ``input_tokens`` what is
+    known of them before the run, 0 where that is only a bound."""
 
     request_id: str
     created_s: int
     model: str
+    input_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,10 @@ class Dialect(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def output_limit_param(self) -> str:
+        """The name of the field that limits the output."""
 
     def parse(self, raw: bytes) -> Parsed:
         """Raises Problem of kind invalid_request, naming ``param``."""

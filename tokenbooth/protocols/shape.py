@@ -343,7 +343,7 @@ class Either:
     """One shape for strings and another for arrays or objects."""
 
     text: Text
-    other: Listed | Record | Tagged
+    other: Shape
 
     @property
     def wanted(self) -> str:

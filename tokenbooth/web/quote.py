@@ -1,7 +1,6 @@
 """``POST /v1/quote``: what a body would cost, in the account API's own words."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 from tokenbooth.admission.queue.service import Gate
 from tokenbooth.admission.rates import service as rates
@@ -17,11 +16,11 @@ from tokenbooth.protocols.problems import own_refusal
 from tokenbooth.protocols.receipts import amount_json, limit_json
 from tokenbooth.web.answers import json_answer
 from tokenbooth.web.endpoint import Endpoint
+from tokenbooth.web.free_turn import free_turn
 from tokenbooth.web.query import only
 
 QUOTES_AT_ONCE = 4
 QUOTES_QUEUE_MAX = 64
-QUOTE_WAIT_MAX_S = 10
 
 
 def quote_endpoint(rooms: Rooms, dialects: Mapping[str, Dialect], default: str) -> Endpoint:
@@ -31,7 +30,7 @@ def quote_endpoint(rooms: Rooms, dialects: Mapping[str, Dialect], default: str) 
     async def answered(op: Op, head: CallHead, body: Body) -> Answer:
         only(head.query, ("dialect",))
         dialect = _dialect(head.query.get("dialect", default), dialects)
-        found = await quote(rooms, dialect, op, head, body, _turn(turns))
+        found = await quote(rooms, dialect, op, head, body, free_turn(turns, "quotes"))
         answer = json_answer(quote_json(found, dialect.name))
         limits = rates.headers(rooms.rates.state(found.caller))
         return Answer(answer.status, (*answer.headers, *limits), answer.body)
@@ -46,20 +45,6 @@ def quote_endpoint(rooms: Rooms, dialects: Mapping[str, Dialect], default: str) 
         sink.end()
 
     return endpoint
-
-
-@asynccontextmanager
-async def _turn(turns: Gate) -> AsyncIterator[None]:
-    try:
-        place = await turns.enter(QUOTE_WAIT_MAX_S)
-    except Problem as busy:
-        raise Problem(
-            busy.code, "Too many quotes are asked for.", retry_after_s=busy.retry_after_s
-        ) from None
-    try:
-        yield
-    finally:
-        place.leave()
 
 
 def _dialect(name: str, dialects: Mapping[str, Dialect]) -> Dialect:

@@ -13,6 +13,8 @@ SCRIPTS = (
     Script("demo"),
     Script("slow", {"chunks": "2000", "chunk_delay_ms": "20"}),
     Script("echo", {"answer": "echo"}),
+    Script("thinker", {"reasoning_tokens": "8"}),
+    Script("late", {"chunks": "4", "first_delay_ms": "2500"}),
     Script("broken", {"fault": "fail"}),
     Script("breaks-late", {"fault": "fail", "fault_after_chunks": "3"}),
     Script("plain", {"features": ""}),

@@ -24,6 +24,9 @@ CHECKS = [
 ]
 PATHS = {
     "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
     "/v1/models",
     "/v1/models/{model}",
     "/v1/balance",

@@ -115,10 +115,10 @@ def _revoke(running: Running, org: str) -> None:
 
 def test_a_long_wait_is_filled_with_comments(running):
     """The instance beats each second; the engine here says nothing for longer than that."""
-    add_scripts(running.instance, Script("thinker", {"first_delay_ms": "2500", "chunks": "2"}))
+    add_scripts(running.instance, Script("ponderer", {"first_delay_ms": "2500", "chunks": "2"}))
 
     async def scenario():
-        ask = json_ask(CHAT, running.secret, body("thinker", stream=True))
+        ask = json_ask(CHAT, running.secret, body("ponderer", stream=True))
         async with Exchange(running.address, ask) as exchange:
             await exchange.head()
             raw = await exchange.body()

@@ -25,7 +25,7 @@ from tokenbooth.gateway.replay import REPLAYED
 from tokenbooth.proving.client import Address, call
 from tokenbooth.proving.instance import PrivateInstance
 
-OWN_HEADERS = {"x-request-id", REPLAYED, "date"}
+OWN_HEADERS = {"x-request-id", "request-id", REPLAYED, "date"}
 FRAMING = {"content-length", "transfer-encoding"}
 
 

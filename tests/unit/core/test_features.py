@@ -45,6 +45,7 @@ ASKS: list[tuple[Turn, set[Feature]]] = [
     (replace(PLAIN, sampling=Sampling(frequency_penalty=-0.1)), {Feature.PENALTIES}),
     (replace(PLAIN, sampling=Sampling(logit_bias=((1, 2.0),))), {Feature.LOGIT_BIAS}),
     (replace(PLAIN, reasoning_effort="low"), {Feature.REASONING_EFFORT}),
+    (replace(PLAIN, reasoning_effort="low", effort_optional=True), set()),
 ]
 
 

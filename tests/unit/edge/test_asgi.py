@@ -10,6 +10,7 @@ from tests.support.front import Notes, front, hello, in_loop
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.routes import Route
+from tokenbooth.protocols.problems import anthropic_refusal
 
 
 def test_an_answer_has_its_id_its_length_and_its_body():
@@ -18,6 +19,7 @@ def test_an_answer_has_its_id_its_length_and_its_body():
         await front(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
         assert (peer.status, peer.answer) == (200, b"hello")
         assert peer.answer_headers["x-request-id"] == "req_1"
+        assert peer.answer_headers["request-id"] == "req_1"
         assert peer.answer_headers["content-length"] == "5"
         assert peer.complete
 
@@ -51,6 +53,30 @@ def test_unknown_paths_and_methods_answer_in_the_dialect(method, path, status, c
         assert (peer.status, error["code"]) == (status, code)
         assert peer.answer_headers["x-request-id"] == error["request_id"]
         assert len(peer.answer) < 1000
+
+    in_loop(scenario)
+
+
+def test_a_route_words_what_breaks_around_it_in_its_own_dialect():
+    async def broken(op, head, body, sink):
+        raise RuntimeError("secret detail")
+
+    async def scenario():
+        served = front(
+            Route("GET", "/theirs", broken, refusal=anthropic_refusal),
+            Route("GET", "/ours", broken),
+            log=Notes(),
+        )
+        shapes = {}
+        for path in ("/theirs", "/ours"):
+            peer = Peer(path=path)
+            await served(peer.scope, peer.receive, peer.send)
+            shapes[path] = json.loads(peer.answer).get("type"), peer.status
+        served.draining = True
+        late = Peer(path="/theirs")
+        await served(late.scope, late.receive, late.send)
+        assert (late.status, json.loads(late.answer)["error"]["type"]) == (529, "overloaded_error")
+        assert shapes == {"/theirs": ("error", 500), "/ours": (None, 500)}
 
     in_loop(scenario)
 

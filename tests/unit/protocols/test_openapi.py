@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from tests.support.messages_answer import both, call
 from tests.support.signed import KEY, booked, signed
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, ToolCallDelta, Usage
@@ -17,11 +18,22 @@ from tokenbooth.money.receipts.values import Span
 from tokenbooth.protocols.dialect import AnswerFrame, Parsed
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.openai_chat.parameters import PARAMETERS
+from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
+from tokenbooth.protocols.openai_responses.parameters import PARAMETERS as RESPONSE_PARAMETERS
 from tokenbooth.protocols.openapi import openapi_bytes, openapi_document
-from tokenbooth.protocols.problems import OPENAI, openai_refusal, own_refusal, status_of
+from tokenbooth.protocols.parameters import Parameter
+from tokenbooth.protocols.problems import (
+    ANTHROPIC,
+    OPENAI,
+    anthropic_refusal,
+    openai_refusal,
+    own_refusal,
+    status_of,
+)
 
 DOCUMENT = openapi_document("1.2.3")
-CHAT = DOCUMENT["paths"]["/v1/chat/completions"]["post"]
+PAID = ("/v1/chat/completions", "/v1/responses", "/v1/messages")
+CHAT, RESPONSES, MESSAGES = (DOCUMENT["paths"][path]["post"] for path in PAID)
 READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
 
 
@@ -39,6 +51,9 @@ def test_bytes_are_the_document() -> None:
 def test_every_path_of_the_api_is_there() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
         "/v1/quote",
         "/v1/events",
         "/v1/reconciliation",
@@ -80,17 +95,18 @@ def test_every_schema_is_a_schema() -> None:
 
 
 def test_operations_are_named_apart() -> None:
-    names = [CHAT["operationId"], *(read["operationId"] for read in READS.values())]
+    verbs = [verb for item in DOCUMENT["paths"].values() for verb in item.values()]
+    names = [verb["operationId"] for verb in verbs]
     assert len(set(names)) == len(names)
 
 
 def test_only_a_call_to_a_model_is_made_once_by_its_key() -> None:
     """Every other verb reads, so that making it twice changes nothing."""
     changing = {path: verbs["post"] for path, verbs in DOCUMENT["paths"].items() if "post" in verbs}
-    assert set(changing) == {"/v1/chat/completions", "/v1/quote"}
+    assert set(changing) == {*PAID, "/v1/quote", "/v1/messages/count_tokens"}
     for path, post in changing.items():
         keyed = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", []))
-        assert keyed is ("422" in post["responses"]) is (path == "/v1/chat/completions")
+        assert keyed is ("422" in post["responses"]) is (path in PAID)
     assert all(set(verbs) <= {"get", "post"} for verbs in DOCUMENT["paths"].values())
 
 
@@ -101,9 +117,18 @@ def test_path_parameters_are_declared() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
-def test_every_code_stands_at_its_status_of_the_chat(code: Code) -> None:
-    response = CHAT["responses"][str(status_of(code, OPENAI))]
+@pytest.mark.parametrize("operation", [CHAT, RESPONSES], ids=PAID[:2])
+def test_every_code_stands_at_its_status_of_a_paid_call(operation: Any, code: Code) -> None:
+    response = operation["responses"][str(status_of(code, OPENAI))]
     assert code.text in response["description"]
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
+def test_every_code_stands_at_its_status_of_messages(code: Code) -> None:
+    response = MESSAGES["responses"][str(status_of(code, ANTHROPIC))]
+    assert code.text in response["description"]
+    schema = response["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/MessagesError"}
 
 
 def test_errors_say_when_to_retry_and_carry_an_id() -> None:
@@ -124,10 +149,15 @@ def test_account_reads_need_a_key_and_the_others_none() -> None:
     assert "404" in READS["/metrics"]["responses"]
 
 
-def test_request_schema_has_every_parameter_with_its_text() -> None:
-    properties = DOCUMENT["components"]["schemas"]["ChatRequest"]["properties"]
-    assert list(properties) == [row.name for row in PARAMETERS]
-    assert all(properties[row.name]["description"] == row.text for row in PARAMETERS)
+@pytest.mark.parametrize(
+    ("name", "rows"), [("ChatRequest", PARAMETERS), ("ResponseRequest", RESPONSE_PARAMETERS)]
+)
+def test_request_schema_has_every_parameter_with_its_text(
+    name: str, rows: tuple[Parameter, ...]
+) -> None:
+    properties = DOCUMENT["components"]["schemas"][name]["properties"]
+    assert list(properties) == [row.name for row in rows]
+    assert all(properties[row.name]["description"] == row.text for row in rows)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -137,6 +167,8 @@ def test_refusals_fit_the_error_schema(kind: Kind) -> None:
     problem = Problem(code, "Why.", param="x", facts={"limit_nano": 1})
     for answer in (openai_refusal(problem, "req_1"), own_refusal(problem, "req_1")):
         assert fits("Error", json.loads(answer.body))
+        assert not fits("MessagesError", json.loads(answer.body))
+    assert fits("MessagesError", json.loads(anthropic_refusal(problem, "req_1").body))
     assert not fits("Error", {"error": {"message": "x"}})
 
 
@@ -155,6 +187,66 @@ def test_whole_bodies_fit_the_completion_schema() -> None:
     assert fits("ChatCompletion", body)
     body["choices"][0]["finish_reason"] = None
     assert not fits("ChatCompletion", body)
+
+
+RESPONSE_ASKS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "full": {
+        "instructions": "Be kind.",
+        "metadata": {"a": "b"},
+        "temperature": 1,
+        "top_p": 0.5,
+        "top_logprobs": 1,
+        "max_output_tokens": 9,
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "service_tier": "flex",
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": {}}, "verbosity": "low"},
+        "tools": [{"type": "function", "name": "f"}, {"type": "custom", "name": "p"}],
+        "tool_choice": {"type": "function", "name": "f"},
+    },
+}
+SAID = [
+    Delta(reasoning="r"),
+    Delta(text="a", logprobs=(TokenLogprob("a", -1.0, (("a", -1),)),)),
+    Delta(refusal="no"),
+    Delta(tool_call=ToolCallDelta(0, "{}", "c", "f")),
+    Delta(tool_call=ToolCallDelta(1, "{}", "d", "p")),
+]
+
+
+@pytest.mark.parametrize("asked", RESPONSE_ASKS.values(), ids=RESPONSE_ASKS)
+@pytest.mark.parametrize("finish", [None, *FinishReason])
+@pytest.mark.parametrize("settled", [True, False])
+def test_whole_bodies_fit_the_response_schema(
+    asked: dict[str, Any], finish: FinishReason | None, settled: bool
+) -> None:
+    parsed = OPENAI_RESPONSES.parse(json.dumps({"model": "m", "input": "hi", **asked}).encode())
+    writer = OPENAI_RESPONSES.writer(parsed, AnswerFrame("req_1", 1, "m"))
+    for delta in [*SAID, Delta(finish=finish)]:
+        writer.delta(delta)
+    limits = (LimitState(LimitScope.BALANCE, "org_1", 10, 1, 0),)
+    receipt = Receipt("req_1", Outcome.CAP_REACHED, "", Usage(1, 2, images=1), 1, "p1", limits)
+    body = json.loads(writer.closing(RunEnd(None), receipt if settled else None))
+    assert fits("Response", body)
+    assert not fits("Response", {**body, "output": [{"type": "message"}]})
+    for name in DOCUMENT["components"]["schemas"]["Response"]["required"]:
+        assert not fits("Response", {key: body[key] for key in body if key != name})
+
+
+def test_whole_messages_fit_their_schema() -> None:
+    deltas = [Delta(reasoning="r", text="a"), call(0, "{}", "c", "f"), call(1, "{", "d", "g")]
+    body = both(deltas)
+    assert fits("Message", body)
+    assert not fits("Message", {**body, "stop_reason": None})
+    refusal = both([Delta(refusal="no", finish=FinishReason.CONTENT_FILTER)])
+    assert fits("Message", refusal)
+
+
+def test_messages_requests_fit_their_schema() -> None:
+    hello = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    assert fits("MessagesRequest", {**hello, "novel": 1, "thinking": {"type": "novel"}})
+    assert not fits("MessagesRequest", {**hello, "max_tokens": "9"})
+    assert not fits("MessagesRequest", {**hello, "messages": [{"role": "user"}]})
 
 
 def test_chat_requests_fit_their_schema() -> None:

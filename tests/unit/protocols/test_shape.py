@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.protocols.open_shape import Anything
 from tokenbooth.protocols.shape import (
     STRANGERS_MAX,
     Either,
@@ -154,6 +155,7 @@ def test_values_come_back_typed() -> None:
     assert read(FreeObject(99), {"b": [1], "a": "é"}) == '{"b":[1],"a":"é"}'
     assert read(FreeObject(99), {"big": 10**30}) == '{"big":1000000000000000000000000000000}'
     assert read(Numbers("^[0-9]+$", Real(0, 9), 9), {"2": 1, "10": 2}) == (("10", 2.0), ("2", 1.0))
+    assert read(Anything(), {"a": [1]}) == {"a": [1]}
     assert read(PART, {"type": "flag", "on": True}) == {"type": "flag", "on": True}
     assert read(Either(Text(), Listed(Flag(), 0, 1)), "s") == "s"
     assert read(Either(Text(), Listed(Flag(), 0, 1)), [True]) == (True,)
@@ -203,6 +205,7 @@ EVERY = Record(
         "list": Field(Listed(PART, 1, 2)),
         "either": Field(Either(Text(low=1), Listed(Flag(), 0, 2))),
         "no": Field(Refused("no")),
+        "any": Field(Anything(), text="Whatever."),
     }
 )
 VALIDATOR = jsonschema_rs.Draft202012Validator(EVERY.schema())

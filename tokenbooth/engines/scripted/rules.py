@@ -38,13 +38,15 @@ class CallPlan:
 
 @dataclass(frozen=True, slots=True)
 class ChoicePlan:
-    """Everything one choice says. A token of ``answer`` that a stop string cut may be empty."""
+    """Everything one choice says. A token of ``answer`` that a stop string cut may be empty;
+    ``stopped_by`` is that stop string."""
 
     choice: int
     reasoning: tuple[str, ...]
     answer: tuple[str, ...]
     calls: tuple[CallPlan, ...]
     finish: FinishReason
+    stopped_by: str | None = None
 
     @property
     def output_tokens(self) -> int:
@@ -74,15 +76,16 @@ def _choice(turn: Turn, options: ScriptOptions, choice: int, limit: int) -> Choi
     cut = len(thoughts) > len(reasoning)
     calls: tuple[CallPlan, ...] = ()
     answer: tuple[str, ...] = ()
+    stopped_by: str | None = None
     if tools := wanted_tools(turn):
         calls, cut_calls = _fit_calls([_call(t, seed, i) for i, t in enumerate(tools)], room)
         cut, finish = cut or cut_calls, FinishReason.TOOL_CALLS
     else:
         whole = _answer(turn, options, seed)
-        answer, stopped = _stop(whole[:room], turn.sampling.stop)
-        cut, finish = cut or (not stopped and len(whole) > room), FinishReason.STOP
+        answer, stopped_by = _stop(whole[:room], turn.sampling.stop)
+        cut, finish = cut or (stopped_by is None and len(whole) > room), FinishReason.STOP
     finish = FinishReason.LENGTH if cut else options.finish or finish
-    return ChoicePlan(choice, reasoning, answer, calls, finish)
+    return ChoicePlan(choice, reasoning, answer, calls, finish, stopped_by)
 
 
 def commands_in(turn: Turn) -> dict[str, str]:
@@ -131,12 +134,13 @@ def _last_text(turn: Turn) -> str:
     return next((m.text for m in reversed(turn.messages) if m.role is Role.USER), "")
 
 
-def _stop(tokens: list[str], stops: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
-    """Cut before the earliest stop string; the tokens that made it up still count, as empty."""
+def _stop(tokens: list[str], stops: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """Cut before the earliest stop string, which is told too; the tokens that made it up still
+    count, as empty."""
     text = "".join(tokens)
     found = [(at, at + len(stop)) for stop in stops if stop and (at := text.find(stop)) >= 0]
     if not found:
-        return tuple(tokens), False
+        return tuple(tokens), None
     start, end = min(found)
     kept: list[str] = []
     place = 0
@@ -145,7 +149,7 @@ def _stop(tokens: list[str], stops: tuple[str, ...]) -> tuple[tuple[str, ...], b
             break
         kept.append(word[: max(0, start - place)])
         place += len(word)
-    return tuple(kept), True
+    return tuple(kept), text[start:end]
 
 
 def wanted_tools(turn: Turn) -> tuple[Tool, ...]:
@@ -213,6 +217,7 @@ def _deltas(plan: ChoicePlan, turn: Turn, size: int) -> Iterator[Delta]:
         logprobs=last.logprobs,
         output_tokens=last.output_tokens,
         finish=plan.finish,
+        stopped_by=plan.stopped_by,
     )
 
 

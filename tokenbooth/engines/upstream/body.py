@@ -95,6 +95,8 @@ def _message(message: Message, options: UpstreamOptions) -> dict[str, Any]:
     fields: dict[str, Any] = {"role": role.value, "content": _content(message.parts)}
     if message.name is not None:
         fields["name"] = message.name
+    if message.reasoning and options.reasoning_back:
+        fields["reasoning_content"] = message.reasoning
     if message.tool_call_id is not None:
         fields["tool_call_id"] = message.tool_call_id
     if message.tool_calls:

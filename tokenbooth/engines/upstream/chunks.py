@@ -63,6 +63,8 @@ class _Choice(Struct):
     index: int = 0
     delta: _Said | None = None
     finish_reason: str | None = None
+    # vLLM names the stop string here, or the id of the token that it stopped at.
+    stop_reason: Any = None
     logprobs: _Logprobs | None = None
 
 
@@ -187,7 +189,9 @@ class AnswerFold:
             self._finished.add(choice.index)
             finish = _FINISHES.get(choice.finish_reason, FinishReason.STOP)
             last = steps.pop() if steps else Delta(choice=choice.index)
-            steps.append(replace(last, finish=finish))
+            met = choice.stop_reason if finish is FinishReason.STOP else None
+            stopped_by = met if isinstance(met, str) else None
+            steps.append(replace(last, finish=finish, stopped_by=stopped_by))
         yield from steps
 
     def _steps(self, choice: _Choice) -> Iterator[Delta]:

@@ -46,9 +46,10 @@ class UpstreamOptions:
     ``pool_max`` bounds open connections, so it also bounds parallel runs. ``first_byte_timeout_ms``
     is the longest silence before the answer's first body byte, ``idle_timeout_ms`` after it.
     ``ca_file`` replaces the system's certificate authorities. ``hints`` names the turn's hints
-    that are passed on as fields of the body. ``counters_path`` is where the server tells its own
-    token counters, from the root of the host; empty where they are not to be asked for. Raises
-    ValueError for values that cannot be sent.
+    that are passed on as fields of the body; with ``reasoning_back`` it also gets what an assistant
+    thought before, as ``reasoning_content`` of its message. ``counters_path`` is where the server
+    tells its own token counters, from the root of the host; empty where they are not to be asked
+    for. Raises ValueError for values that cannot be sent.
     """
 
     base_url: str
@@ -67,6 +68,7 @@ class UpstreamOptions:
     output_limit_field: OutputLimitField = OutputLimitField.MAX_COMPLETION_TOKENS
     end_customer_field: EndCustomerField = EndCustomerField.USER
     developer_role: bool = False
+    reasoning_back: bool = False
     hints: frozenset[str] = frozenset()
     ca_file: str | None = None
     counters_path: str = "/metrics"

@@ -36,6 +36,7 @@ class OpenAiChat:
     """``POST /v1/chat/completions``."""
 
     name = "openai_chat"
+    output_limit_param = "max_completion_tokens"
 
     def parse(self, raw: bytes) -> Parsed:
         return parse(raw)

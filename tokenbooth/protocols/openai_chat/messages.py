@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tokenbooth.core.turn import ImagePart, Message, Part, Role, TextPart, ToolCall
-from tokenbooth.protocols.openai_chat.notes import Notes
+from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.shape import (
     Either,
     Field,

@@ -3,9 +3,6 @@
 It drives the reader, ``docs/parameters.md`` and the request schema of the OpenAPI document.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 from tokenbooth.core.terms import ServiceTier
 from tokenbooth.protocols.openai_chat.messages import (
     FUNCTION_NAME,
@@ -13,6 +10,7 @@ from tokenbooth.protocols.openai_chat.messages import (
     MESSAGES_MAX,
     NO_CUSTOM,
 )
+from tokenbooth.protocols.parameters import Parameter, Treatment
 from tokenbooth.protocols.shape import (
     Either,
     Field,
@@ -23,7 +21,6 @@ from tokenbooth.protocols.shape import (
     Real,
     Record,
     Refused,
-    Shape,
     Text,
     Whole,
     tagged,
@@ -42,28 +39,6 @@ TOOLS_MAX = 128
 SCHEMA_BYTES_MAX = 256 * 1024
 END_CUSTOMER_CHARS_MAX = 256
 MODEL_CHARS_MAX = 256
-
-
-class Treatment(StrEnum):
-    """What becomes of a parameter; whatever is not honoured as sent is said in the answer."""
-
-    HONOURED = "honoured"
-    TRANSLATED = "translated"
-    IGNORED = "ignored with a note"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """``note`` is the short word in the answer header, for what is translated or ignored."""
-
-    name: str
-    treatment: Treatment
-    shape: Shape
-    text: str
-    note: str = ""
-    required: bool = False
-
 
 _DESCRIBED = {
     "name": Field(Text(pattern=FUNCTION_NAME), required=True),

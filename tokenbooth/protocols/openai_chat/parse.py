@@ -11,9 +11,10 @@ from tokenbooth.core.turn import (
     Turn,
 )
 from tokenbooth.protocols.dialect import Parsed
+from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_chat.messages import messages_of
-from tokenbooth.protocols.openai_chat.notes import Notes
-from tokenbooth.protocols.openai_chat.parameters import BODY, PARAMETERS, SERVICE_TIERS, Treatment
+from tokenbooth.protocols.openai_chat.parameters import BODY, PARAMETERS, SERVICE_TIERS
+from tokenbooth.protocols.parameters import Treatment
 from tokenbooth.protocols.shape import Json, Strangers, bad_value
 from tokenbooth.protocols.strict_json import read_object
 

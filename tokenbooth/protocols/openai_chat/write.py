@@ -5,10 +5,6 @@ choice gets exactly one finish reason. ``system_fingerprint``, known only when t
 in the usage chunk and in the whole body.
 """
 
-import json
-
-import msgspec
-
 from tokenbooth.core.delta import Delta, RunEnd, TokenLogprob
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
@@ -17,20 +13,11 @@ from tokenbooth.protocols.dialect import AnswerFrame, Parsed
 from tokenbooth.protocols.openai_chat.choices import ChoiceBook, ChoiceState, Json, logprobs_json
 from tokenbooth.protocols.problems import error_body
 from tokenbooth.protocols.receipts import receipt_json, tokens_json
+from tokenbooth.protocols.wire_json import encode
 
 DONE = b"data: [DONE]\n\n"
 HEARTBEAT = b": keep-alive\n\n"
 CAPPED = b'"stopped":"%s"' % Outcome.CAP_REACHED.value.encode()
-
-_json = msgspec.json.Encoder().encode
-
-
-def encode(value: object) -> bytes:
-    """JSON bytes; half a surrogate pair, as some engines split them, goes out as an escape."""
-    try:
-        return _json(value)
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 class StreamWriter:

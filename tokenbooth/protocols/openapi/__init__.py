@@ -2,9 +2,11 @@
 
 import json
 
+from tokenbooth.protocols.openapi.messages import MESSAGES_SCHEMAS
 from tokenbooth.protocols.openapi.money import MONEY_SCHEMAS
 from tokenbooth.protocols.openapi.paths import paths
 from tokenbooth.protocols.openapi.receipts import RECEIPT_SCHEMAS
+from tokenbooth.protocols.openapi.responses import RESPONSE_SCHEMAS
 from tokenbooth.protocols.openapi.schemas import SCHEMAS, Json
 
 __all__ = ["openapi_bytes", "openapi_document"]
@@ -17,12 +19,18 @@ def openapi_document(version: str) -> Json:
         "info": {
             "title": "Tokenbooth",
             "version": version,
-            "description": "Paid, metered access to models, in the OpenAI Chat Completions form.",
+            "description": "Paid, metered access to models, in the forms of OpenAI and Anthropic.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths(),
         "components": {
-            "schemas": {**SCHEMAS, **MONEY_SCHEMAS, **RECEIPT_SCHEMAS},
+            "schemas": {
+                **SCHEMAS,
+                **RESPONSE_SCHEMAS,
+                **MESSAGES_SCHEMAS,
+                **MONEY_SCHEMAS,
+                **RECEIPT_SCHEMAS,
+            },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},

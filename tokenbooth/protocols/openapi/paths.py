@@ -5,7 +5,7 @@ from typing import Any
 
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.protocols.openapi.schemas import Json, ref
-from tokenbooth.protocols.problems import OPENAI, OWN, WireTable, status_of
+from tokenbooth.protocols.problems import ANTHROPIC, OPENAI, OWN, WireTable, status_of
 
 _REQUEST_ID = {
     "x-request-id": {
@@ -52,6 +52,7 @@ def _answer(description: str, content: Mapping[str, Json]) -> Json:
 
 def _errors(kinds: Iterable[Kind], table: WireTable, but: Collection[Code] = _ELSEWHERE) -> Json:
     """One response for each status, listing the codes that have it."""
+    schema = ref("MessagesError" if table is ANTHROPIC else "Error")
     codes: dict[int, list[str]] = {}
     wanted = frozenset(kinds)
     for code in Code:
@@ -59,8 +60,8 @@ def _errors(kinds: Iterable[Kind], table: WireTable, but: Collection[Code] = _EL
             codes.setdefault(status_of(code, table), []).append(code.text)
     made = {}
     for status, texts in sorted(codes.items()):
-        answer = _answer(f"One of: {', '.join(texts)}.", {"application/json": ref("Error")})
-        if status in (409, 429, 503):
+        answer = _answer(f"One of: {', '.join(texts)}.", {"application/json": schema})
+        if status in (409, 429, 503, 529):
             answer["headers"] = _REQUEST_ID | _RETRY_AFTER
         made[str(status)] = answer
     return made
@@ -106,19 +107,21 @@ def _in_path(name: str) -> Json:
     }
 
 
-def _chat() -> Json:
+def _inference(
+    name: str, told: tuple[str, str], asked: str, answered: str, table: WireTable = OPENAI
+) -> Json:
+    """A paid call to a model; ``told`` are its summary and how its stream ends."""
     answer = _answer(
         "The answer.",
-        {"application/json": ref("ChatCompletion"), "text/event-stream": {"type": "string"}},
+        {"application/json": ref(answered), "text/event-stream": {"type": "string"}},
     )
     answer["headers"] = _REQUEST_ID | _PRICED_ANSWER
     return {
         "post": {
-            "operationId": "createChatCompletion",
-            "summary": "Answer a chat, streamed or in one body.",
-            "description": "A stream ends with `data: [DONE]`, or with one `data` event that "
-            "holds an `error`. Parameters that are translated or ignored are named in the header "
-            "`x-tokenbooth-notes`.",
+            "operationId": name,
+            "summary": told[0],
+            "description": f"{told[1]} Parameters that are translated or ignored are named in the "
+            "header `x-tokenbooth-notes`.",
             "security": _KEYED,
             "parameters": [
                 {
@@ -130,14 +133,54 @@ def _chat() -> Json:
             ],
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": ref("ChatRequest")}},
+                "content": {"application/json": {"schema": ref(asked)}},
             },
             "responses": {
                 "200": answer,
-                **_errors(Kind, OPENAI, but={Code.METHOD_NOT_ALLOWED}),
+                **_errors(Kind, table, but={Code.METHOD_NOT_ALLOWED}),
             },
         }
     }
+
+
+def _chat() -> Json:
+    ends = "A stream ends with `data: [DONE]`, or with one `data` event that holds an `error`."
+    told = ("Answer a chat, streamed or in one body.", ends)
+    return _inference("createChatCompletion", told, "ChatRequest", "ChatCompletion")
+
+
+def _messages() -> Json:
+    ends = "A stream ends with `message_stop`, or with one `error` event."
+    told = ("Answer messages, streamed or in one body.", ends)
+    return _inference("createMessage", told, "MessagesRequest", "Message", ANTHROPIC)
+
+
+def _count() -> Json:
+    kinds = [kind for kind in Kind if kind not in (Kind.PAYMENT_REQUIRED, Kind.CONFLICT)]
+    return {
+        "post": {
+            "operationId": "countMessageTokens",
+            "summary": "How many input tokens this body has. Free.",
+            "security": _KEYED,
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": ref("MessagesRequest")}},
+            },
+            "responses": {
+                "200": _answer("The count.", {"application/json": ref("TokenCount")}),
+                **_errors(kinds, ANTHROPIC),
+            },
+        }
+    }
+
+
+def _response() -> Json:
+    ends = (
+        "A stream ends with one of `response.completed`, `response.incomplete` and "
+        "`response.failed`. Nothing is stored."
+    )
+    told = ("Answer an input, streamed or in one body.", ends)
+    return _inference("createResponse", told, "ResponseRequest", "Response")
 
 
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,200}$"}
@@ -157,6 +200,9 @@ def paths() -> dict[str, Any]:
     """The ``paths`` object."""
     return {
         "/v1/chat/completions": _chat(),
+        "/v1/responses": _response(),
+        "/v1/messages": _messages(),
+        "/v1/messages/count_tokens": _count(),
         "/v1/quote": _quote(),
         **_models(),
         **_account(),
@@ -168,6 +214,8 @@ def paths() -> dict[str, Any]:
 def _quote() -> Json:
     """Everything that a call is refused for, but want of money."""
     kinds = [kind for kind in Kind if kind not in (Kind.PAYMENT_REQUIRED, Kind.CONFLICT)]
+    bodies = ("ChatRequest", "ResponseRequest", "MessagesRequest")
+    asked = {"anyOf": [ref(name) for name in bodies]}
     return {
         "post": {
             "operationId": "createQuote",
@@ -176,11 +224,16 @@ def _quote() -> Json:
             "output limit; `hold` is what a call would hold now.",
             "security": _KEYED,
             "parameters": [
-                _query("dialect", "Whose body it is; `openai_chat`.", {"type": "string"})
+                _query(
+                    "dialect",
+                    "Whose body it is: `openai_chat`, the default, `openai_responses` or "
+                    "`anthropic_messages`.",
+                    {"type": "string"},
+                )
             ],
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": ref("ChatRequest")}},
+                "content": {"application/json": {"schema": asked}},
             },
             "responses": {
                 "200": _answer("The quote.", {"application/json": ref("Quote")}),

@@ -34,6 +34,7 @@ def _texts(turn: Turn) -> Iterator[str]:
 
 def _message_texts(message: Message) -> Iterator[str]:
     yield message.text
+    yield message.reasoning
     yield message.name or ""
     for call in message.tool_calls:
         yield from (call.name, call.arguments)

@@ -51,9 +51,10 @@ def test_every_place_that_holds_text_is_counted() -> None:
         name="d",
         tool_calls=(ToolCall("id", "name", "{}"),),
         tool_call_id="xyz",
+        reasoning="think",
     )
     turn = turn_of(messages=(message,))
-    assert turn_tokens_max(turn) == EMPTY + 2 * MESSAGE + 3 + 1 + 2 + 4 + 2 + 3
+    assert turn_tokens_max(turn) == EMPTY + 2 * MESSAGE + 3 + 1 + 2 + 4 + 2 + 3 + 5
 
 
 def test_an_image_is_counted_at_its_most() -> None:

@@ -108,23 +108,27 @@ def test_a_finish_reason_can_be_ordered_but_a_limit_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stops", "text", "tokens"),
+    ("stops", "text", "tokens", "met"),
     [
-        ((" is",), "This", 2),
-        (("is",), "Th", 1),
-        ((", a", "hort"), "This is a s", 4),
-        (("s is a s",), "Thi", 4),
-        (("nowhere",), "This is a short, a text.", 8),
-        (("", "nowhere"), "This is a short, a text.", 8),
-        (("This",), "", 1),
+        ((" is",), "This", 2, " is"),
+        (("is",), "Th", 1, "is"),
+        ((", a", "hort"), "This is a s", 4, "hort"),
+        (("s is a s",), "Thi", 4, "s is a s"),
+        (("nowhere",), "This is a short, a text.", 8, None),
+        (("", "nowhere"), "This is a short, a text.", 8, None),
+        (("This",), "", 1, "This"),
     ],
 )
-def test_a_stop_string_cuts_before_itself(stops: tuple[str, ...], text: str, tokens: int) -> None:
+def test_a_stop_string_cuts_before_itself_and_is_told(
+    stops: tuple[str, ...], text: str, tokens: int, met: str | None
+) -> None:
     turn = turn_of(sampling=Sampling(stop=stops))
     found = planned(turn, answer=AnswerKind.TEXT, text="This is a short, a text.")
     assert "".join(found.answer) == text
     assert found.output_tokens == tokens
-    assert found.finish is FinishReason.STOP
+    assert (found.finish, found.stopped_by) == (FinishReason.STOP, met)
+    told = all_steps(turn, answer=AnswerKind.TEXT, text="This is a short, a text.")
+    assert [step.stopped_by for step in told] == [None] * (len(told) - 1) + [met]
 
 
 def test_a_stop_string_beyond_the_limit_is_not_reached() -> None:

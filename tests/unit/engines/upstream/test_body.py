@@ -201,6 +201,16 @@ def test_text_beside_tool_calls_is_kept() -> None:
     assert sent(turn_of(messages=(message,)))["messages"][0]["content"] == "wait"
 
 
+def test_thoughts_go_back_only_to_an_upstream_that_takes_them() -> None:
+    thinking = Message(Role.ASSISTANT, (TextPart("a"),), reasoning="hm")
+    silent = Message(Role.ASSISTANT, (TextPart("b"),))
+    turn = turn_of(messages=(thinking, silent))
+    assert all("reasoning_content" not in message for message in sent(turn)["messages"])
+    first, second = sent(turn, reasoning_back=True)["messages"]
+    assert first == {"role": "assistant", "content": "a", "reasoning_content": "hm"}
+    assert "reasoning_content" not in second
+
+
 def test_an_upstream_may_want_the_developer_role() -> None:
     turn = turn_of(messages=(said("x", Role.DEVELOPER),))
     assert sent(turn, developer_role=True)["messages"][0]["role"] == "developer"

@@ -74,6 +74,23 @@ def test_an_aborted_answer_is_a_failure(reason: str) -> None:
     assert caught.value.code is Code.ENGINE_FAILED
 
 
+@pytest.mark.parametrize(
+    ("reason", "told", "stopped_by"),
+    [
+        ("stop", "END", "END"),
+        ("stop", 151645, None),
+        ("stop", None, None),
+        ("stop", {"odd": 1}, None),
+        ("length", "END", None),
+    ],
+)
+def test_a_stop_string_is_heard_where_the_server_names_it(
+    reason: str, told: Any, stopped_by: str | None
+) -> None:
+    (found,) = deltas(chunk({}, finish=reason, stop_reason=told))
+    assert found.stopped_by == stopped_by
+
+
 def test_nothing_is_heard_of_a_choice_after_its_finish() -> None:
     found = deltas(chunk({"content": "a"}, finish="stop"), chunk({"content": "b"}, finish="stop"))
     assert [delta.text for delta in found] == ["a"]

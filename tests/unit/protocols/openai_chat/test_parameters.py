@@ -7,7 +7,8 @@ from openai.types.chat import completion_create_params as sdk
 
 from checks import parameters_page
 from checks.parameters_page import PAGE, render
-from tokenbooth.protocols.openai_chat.parameters import PARAMETERS, Treatment
+from tokenbooth.protocols.openai_chat.parameters import PARAMETERS
+from tokenbooth.protocols.parameters import Treatment
 
 DOCUMENTED = {
     name

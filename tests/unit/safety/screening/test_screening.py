@@ -75,6 +75,7 @@ def test_every_role_is_screened(role: Role) -> None:
     "turn",
     [
         with_message(name="forbidden fruit"),
+        with_message(reasoning="forbidden fruit"),
         with_message(tool_calls=(ToolCall("1", "forbidden fruit", "{}"),)),
         with_message(tool_calls=(ToolCall("1", "f", '{"a": "forbidden fruit"}'),)),
         Turn(model="m", messages=(), tools=(Tool("forbidden fruit", "", "{}"),)),
