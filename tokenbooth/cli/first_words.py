@@ -2,6 +2,7 @@
 
 from tokenbooth.cli.first_call import FirstCall
 from tokenbooth.core.money import format_nano
+from tokenbooth.protocols.receipts import sum_json
 
 
 def own_name(command: str, on_path: str | None) -> str:
@@ -53,9 +54,9 @@ def receipt_json(call: FirstCall) -> dict[str, object]:
         "request_id": call.request_id,
         "answer": call.answer,
         "usage": call.usage,
-        "cost_usd": format_nano(call.cost_nano),
-        "balance_before_usd": format_nano(call.before_nano),
-        "balance_after_usd": format_nano(call.after_nano),
+        "cost": sum_json(call.cost_nano, "USD"),
+        "balance_before": sum_json(call.before_nano, "USD"),
+        "balance_after": sum_json(call.after_nano, "USD"),
         "exact": call.before_nano - call.after_nano == call.cost_nano,
         "first_output_ms": call.first_output_ms,
         "duration_ms": call.duration_ms,

@@ -217,7 +217,9 @@ def test_the_receipt_is_printed_to_the_nano() -> None:
     text = "\n".join(receipt_text(first_call(30)))
     assert "0.000000030 USD" in text
     assert "0.000000100 USD before, 0.000000070 USD after" in text
-    assert receipt_json(first_call(30))["exact"] is True
+    document = receipt_json(first_call(30))
+    assert document["exact"] is True
+    assert document["cost"] == {"amount": "0.000000030", "amount_nano": 30, "currency": "USD"}
 
 
 def test_the_printed_call_can_be_copied() -> None:
