@@ -79,7 +79,9 @@ class Replica:
         )
         replay = Replay(tuple(self.journal.values()), 0, (), None)
         left = settled_calls(replay, self.bank.clock.us)
-        ask = RoundAsk(replica_id=self.name, epoch=self.epoch, number=1, settled=left)
+        ask = RoundAsk(
+            replica_id=self.name, epoch=self.epoch, number=1, settled=left, recovers=True
+        )
         self.bank.write(lambda op, tx: leases.book(op, tx, ask))
         self.bank.write(lambda op, tx: leases.close(op, tx, self.name))
         self.journal.clear()

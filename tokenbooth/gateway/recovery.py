@@ -26,7 +26,9 @@ async def recovered(
     epoch = await store.write(lambda tx: leases.enroll(op, tx, replica_id, journal_id.hex()))
     journal = Journal(disk, JournalStart(journal_id=journal_id, replica=replica_id, epoch=epoch))
     left = settled_calls(journal.replay, op.now())
-    books = _Books(store, op, RoundAsk(replica_id=replica_id, epoch=epoch, number=0), options)
+    books = _Books(
+        store, op, RoundAsk(replica_id=replica_id, epoch=epoch, number=0, recovers=True), options
+    )
     for at in range(0, len(left), options.round_calls_max):
         await books.take(left[at : at + options.round_calls_max])
     returned_nano = await store.write(lambda tx: leases.close(op, tx, replica_id))
@@ -45,7 +47,8 @@ async def recovered(
 
 class _Books:
     """Books what the journal held. A call that the ledger cannot take, as in a database that was
-    restored to before its key or price, keeps no other from its place; it stays in the journal."""
+    restored to before its key or price, or where its limit has no room any more, keeps no other
+    from its place; it stays in the journal."""
 
     def __init__(self, store: Store, op: Op, first: RoundAsk, options: TillOptions) -> None:
         self._store = store

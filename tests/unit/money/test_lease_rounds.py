@@ -372,6 +372,18 @@ def test_a_charge_that_nobody_leased_is_a_fault_and_books_nothing(funded: Bank) 
     assert funded.seen(lambda op, tx: ledger.verify(op, tx)).problems == ()
 
 
+def test_a_ledger_that_forgot_its_leases_books_what_the_journal_knows(funded: Bank) -> None:
+    """As after a restore: the copy is older than the lease, the journal is not."""
+    funded.hold("req_1")
+    funded.settle("req_1")
+    funded.sql("DELETE FROM lease")
+    funded.sql("UPDATE spend_limit SET leased_nano = 0, held_nano = 0")
+    funded.replica().restart()
+    assert funded.limits()["balance"].spent_nano == 120
+    assert leased(funded) == 0
+    assert funded.verify().problems == ()
+
+
 # Caps, credit and keys that come while money is leased
 
 

@@ -13,6 +13,7 @@ from tokenbooth.money.leases.rules import (
     block_nano,
     booked,
     closed,
+    cover,
     give,
     grant,
     is_current,
@@ -156,6 +157,18 @@ def test_nothing_is_charged_beyond_the_lease() -> None:
     spend(limit(leased=50), lease(granted=50), 50)
     with pytest.raises(AssertionError, match="closed lease"):
         spend(limit(leased=50), lease(granted=50), 51)
+
+
+@pytest.mark.parametrize(
+    ("cap", "granted", "cost", "covered"), [(100, 50, 50, 50), (100, 20, 50, 50), (60, 20, 50, 30)]
+)
+def test_what_a_lost_lease_should_pay_is_leased_anew_where_there_is_room(
+    cap: int, granted: int, cost: int, covered: int
+) -> None:
+    row = changed(limit(leased=50), limit_nano=cap)
+    after, own = cover(row, lease(granted=granted), cost)
+    assert own.granted_nano == covered
+    assert after.leased_nano == 50 + covered - granted
 
 
 def test_what_is_returned_leaves_the_lease_and_holds_are_noted() -> None:

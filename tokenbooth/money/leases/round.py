@@ -57,6 +57,8 @@ def book(
     moves = tuple(_moves(calls, rows.limits, spent))
     outbox.put(op, tx, alerts.events_for(op, tx, moves, alert_percents))
     for name, cost_nano in spent.items():
+        if ask.recovers:
+            rows.move(name, partial(rules.cover, cost_nano=cost_nano))
         rows.move(name, partial(rules.spend, cost_nano=cost_nano))
     _give(ask, rows)
     answers = _grant(tx, ask, rows)

@@ -83,6 +83,12 @@ def spend(row: LimitRow, lease: LeaseRow, cost_nano: int) -> tuple[LimitRow, Lea
     )
 
 
+def cover(row: LimitRow, lease: LeaseRow, cost_nano: int) -> tuple[LimitRow, LeaseRow]:
+    """Lease anew what is missing for a charge, as far as the limit has room for it."""
+    missing_nano = max(0, cost_nano - lease.granted_nano)
+    return grant(row, lease, min(missing_nano, row.room_nano))
+
+
 def give(row: LimitRow, lease: LeaseRow, giving: Giving) -> tuple[LimitRow, LeaseRow]:
     """Take back what a replica returns, and note what its running calls hold."""
     granted_nano = lease.granted_nano - giving.returned_nano

@@ -203,6 +203,8 @@ class RoundAsk:
     ``number`` rises by one; the same number again is the same round and changes nothing twice.
     ``givings`` are by limit id. ``seen`` are the recalls that are answered: everything that no call
     holds is given back there, and all of it where ``givings`` does not name the limit.
+    ``recovers``: a journal tells of calls whose leases the ledger may have lost, as in a database
+    that was restored to before them.
     """
 
     replica_id: str
@@ -213,6 +215,7 @@ class RoundAsk:
     wants: Wants = Wants()
     givings: Mapping[str, Giving] = field(default_factory=dict)
     seen: Mapping[str, int] = field(default_factory=dict)
+    recovers: bool = False
 
     @property
     def empty(self) -> bool:
