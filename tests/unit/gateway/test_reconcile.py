@@ -183,7 +183,7 @@ def test_a_running_call_is_no_difference(play):
         await stage.look()
         assert stage.faults == []
 
-    play(scene, ScriptOptions(chunks=400))
+    play(scene, ScriptOptions(chunks=400, first_delay_ms=1000))
 
 
 def test_a_broken_ledger_is_told(play):
@@ -203,7 +203,7 @@ def test_a_broken_ledger_is_told(play):
         assert stage.reconciler.ledger_difference_nano == result.difference > 0
         assert "ledger_not_sound" in stage.faults
 
-    play(scene, ScriptOptions(first_delay_ms=1000))
+    play(scene)
 
 
 def test_the_ledger_is_proved_once_for_all_processes(play):
