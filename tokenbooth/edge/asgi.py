@@ -109,8 +109,8 @@ class AsgiFront:
             )
         if problem is not None and not sink.started:
             match = self._table.match(scope["method"], scope["path"])
-            route_refusal = match.route.refusal if match and match.route else None
-            answer = (route_refusal or self.refusal)(problem, op.request_id)
+            worded = (match and match.refusal) or self.refusal
+            answer = worded(problem, op.request_id)
             sink.start(answer.status, answer.headers)
             sink.write(answer.body)
         sink.end()

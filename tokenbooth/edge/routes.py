@@ -29,11 +29,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """``route`` is ``None`` when only the method does not fit; ``allowed`` are those that do."""
+    """``route`` is ``None`` when only the method does not fit; ``allowed`` are those that do, and
+    ``refusal`` words it as at the path's other methods."""
 
     route: Route | None
     path_values: Mapping[str, str]
     allowed: tuple[str, ...]
+    refusal: Refusal | None
 
 
 class RouteTable:
@@ -63,7 +65,8 @@ class RouteTable:
             return None
         route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
         allowed = {*methods, "HEAD"} if "GET" in methods else {*methods}
-        return Match(route, values, tuple(sorted(allowed)))
+        refusal = (route or next(iter(methods.values()))).refusal
+        return Match(route, values, tuple(sorted(allowed)), refusal)
 
     def _find(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:
         exact = self._exact.get(path)

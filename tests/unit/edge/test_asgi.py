@@ -72,6 +72,9 @@ def test_a_route_words_what_breaks_around_it_in_its_own_dialect():
             peer = Peer(path=path)
             await served(peer.scope, peer.receive, peer.send)
             shapes[path] = json.loads(peer.answer).get("type"), peer.status
+        wrong = Peer(method="DELETE", path="/theirs")
+        await served(wrong.scope, wrong.receive, wrong.send)
+        assert (wrong.status, json.loads(wrong.answer)["type"]) == (405, "error")
         served.draining = True
         late = Peer(path="/theirs")
         await served(late.scope, late.receive, late.send)
