@@ -2,8 +2,7 @@
 
 import copy
 import json
-import re
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jsonschema_rs
@@ -11,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenbooth.core.codes import Code, Kind
+from tests.support import spoiled
+from tests.support.spoiled import CLIENT_FAULTS, JUNK, Place, holder_of, places, steps
+from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.engines.bounds import turn_tokens_max
 from tokenbooth.gateway.headers import note_headers
@@ -87,66 +88,11 @@ FULL: dict[str, Any] = {
     "context_management": {"edits": [{"type": "clear_thinking_20251015"}]},
 }
 VALIDATOR = jsonschema_rs.Draft202012Validator(BODY.schema())
-CLIENT_FAULTS = {Kind.INVALID_REQUEST, Kind.UNSUPPORTED}
 
-Place = tuple[str | int, ...]
-
-
-def places(value: Any, at: Place = ()) -> Iterator[Place]:
-    """Every place in a body, containers included."""
-    if at:
-        yield at
-    inner: Any = ()
-    if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    for name, one in inner:
-        yield from places(one, (*at, name))
-
-
-def holder_of(body: Any, place: Place) -> Any:
-    for step in place[:-1]:
-        body = body[step]
-    return body
-
-
-def changed(place: Place, value: Any) -> dict[str, Any]:
-    """The full body with something else at one place."""
-    body = copy.deepcopy(FULL)
-    holder_of(body, place)[place[-1]] = value
-    return body
-
-
-def without(place: Place) -> dict[str, Any]:
-    body = copy.deepcopy(FULL)
-    del holder_of(body, place)[place[-1]]
-    return body
-
-
-def steps(param: str) -> Place:
-    """``a[0].b`` as ``("a", 0, "b")``."""
-    found = re.findall(r"\[(\d+)\]|([^.\[\]]+)", param)
-    return tuple(int(number) if number else name for number, name in found)
-
-
-def outcome(body: object) -> Parsed | Problem:
-    try:
-        return ANTHROPIC_MESSAGES.parse(json.dumps(body).encode())
-    except Problem as problem:
-        return problem
-
-
+changed = partial(spoiled.changed, FULL)
+without = partial(spoiled.without, FULL)
+outcome = partial(spoiled.outcome, ANTHROPIC_MESSAGES)
 PLACES = sorted(places(FULL), key=repr)
-JUNK = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**70), 2**70),
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20),
-    st.lists(st.integers(0, 1) | st.text("ab", max_size=2), max_size=3),
-    st.dictionaries(st.sampled_from(["type", "role", "text", "x"]), st.text("ab", max_size=2)),
-)
 
 
 def sound(found: Parsed) -> None:
