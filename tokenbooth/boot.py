@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
+from tokenbooth.bookkeeper.far import FarBooks
 from tokenbooth.booth import Booth, open_booth
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings
@@ -31,6 +33,7 @@ from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
 from tokenbooth.engines.upstream.engine import UpstreamEngine
 from tokenbooth.engines.upstream.values import UpstreamOptions
+from tokenbooth.gateway.books import Books, StoreBooks
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.pool import EnginePool
@@ -63,7 +66,7 @@ DIALECTS = {
 
 
 @asynccontextmanager
-async def open_till(booth: Booth) -> AsyncIterator[Till]:
+async def open_till(booth: Booth, books: Books) -> AsyncIterator[Till]:
     """The money of this replica, after what its last run left is booked."""
     settings, replica = booth.settings, booth.settings.gateway.replica
     paths = InstancePaths(settings.data_dir)
@@ -75,7 +78,7 @@ async def open_till(booth: Booth) -> AsyncIterator[Till]:
     except BaseException:
         disk.release()
         raise
-    till = Till(booth.store, pool, JournalDriver(journal), booth.clock, settings.till)
+    till = Till(books, pool, JournalDriver(journal), booth.clock, settings.till)
     till.start(lambda: booth.op("till"))
     try:
         yield till
@@ -83,22 +86,29 @@ async def open_till(booth: Booth) -> AsyncIterator[Till]:
         await till.close()
 
 
-OpenTill = Callable[[Booth], AbstractAsyncContextManager[Till]]
+def books_of(booth: Booth) -> StoreBooks:
+    """The ledger, told by this very process."""
+    return StoreBooks(booth.store, booth.settings.till.alert_percents)
+
+
+OpenTill = Callable[[Booth, Books], AbstractAsyncContextManager[Till]]
 
 
 async def run_server(
     settings: Settings,
     ready: Callable[[Serving], Awaitable[None]],
     opened_till: OpenTill = open_till,
+    link: socket.socket | None = None,
 ) -> None:
     """Serve until a signal; ``ready`` runs once when the port answers.
 
-    ``opened_till`` is for measurements alone: every command serves with the real one. Raises
+    ``link`` leads to the bookkeeper, if there is one. ``opened_till`` is for measurements alone:
+    every command serves with the real one. Raises
     STATE_CONFLICT when the directory is served already or the port is taken.
     """
     with serving_lock(settings.data_dir, settings.gateway.replica) as note:
         listener = listen(settings.edge)
-        async with open_booth(settings) as booth, _serving_rooms(booth, opened_till) as rooms:
+        async with open_booth(settings) as booth, _serving_rooms(booth, opened_till, link) as rooms:
             front = AsgiFront(
                 _routes(booth, rooms),
                 new_op=lambda request_id: booth.op("caller", request_id),
@@ -127,10 +137,14 @@ async def run_server(
 
 
 @asynccontextmanager
-async def _serving_rooms(booth: Booth, opened_till: OpenTill) -> AsyncIterator[Rooms]:
+async def _serving_rooms(
+    booth: Booth, opened_till: OpenTill, link: socket.socket | None
+) -> AsyncIterator[Rooms]:
     """Everything that a server has and a command has not; let go of in reverse order."""
     settings, clock = booth.settings, booth.clock
-    async with opened_till(booth) as till:
+    near = books_of(booth)
+    far = None if link is None else FarBooks(near, link)
+    async with opened_till(booth, far or near) as till:
         rooms = Rooms(
             store=booth.store,
             clock=clock,
@@ -151,7 +165,12 @@ async def _serving_rooms(booth: Booth, opened_till: OpenTill) -> AsyncIterator[R
         upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
         await rooms.replays.sweep(booth.op("replica"))
         _watch(rooms)
-        signing = ReceiptSigning(booth.store, booth.signer(), lambda: booth.op("worker"))
+        signing = ReceiptSigning(
+            booth.store,
+            booth.signer(),
+            lambda: booth.op("worker"),
+            elsewhere=lambda: far is not None and not far.lost,
+        )
         receipts = signing.loop(settings.workers.receipts_every_ms)
         workers = Workers((*upkeep.loops(), receipts, _reconciling(booth, rooms)), booth.log)
         workers.start()

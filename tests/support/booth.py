@@ -21,6 +21,7 @@ from tokenbooth.core.receipt import LimitScope
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.gateway.books import StoreBooks
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, TillOptions
@@ -233,7 +234,13 @@ async def open_test_booth(
     bounds, till_options = _split(options)
     disk, journal_id = open_directory(directory / "journal", noise)
     pool, journal = await recovered(store, op, disk, journal_id, "main", till_options)
-    till = Till(store, pool, JournalDriver(journal), clock, till_options)
+    till = Till(
+        StoreBooks(store, till_options.alert_percents),
+        pool,
+        JournalDriver(journal),
+        clock,
+        till_options,
+    )
     rooms = Rooms(
         store=store,
         clock=clock,

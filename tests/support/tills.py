@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support.ops import SilentLog
 from tokenbooth.booth import SystemClock, SystemRandomness
 from tokenbooth.core.op import Op
+from tokenbooth.gateway.books import StoreBooks
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.till import Till
@@ -37,7 +38,13 @@ async def open_till(
     store = open_store(options)
     disk, journal_id = open_directory(directory / name, SystemRandomness())
     pool, journal = await recovered(store, op, disk, journal_id, name, till_options)
-    till = Till(store, pool, JournalDriver(journal), clock, till_options)
+    till = Till(
+        StoreBooks(store, till_options.alert_percents),
+        pool,
+        JournalDriver(journal),
+        clock,
+        till_options,
+    )
     till.start(lambda: op)
     try:
         yield OpenTill(till, store, op)

@@ -72,6 +72,9 @@ def billing(  # noqa: PLR0913 - one parameter for each option of the command lin
     free_store: Annotated[
         str | None, typer.Option(help="PostgreSQL URL of the side without money.")
     ] = None,
+    bookkeeper: Annotated[
+        bool, typer.Option(help="Whether a process of its own tells the ledger.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """The same load with money on and off, in alternation: what billing adds to one call."""
@@ -87,6 +90,7 @@ def billing(  # noqa: PLR0913 - one parameter for each option of the command lin
                 calls_at_once=parallel,
                 store_url=store,
                 free_store_url=free_store,
+                bookkeeper=bookkeeper,
             ),
             progress,
         )

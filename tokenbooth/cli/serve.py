@@ -23,6 +23,7 @@ def serve(
     data_dir: DataDir = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; running calls may finish within the drain time."""
+    from tokenbooth.bookkeeper.fork import bookkeeper
     from tokenbooth.boot import run_server
     from tokenbooth.config import load_settings
     from tokenbooth.control.serving import Serving
@@ -37,4 +38,5 @@ def serve(
             text=lines(f"Serving {settings.data_dir} at {serving.base_url}/v1 (Ctrl-C stops)."),
         )
 
-    run_on_fast_loop(run_server(settings, ready))
+    with bookkeeper(settings) as link:
+        run_on_fast_loop(run_server(settings, ready, link=link))

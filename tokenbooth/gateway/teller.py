@@ -6,19 +6,17 @@ A round whose answer was lost is asked again word for word: it is booked once in
 import asyncio
 import contextlib
 from collections.abc import Callable
-from functools import partial
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
-from tokenbooth.core.ports import Clock, Store, Tx
+from tokenbooth.core.ports import Clock
 from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.books import Books
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.gateway.waiting import WaitingRoom
-from tokenbooth.money.leases import service as leases
 from tokenbooth.money.leases.service import (
     Pool,
     RoundAsk,
-    RoundDone,
     SettledCall,
 )
 
@@ -33,7 +31,7 @@ class Teller:
 
     def __init__(
         self,
-        store: Store,
+        books: Books,
         pool: Pool,
         clock: Clock,
         options: TillOptions,
@@ -41,7 +39,7 @@ class Teller:
         booked: Callable[[tuple[str, ...]], None],
     ) -> None:
         """``booked`` hears the ids of settled calls that the ledger has for good."""
-        self._store = store
+        self._books = books
         self._pool = pool
         self._clock = clock
         self._options = options
@@ -139,8 +137,7 @@ class Teller:
     async def _turn(self, op: Op) -> None:
         """One round, if there is anything to say."""
         if self._pool.has_leases and not self._pool.unanswered and self._looks_due():
-            verb = partial(_recalled, op, self._pool.replica_id)
-            self._pool.recalled(await self._store.read(verb))
+            self._pool.recalled(await self._books.recalled(op, self._pool.replica_id))
         now_us = self._clock.monotonic_us()
         flushes, self._flushes = self._flushes, []
         announce, self._announce = self._announce, False
@@ -175,7 +172,7 @@ class Teller:
         return True
 
     async def _book(self, op: Op, ask: RoundAsk) -> None:
-        done = await self._store.write(partial(_book, op, ask, self._options.alert_percents))
+        done = await self._books.book(op, ask)
         self.waiting.away = False
         self._pool.apply(done)
         self.waiting.queue.heard(done)
@@ -205,11 +202,3 @@ class Teller:
             op.log.fault("ledger_away", problem)
         self.waiting.away = True
         await asyncio.sleep(self._options.retry_after_ms / MS)
-
-
-def _book(op: Op, ask: RoundAsk, alert_percents: tuple[int, ...], tx: Tx) -> RoundDone:
-    return leases.book(op, tx, ask, alert_percents)
-
-
-def _recalled(op: Op, replica_id: str, tx: Tx) -> dict[str, int]:
-    return leases.recalled(op, tx, replica_id)

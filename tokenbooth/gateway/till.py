@@ -15,9 +15,10 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Usage, UsageSource
 from tokenbooth.core.money import NANO_MAX
 from tokenbooth.core.op import Op
-from tokenbooth.core.ports import Clock, Store
+from tokenbooth.core.ports import Clock
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitState, Outcome, Receipt
+from tokenbooth.gateway.books import Books
 from tokenbooth.gateway.chains import Chains
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.gateway.rules import NOTHING_DELIVERED, WITHHELD
@@ -46,20 +47,20 @@ class Till:
 
     def __init__(
         self,
-        store: Store,
+        books: Books,
         pool: Pool,
         journal: JournalDriver,
         clock: Clock,
         options: TillOptions,
     ) -> None:
-        self._store = store
+        self._books = books
         self._pool = pool
         self._journal = journal
         self._clock = clock
         self._options = options
         self._closed = False
         self._chains = Chains()
-        self._teller = Teller(store, pool, clock, options, booked=journal.forget)
+        self._teller = Teller(books, pool, clock, options, booked=journal.forget)
         self._waiting = self._teller.waiting
         self.running = RunningCalls(pool, self._waiting, journal, clock)
 
@@ -111,12 +112,12 @@ class Till:
         needed_nano = prices.worst_case_nano(price, input_tokens, output_tokens)
         if self._waiting.levels_now(chain, needed_nano) is not None:
             return
-        states = await self.limits(op, caller)
+        states = await self._books.limits(op, caller)
         ledger.check_unspent(states, price, input_tokens, output_tokens)
 
     async def limits(self, op: Op, caller: Caller) -> tuple[LimitState, ...]:
         """Every level of the caller as the ledger has it now."""
-        return await self._store.read(lambda tx: ledger.limits(op, tx, ledger.chain_of(caller)))
+        return await self._books.limits(op, caller)
 
     async def hold(self, op: Op, ask: HoldAsk) -> Hold:
         """Take the worst case at every level of the caller, or what the money buys of it.

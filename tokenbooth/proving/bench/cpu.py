@@ -64,6 +64,11 @@ def family(pid: int) -> Pids:
     return lambda: (pid, *children(pid))
 
 
+def others(pid: int) -> Pids:
+    """Whatever children the process has at the moment."""
+    return lambda: children(pid)
+
+
 class CpuMeter:
     """Differences of run time from ``start`` to ``stop``, by name."""
 

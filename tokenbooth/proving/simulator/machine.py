@@ -11,6 +11,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Randomness, Tx
 from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.books import StoreBooks
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.till import Till
@@ -295,7 +296,8 @@ class Gateway:
             self.state = State.OVER
             return
         driver = JournalDriver(self.journal)
-        self.till = Till(self.store, self.pool, driver, self.clock, around.options)
+        books = StoreBooks(self.store, around.options.alert_percents)
+        self.till = Till(books, self.pool, driver, self.clock, around.options)
         self.till.start(self.op)
         self._beating = asyncio.create_task(self._beat())
         self.state = State.SERVING

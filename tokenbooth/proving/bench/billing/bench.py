@@ -16,6 +16,7 @@ from tokenbooth.proving.asking import CHAT
 from tokenbooth.proving.bench.billing import unbilled
 from tokenbooth.proving.bench.billing.plan import (
     ANSWER_TOKENS,
+    BOOKKEEPER,
     CLIENT,
     DATABASE,
     GATEWAY,
@@ -30,7 +31,7 @@ from tokenbooth.proving.bench.billing.plan import (
 )
 from tokenbooth.proving.bench.billing.report import BillingReport
 from tokenbooth.proving.bench.books import Database, database_of, machine_load, read_books
-from tokenbooth.proving.bench.cpu import CpuMeter, alone, check_counted
+from tokenbooth.proving.bench.cpu import CpuMeter, alone, check_counted, others
 from tokenbooth.proving.bench.figures import quantile
 from tokenbooth.proving.bench.load import LoadClient, kept_bytes
 from tokenbooth.proving.client import json_ask
@@ -89,7 +90,7 @@ def _booth(options: BillingOptions, directory: Path, side: Side) -> Iterator[_Bo
     made = PrivateInstance(
         directory / side.value,
         store_url=options.store_of(side),
-        settings=SETTINGS,
+        settings={**SETTINGS, "gateway.bookkeeper": str(options.bookkeeper).lower()},
         serve=None if side is Side.ON else UNBILLED,
     )
     if side is Side.OFF:
@@ -100,7 +101,7 @@ def _booth(options: BillingOptions, directory: Path, side: Side) -> Iterator[_Bo
         instance.start()
         pid = instance.pid
         assert pid is not None, "it was started just now"
-        pids = {GATEWAY: alone(pid), CLIENT: alone(os.getpid())}
+        pids = {GATEWAY: alone(pid), BOOKKEEPER: others(pid), CLIENT: alone(os.getpid())}
         database = asyncio.run(database_of(settings))
         if database.pids is not None:
             pids[DATABASE] = database.pids

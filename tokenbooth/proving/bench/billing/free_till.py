@@ -8,6 +8,7 @@ from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.op import Op
 from tokenbooth.core.receipt import LimitState, Receipt
+from tokenbooth.gateway.books import Books
 from tokenbooth.gateway.running import RunningCalls
 from tokenbooth.gateway.till import Till
 from tokenbooth.money.leases import service as leases
@@ -95,7 +96,7 @@ class FreeTill(Till):
 
 
 @asynccontextmanager
-async def open_free_till(booth: Booth) -> AsyncIterator[Till]:
+async def open_free_till(booth: Booth, books: Books) -> AsyncIterator[Till]:
     """Satisfies ``boot.OpenTill``; the replica is known to the ledger, so that its loops run."""
     replica = f"{booth.settings.gateway.replica}-free"
     op = booth.op("replica")

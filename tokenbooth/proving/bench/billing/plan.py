@@ -12,7 +12,7 @@ ORG, KEY, MODEL = "main", "bench", "scripted"
 CREDIT_NANO = 10**15
 ANSWER_TOKENS = 16
 PROMPT = "Count the cost of one call, please."
-GATEWAY, CLIENT, DATABASE = "gateway", "client", "database"
+GATEWAY, BOOKKEEPER, CLIENT, DATABASE = "gateway", "bookkeeper", "client", "database"
 
 
 class Side(StrEnum):
@@ -35,7 +35,8 @@ class BillingOptions:
 
     After each turn ``tail_s`` more are counted, in which the gateway tells the ledger and signs.
     ``store_url`` of ``None`` is a SQLite file; ``free_store_url`` is that of the side without
-    money. Raises ValueError for what cannot be measured.
+    money. ``bookkeeper``: the ledger is told by a process of its own. Raises ValueError for what
+    cannot be measured.
     """
 
     seconds: float = 5.0
@@ -45,6 +46,7 @@ class BillingOptions:
     tail_s: float = 1.2
     store_url: str | None = None
     free_store_url: str | None = None
+    bookkeeper: bool = True
 
     def __post_init__(self) -> None:
         if (self.store_url is None) != (self.free_store_url is None):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenbooth.proving.bench.billing.plan import (
+    BOOKKEEPER,
     CLIENT,
     DATABASE,
     GATEWAY,
@@ -60,6 +61,7 @@ class BillingReport:
             "exact": self.exact,
             "store": self.store,
             "synced": self.synced,
+            "bookkeeper": self.options.bookkeeper,
             "seconds": self.options.seconds,
             "turns": self.options.turns,
             "calls_per_s": self.options.calls_per_s,
@@ -79,7 +81,7 @@ class BillingReport:
             "calls_per_s": {side.value: _rate(turns, side) for side in Side},
             "cpu_us": {
                 name: _pair_document(self.cpu_us(load, name))
-                for name in (GATEWAY, CLIENT, DATABASE)
+                for name in (GATEWAY, BOOKKEEPER, CLIENT, DATABASE)
             },
             "first_us": _pair_document(self.first_us(load)),
             "first_p99_us": {
@@ -100,9 +102,9 @@ class BillingReport:
                 f"  gateway CPU       on {on:8.1f}   off {off:8.1f}   billing"
                 f" {cpu.difference:+8.1f} us per call (spread {cpu.spread:.1f})"
             )
-            for name in (CLIENT, DATABASE):
+            for name in (BOOKKEEPER, CLIENT, DATABASE):
                 on, off = self.cpu_us(load, name).medians
-                yield f"  {name:8} CPU      on {on:8.1f}   off {off:8.1f}"
+                yield f"  {name:10} CPU    on {on:8.1f}   off {off:8.1f}"
             yield (
                 f"  first event p50   on {first_on / US_PER_MS:8.3f}   off"
                 f" {first_off / US_PER_MS:8.3f}   billing {first.difference / US_PER_MS:+8.3f} ms"

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tokenbooth.access.keys import service as keys
-from tokenbooth.boot import open_till
+from tokenbooth.boot import books_of, open_till
 from tokenbooth.booth import Booth, open_booth
 from tokenbooth.config import load_settings
 from tokenbooth.edge.loop import run_on_fast_loop
@@ -35,7 +35,7 @@ US_PER_S = 1_000_000
 async def play(plan: GatewayPlan) -> None:
     """Serve turns until the input ends; the leases go back on the way out."""
     settings = load_settings(Path(plan.data_dir)).settings.listening(None, None, plan.replica)
-    async with open_booth(settings) as booth, open_till(booth) as till:
+    async with open_booth(settings) as booth, open_till(booth, books_of(booth)) as till:
         buyer = await _buyer(booth, plan)
         leased: list[Desk] = [LeasedDesk(till, buyer) for _ in range(plan.callers)]
         plain = [

@@ -1,0 +1,1 @@
+"""The bookkeeper: a process beside a gateway that does its writing in the ledger."""
