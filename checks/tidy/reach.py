@@ -8,9 +8,17 @@ from collections.abc import Iterator
 
 from checks.source import Finding, Source, dotted, enclosing, imported_modules, under
 
-STARTING_ROOMS = ("tokenbooth/engines/child", "tokenbooth/catalog/weights")
+STARTING_ROOMS = (
+    "tokenbooth/engines/child",
+    "tokenbooth/catalog/weights",
+    "tokenbooth/bookkeeper",
+)
 # A child is reached over a socket pair that was made for it.
-CONNECTING_ROOMS = ("tokenbooth/engines/upstream", "tokenbooth/engines/child")
+CONNECTING_ROOMS = (
+    "tokenbooth/engines/upstream",
+    "tokenbooth/engines/child",
+    "tokenbooth/bookkeeper",
+)
 # Run by a person at a terminal, never by a call.
 PEOPLE_ROOMS = ("tokenbooth/cli", "tokenbooth/proving")
 

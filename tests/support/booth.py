@@ -234,13 +234,8 @@ async def open_test_booth(
     bounds, till_options = _split(options)
     disk, journal_id = open_directory(directory / "journal", noise)
     pool, journal = await recovered(store, op, disk, journal_id, "main", till_options)
-    till = Till(
-        StoreBooks(store, till_options.alert_percents),
-        pool,
-        JournalDriver(journal),
-        clock,
-        till_options,
-    )
+    books = StoreBooks(store, till_options.alert_percents)
+    till = Till(books, pool, JournalDriver(journal), clock, till_options)
     rooms = Rooms(
         store=store,
         clock=clock,

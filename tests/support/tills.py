@@ -38,13 +38,8 @@ async def open_till(
     store = open_store(options)
     disk, journal_id = open_directory(directory / name, SystemRandomness())
     pool, journal = await recovered(store, op, disk, journal_id, name, till_options)
-    till = Till(
-        StoreBooks(store, till_options.alert_percents),
-        pool,
-        JournalDriver(journal),
-        clock,
-        till_options,
-    )
+    books = StoreBooks(store, till_options.alert_percents)
+    till = Till(books, pool, JournalDriver(journal), clock, till_options)
     till.start(lambda: op)
     try:
         yield OpenTill(till, store, op)

@@ -67,7 +67,7 @@ def billing(  # noqa: PLR0913 - one parameter for each option of the command lin
     seconds: Seconds = 5.0,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each side and load.")] = 4,
     rate: Annotated[int, typer.Option(min=1, help="Calls per second at the fixed rate.")] = 200,
-    parallel: Annotated[int, typer.Option(min=1, help="Calls at once in the closed loop.")] = 16,
+    parallel: Annotated[int, typer.Option(min=1, help="Calls at once in the closed loops.")] = 64,
     store: Store = None,
     free_store: Annotated[
         str | None, typer.Option(help="PostgreSQL URL of the side without money.")

@@ -36,9 +36,9 @@ def parse_decimal(text: str, *, decimals: int, param: str) -> int:
 
 def format_nano(amount_nano: int) -> str:
     """The amount as a decimal string with nine decimals: ``1500000000`` is ``"1.500000000"``."""
-    sign = "-" if amount_nano < 0 else ""
-    whole, fraction = divmod(abs(amount_nano), NANO_PER_UNIT)
-    return f"{sign}{whole}.{fraction:09d}"
+    if amount_nano < 0:
+        return f"-{format_nano(-amount_nano)}"
+    return f"{amount_nano // NANO_PER_UNIT}.{amount_nano % NANO_PER_UNIT:09d}"
 
 
 def pico_to_nano_half_even(amount_pico: int) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from tokenbooth.core.days import day_of, iso_day
 from tokenbooth.core.delta import Usage
@@ -51,8 +52,7 @@ class LimitWindow:
         return f"{iso_day(day_of(self.renews_us))}T00:00:00Z"
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(NamedTuple):
     """One level: ``limit_nano`` is ``None`` when the level is not capped.
 
     What is spent and held is that of ``window`` alone, where the cap renews.

@@ -12,6 +12,8 @@ NOTES_MAX = 16
 STRICT_HEADER = "x-tokenbooth-strict"
 Pairs = tuple[tuple[str, str], ...]
 
+_REMAINING = {scope: f"x-tokenbooth-remaining-{scope.value}" for scope in LimitScope}
+
 
 def hold_headers(
     amount_nano: int, limits: Iterable[LimitState], output_tokens_max: int, currency: str
@@ -67,9 +69,9 @@ def note_headers(notes: Iterable[Note]) -> Pairs:
 
 def _remaining(limits: Iterable[LimitState]) -> Iterator[tuple[str, str]]:
     for limit in limits:
-        if limit.remaining_nano is not None:
-            name = f"x-tokenbooth-remaining-{limit.scope.value}"
-            yield (name, format_nano(limit.remaining_nano))
+        remaining_nano = limit.remaining_nano
+        if remaining_nano is not None:
+            yield (_REMAINING[limit.scope], format_nano(remaining_nano))
 
 
 def _visible(text: str) -> str:

@@ -60,7 +60,7 @@ class TillOptions:
     output_step_tokens: int = 1024
     idle_ms: int = 2000
     round_calls_max: int = 1024
-    ship_after_ms: int = 75
+    ship_after_ms: int = 200
     money_wait_max_s: int = 5
     flush_wait_max_s: int = 2
     close_wait_max_s: int = 10

@@ -107,11 +107,13 @@ class Till:
         self, op: Op, caller: Caller, price: Price, input_tokens: int, output_tokens: int
     ) -> None:
         """Refuse at once what the balance or a cap cannot start, whatever running calls hold; the
-        ledger is asked only where memory does not say that it fits. Raises what ``hold`` raises."""
-        chain = self._chains.of(caller)
-        needed_nano = prices.worst_case_nano(price, input_tokens, output_tokens)
-        if self._waiting.levels_now(chain, needed_nano) is not None:
-            return
+        ledger is asked only where memory does not say that there is enough. Raises what ``hold``
+        raises."""
+        levels = self._pool.leased_levels(self._chains.of(caller), self._clock.monotonic_us())
+        if levels is not None:
+            needed_nano = prices.worst_case_nano(price, input_tokens, output_tokens)
+            if all(level.left_nano >= needed_nano for level in levels):
+                return
         states = await self._books.limits(op, caller)
         ledger.check_unspent(states, price, input_tokens, output_tokens)
 

@@ -6,11 +6,19 @@ An amount is a decimal string, which is authoritative, and the same as an intege
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from msgspec import Raw
+
 from tokenbooth.core.delta import Usage
-from tokenbooth.core.money import format_nano
+from tokenbooth.core.money import NANO_PER_UNIT, format_nano
 from tokenbooth.core.receipt import LimitState, Receipt
+from tokenbooth.protocols.wire_json import encode
 
 Json: TypeAlias = dict[str, object]
+
+_AMOUNT = '{"amount":"%d.%09d","amount_nano":%d}'
+_USED = f'"spent":{_AMOUNT},"held":{_AMOUNT}'
+_CAPPED = f'%s,"currency":"%s","limit":{_AMOUNT},{_USED},"remaining":{_AMOUNT}}}'
+_UNCAPPED = f'%s,"currency":"%s","limit":null,{_USED},"remaining":null}}'
 
 
 def amount_json(amount_nano: int) -> Json:
@@ -91,12 +99,35 @@ def limits_json(states: Sequence[LimitState], currency: str) -> list[Json]:
     return [limit_json(state, currency) for state in states]
 
 
+def limits_wire(states: Sequence[LimitState], currency: str) -> Raw:
+    """``limits_json`` as bytes for an answer: every call ends with them, so they are written by
+    hand, at a quarter of the time."""
+    return Raw(f"[{','.join([_limit_wire(state, currency) for state in states])}]".encode())
+
+
+def _limit_wire(state: LimitState, currency: str) -> str:
+    limit_nano, spent_nano, held_nano = state.limit_nano, state.spent_nano, state.held_nano
+    remaining_nano = 0 if limit_nano is None else limit_nano - spent_nano - held_nano
+    if state.window is not None or min(spent_nano, held_nano, remaining_nano) < 0:
+        return encode(limit_json(state, currency)).decode()
+    owner = state.owner_id
+    written = f'"{owner}"' if owner.isidentifier() else encode(owner).decode()
+    head = f'{{"scope":"{state.scope.value}","owner_id":{written}'
+    spent = (*divmod(spent_nano, NANO_PER_UNIT), spent_nano)
+    held = (*divmod(held_nano, NANO_PER_UNIT), held_nano)
+    if limit_nano is None:
+        return _UNCAPPED % (head, currency, *spent, *held)
+    limit = (*divmod(limit_nano, NANO_PER_UNIT), limit_nano)
+    remaining = (*divmod(remaining_nano, NANO_PER_UNIT), remaining_nano)
+    return _CAPPED % (head, currency, *limit, *spent, *held, *remaining)
+
+
 def receipt_json(receipt: Receipt) -> Json:
     """The ``usage`` object of an answer: tokens, exact cost, and what remains at each level."""
     return {
         **tokens_json(receipt.usage),
         "cost": cost_json(receipt.cost_nano, receipt.price_version, receipt.currency),
-        "limits": limits_json(receipt.limits, receipt.currency),
+        "limits": limits_wire(receipt.limits, receipt.currency),
     }
 
 

@@ -12,4 +12,9 @@ def encode(value: object) -> bytes:
     try:
         return _json(value)
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode("ascii")
+        return json.dumps(value, separators=(",", ":"), default=_plain).encode("ascii")
+
+
+def _plain(written: object) -> object:
+    """What stands in a value as JSON already."""
+    return json.loads(msgspec.json.encode(written))

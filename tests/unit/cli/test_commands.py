@@ -34,7 +34,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Stands for the server: it is ready at once and stops."""
     seen: list[Settings] = []
 
-    async def run_server(settings: Settings, ready: Ready) -> None:
+    async def run_server(settings: Settings, ready: Ready, link: object = None) -> None:
         seen.append(settings)
         await ready(Serving(4711, settings.edge.host, settings.edge.port or 8123))
         await asyncio.sleep(0)
@@ -149,7 +149,7 @@ def test_up_prints_a_call_that_can_be_copied(
 ) -> None:
     monkeypatch.setattr(first_serve, "BoothClient", ReadyBooth)
 
-    async def run_server(settings: Settings, ready: Ready) -> None:
+    async def run_server(settings: Settings, ready: Ready, link: object = None) -> None:
         await ready(Serving(1, "127.0.0.1", 8123))
         (step,) = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
         await asyncio.wait({step})
@@ -173,7 +173,7 @@ def test_a_model_that_never_comes_up_stops_the_server(
 
     stopped = asyncio.Event()
 
-    async def run_server(settings: Settings, ready: Ready) -> None:
+    async def run_server(settings: Settings, ready: Ready, link: object = None) -> None:
         await ready(Serving(1, "127.0.0.1", 8123))
         await stopped.wait()
 

@@ -11,6 +11,7 @@ from tests.support.booth import Noise, chat, open_test_booth
 from tests.support.ops import make_op
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.books import StoreBooks
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.gateway.recovery import recovered
 from tokenbooth.money.journal.service import JournalDriver, open_directory
@@ -59,7 +60,7 @@ async def crashed(booth, calls: int) -> None:
     """Calls whose charges no round told of, then the end of the process."""
     assert (await booth.ask(chat(max_tokens=1))).status == 200
     await booth.rooms.till.flushed()
-    booth.rooms.till._teller._store = Silent(booth.store)
+    booth.rooms.till._teller._books = StoreBooks(Silent(booth.store), ())
     for _ in range(calls):
         assert (await booth.ask(chat(max_tokens=1))).status == 200
     till = booth.rooms.till

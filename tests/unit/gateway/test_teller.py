@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.support.booth import TestBooth, chat, open_test_booth
 from tokenbooth.core.receipt import LimitScope
+from tokenbooth.gateway.books import StoreBooks
 from tokenbooth.gateway.till import Till
 from tokenbooth.money.leases import service as leases
 from tokenbooth.money.prices import service as prices
@@ -29,11 +30,12 @@ def test_who_waits_for_the_ledger_does_not_wait_for_calls_that_came_later(tmp_pa
             till = booth.rooms.till
             assert (await booth.ask(chat(max_tokens=1))).status == 200
             assert await till.flushed()
-            till._teller._store = busy = Busy(booth)
+            busy, books = Busy(booth), till._teller._books
+            till._teller._books = StoreBooks(busy, ())
             assert (await booth.ask(chat(max_tokens=1))).status == 200
             assert await till.flushed()
             assert busy.rounds <= 3
-            till._teller._store = booth.store
+            till._teller._books = books
             assert (await booth.verified()).open_holds == 0
 
     asyncio.run(scenario())

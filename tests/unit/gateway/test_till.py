@@ -14,6 +14,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, Outcome
 from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.gateway.books import StoreBooks
 from tokenbooth.money.leases import service as leases
 from tokenbooth.money.ledger import service as ledger
 
@@ -57,7 +58,7 @@ class Away:
 def cut(booth, *, keeps: bool = False) -> Away:
     """Put a store that can go away under the booth's till."""
     away = Away(booth.store, keeps=keeps)
-    booth.rooms.till._teller._store = away
+    booth.rooms.till._teller._books = StoreBooks(away, ())
     return away
 
 
@@ -349,7 +350,8 @@ def test_a_call_that_no_database_takes_keeps_no_other_waiting(tmp_path: Path):
             for _ in range(6):
                 assert (await booth.ask(chat(max_tokens=1))).status == 200
             away.away = False
-            booth.rooms.till._teller._store = poisoned = Poisoned(booth.store, f"req_{4:032x}")
+            poisoned = Poisoned(booth.store, f"req_{4:032x}")
+            booth.rooms.till._teller._books = StoreBooks(poisoned, ())
             while booth.rooms.till.waiting:
                 await asyncio.sleep(0)
             assert booth.rooms.till._teller.stuck == 1

@@ -7,6 +7,7 @@ from tests.support.booth import chat, open_test_booth
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope
+from tokenbooth.gateway.books import StoreBooks
 from tokenbooth.money.leases.service import LevelKey
 
 
@@ -31,7 +32,7 @@ def test_a_call_with_leased_money_does_not_wait_for_the_running_calls_of_others(
             assert (await booth.ask(chat(max_tokens=1))).status == 200
             await booth.rooms.till.flushed()
             teller = booth.rooms.till._teller
-            store, teller._store = teller._store, Away(teller._store)
+            books, teller._books = teller._books, StoreBooks(Away(booth.store), ())
             others = (LevelKey(LimitScope.BALANCE, "org_of_others", ""),)
             waits = asyncio.create_task(
                 teller.waiting.wait(
@@ -45,6 +46,6 @@ def test_a_call_with_leased_money_does_not_wait_for_the_running_calls_of_others(
             assert not waits.done()
             waits.cancel()
             await asyncio.wait({waits})
-            teller._store = store
+            teller._books = books
 
     asyncio.run(scenario())

@@ -1,5 +1,7 @@
 """Money and tokens in JSON: the decimal string is exact, the integer says the same."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,10 +13,12 @@ from tokenbooth.protocols.receipts import (
     cost_json,
     limit_json,
     limits_json,
+    limits_wire,
     receipt_json,
     sum_json,
     tokens_json,
 )
+from tokenbooth.protocols.wire_json import encode
 
 
 @given(st.integers(0, 2**63 - 1))
@@ -106,8 +110,35 @@ def test_receipt_is_tokens_cost_and_limits() -> None:
     usage = Usage(4, 6)
     receipt = Receipt("req_1", Outcome.COMPLETED, "stop", usage, 10, "p1", states, "JPY")
     made = receipt_json(receipt)
-    assert made == {
+    assert json.loads(encode(made)) == {
         **tokens_json(usage),
         "cost": cost_json(10, "p1", "JPY"),
         "limits": limits_json(states, "JPY"),
     }
+
+
+AMOUNTS = st.integers(-(2**40), 2**62)
+
+
+@given(
+    st.lists(
+        st.builds(
+            LimitState,
+            st.sampled_from(LimitScope),
+            st.text(max_size=8).filter(lambda text: text.isprintable()),
+            st.none() | AMOUNTS,
+            AMOUNTS,
+            AMOUNTS,
+            st.none() | st.just(LimitWindow(Period.DAY, "2026-11-20", 0)),
+        ),
+        max_size=4,
+    )
+)
+def test_limits_written_by_hand_say_what_the_document_says(states: list[LimitState]) -> None:
+    assert bytes(limits_wire(states, "USD")) == encode(limits_json(states, "USD"))
+
+
+def test_half_a_character_beside_what_stands_as_json_already() -> None:
+    states = (LimitState(LimitScope.KEY, "key_1", 100, 10, 0),)
+    written = encode({"text": "\ud800", "limits": limits_wire(states, "USD")})
+    assert json.loads(written) == {"text": "\ud800", "limits": limits_json(states, "USD")}

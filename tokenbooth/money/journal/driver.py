@@ -6,10 +6,10 @@ asks meanwhile shares the next round: the sync that runs is the window in which 
 
 import asyncio
 import heapq
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from tokenbooth.core.problem import Problem
+from tokenbooth.money.journal.disk_thread import Blocking, DiskThread
 from tokenbooth.money.journal.file import Journal
 from tokenbooth.money.journal.values import CallFacts, Progress, Settlement
 
@@ -24,10 +24,11 @@ class JournalDriver:
     LEDGER_UNAVAILABLE once the journal is broken.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, blocking: Blocking | None = None) -> None:
+        """``blocking`` is where the disk is waited for, a thread of its own without it."""
         self._journal = journal
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, "journal")
+        self._blocking = blocking or DiskThread(self._loop)
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._asked = 0
         self._ticking = False
@@ -79,9 +80,9 @@ class JournalDriver:
         if self._timer:
             self._timer.cancel()
         try:
-            await self._loop.run_in_executor(self._thread, self._journal.close)
+            await self._blocking.run(self._journal.close)
         finally:
-            self._thread.shutdown(wait=False)
+            self._blocking.close()
             self._resolve()
 
     def _tick_soon(self) -> None:
@@ -107,7 +108,7 @@ class JournalDriver:
 
     def _sync(self) -> None:
         if self._syncing is None:
-            self._syncing = self._loop.run_in_executor(self._thread, self._journal.sync)
+            self._syncing = self._blocking.run(self._journal.sync)
             self._syncing.add_done_callback(self._synced)
 
     def _synced(self, done: asyncio.Future[int]) -> None:
@@ -132,7 +133,7 @@ class JournalDriver:
 
     def _prune(self) -> None:
         if self._pruning is None and not self._journal.broken and self._journal.prunable:
-            self._pruning = self._loop.run_in_executor(self._thread, self._journal.prune)
+            self._pruning = self._blocking.run(self._journal.prune)
             self._pruning.add_done_callback(self._pruned)
 
     def _pruned(self, done: asyncio.Future[None]) -> None:

@@ -7,6 +7,7 @@ from tokenbooth.money.windows import window_named
 
 US_PER_S = 1_000_000
 LOW_S = 2
+PACE_AFTER_US = 100_000
 
 
 class Level:
@@ -114,7 +115,13 @@ class Level:
     def running_low(self, now_us: int) -> bool:
         """Whether the free money would last for less than two more seconds like the last one."""
         quiet = self.over(now_us) or now_us < self.quiet_until_us
-        return not quiet and self.free_nano < LOW_S * self.rate_nano
+        return not quiet and self.free_nano < LOW_S * self.pace_nano(now_us)
+
+    def pace_nano(self, now_us: int) -> int:
+        """What calls take in a second: by the last whole one, or by what is over of this one where
+        that is more."""
+        over_us = max(now_us - self.rated_us, PACE_AFTER_US)
+        return max(self.rate_nano, self.taken_nano * US_PER_S // over_us)
 
     def unused(self) -> bool:
         """Whether nothing is leased, held, or still to be told here, and no call comes back."""

@@ -106,9 +106,9 @@ class MoneyQueue:
             largest.setdefault(level.key, 0)
         for key, amount_nano in largest.items():
             (known,) = self._pool.levels((key,), now_us)
-            rate_nano = 0 if known is None else known.rate_nano
+            pace_nano = 0 if known is None else known.pace_nano(now_us)
             if known is None or now_us >= known.quiet_until_us:
-                block_nano = rules.block_nano(amount_nano, rate_nano, self._block_nano_max)
+                block_nano = rules.block_nano(amount_nano, pace_nano, self._block_nano_max)
                 yield Advance(key, block_nano)
 
     def asked(self, ask: RoundAsk) -> None:

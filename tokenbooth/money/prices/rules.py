@@ -189,12 +189,12 @@ def worst_case_nano(price: Price, input_tokens: int, output_tokens: int) -> int:
     The dearest of the context steps that the input can reach, with every use that ``price.uses``
     allows.
     """
-    return pico_to_nano_half_even(
-        max(
-            _fixed_pico(price, rates, input_tokens) + output_tokens * rates.output_worst
-            for rates in _reachable(price, input_tokens)
-        )
-    )
+    worst_pico = 0
+    for rates in price.rates:
+        if rates.context_min_tokens <= input_tokens:
+            fixed_pico = _fixed_pico(price, rates, input_tokens)
+            worst_pico = max(worst_pico, fixed_pico + output_tokens * rates.output_worst)
+    return pico_to_nano_half_even(worst_pico)
 
 
 def cost_nano(price: Price, usage: Usage) -> int:

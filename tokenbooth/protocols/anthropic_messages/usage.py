@@ -7,7 +7,7 @@ together are the input.
 from tokenbooth.core.delta import RunEnd, Usage
 from tokenbooth.core.receipt import Receipt
 from tokenbooth.protocols.dialect import AnswerFrame
-from tokenbooth.protocols.receipts import Json, cost_json, limits_json, uses_json
+from tokenbooth.protocols.receipts import Json, cost_json, limits_wire, uses_json
 
 
 def usage_at_start(frame: AnswerFrame) -> Json:
@@ -27,7 +27,7 @@ def usage_at_end(end: RunEnd, receipt: Receipt | None, frame: AnswerFrame) -> Js
         return {
             **_counts(receipt.usage),
             "cost": cost_json(receipt.cost_nano, receipt.price_version, receipt.currency),
-            "limits": limits_json(receipt.limits, receipt.currency),
+            "limits": limits_wire(receipt.limits, receipt.currency),
         }
     return _counts(end.usage or Usage(frame.input_tokens, 0))
 

@@ -10,7 +10,7 @@ from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.core.terms import ServiceTier
 from tokenbooth.protocols.dialect import AnswerFrame, Parsed
 from tokenbooth.protocols.problems import OPENAI
-from tokenbooth.protocols.receipts import cost_json, limits_json, uses_json
+from tokenbooth.protocols.receipts import cost_json, limits_wire, uses_json
 
 Json = dict[str, object]
 
@@ -134,7 +134,7 @@ def _usage(end: RunEnd, receipt: Receipt | None) -> Json | None:
     return {
         **_tokens(receipt.usage),
         "cost": cost_json(receipt.cost_nano, receipt.price_version, receipt.currency),
-        "limits": limits_json(receipt.limits, receipt.currency),
+        "limits": limits_wire(receipt.limits, receipt.currency),
     }
 
 

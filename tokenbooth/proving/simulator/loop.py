@@ -167,11 +167,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._tasks.add(task)
         return task
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Callable[..., Any], *args: Any
-    ) -> asyncio.Future[Any]:
-        return self.submit("disk", lambda: func(*args))
-
     def submit(self, kind: str, work: Callable[[], Any]) -> asyncio.Future[Any]:
         future = self.create_future()
         self.jobs.append(Job(kind, work, future))
@@ -205,3 +200,16 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         expected = isinstance(error, Problem | Died | asyncio.CancelledError)
         if error is not None and not expected and not self.dead:
             self.faults.append(error)
+
+
+class DiskJobs:
+    """Satisfies the journal's ``Blocking``: its work is a job of kind ``disk`` of the loop."""
+
+    def __init__(self, loop: "SimulatedLoop") -> None:
+        self._loop = loop
+
+    def run(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        return self._loop.submit("disk", work)
+
+    def close(self) -> None:
+        """A job that was given is played in its turn."""

@@ -21,7 +21,7 @@ from tokenbooth.money.leases.service import Pool
 from tokenbooth.proving.simulated_disk import SimulatedDisk
 from tokenbooth.proving.simulator.coverage import Cut
 from tokenbooth.proving.simulator.database import Database
-from tokenbooth.proving.simulator.loop import Died, SimulatedLoop
+from tokenbooth.proving.simulator.loop import Died, DiskJobs, SimulatedLoop
 
 T = TypeVar("T")
 
@@ -295,7 +295,7 @@ class Gateway:
             self.problem = problem
             self.state = State.OVER
             return
-        driver = JournalDriver(self.journal)
+        driver = JournalDriver(self.journal, DiskJobs(self.loop))
         books = StoreBooks(self.store, around.options.alert_percents)
         self.till = Till(books, self.pool, driver, self.clock, around.options)
         self.till.start(self.op)

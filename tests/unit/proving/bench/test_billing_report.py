@@ -67,7 +67,7 @@ def test_what_billing_adds_is_the_difference_of_neighbours() -> None:
 def test_every_kind_of_process_is_told() -> None:
     document = report().document()
     cpu_us = document["loads"]["closed_loop"]["cpu_us"]  # type: ignore[index]
-    assert set(cpu_us) == {"gateway", "client", "database"}
+    assert set(cpu_us) == {"gateway", "bookkeeper", "client", "database"}
     assert cpu_us["client"]["on"] == 5.0
     assert cpu_us["database"]["on"] == 0.0
 

@@ -6,7 +6,7 @@ import pytest
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.proving.simulator.loop import Died, SimulatedLoop
+from tokenbooth.proving.simulator.loop import Died, DiskJobs, SimulatedLoop
 
 
 class Time:
@@ -93,7 +93,7 @@ def test_a_task_sees_this_loop_and_its_time(loop: SimulatedLoop, time: Time) -> 
 
 def test_a_job_is_done_first_and_heard_of_later(loop: SimulatedLoop) -> None:
     async def body() -> str:
-        return await asyncio.get_running_loop().run_in_executor(None, "{}!".format, "done")
+        return await DiskJobs(loop).run(lambda: "done!")
 
     task = loop.spawn(body())
     loop.run_some(10)

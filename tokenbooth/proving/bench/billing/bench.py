@@ -117,17 +117,20 @@ async def _measured(
     total = options.turns * len(Load) * len(Side)
     async with contextlib.AsyncExitStack() as stack:
         clients = {
-            side: await stack.enter_async_context(_client(booth, options.calls_at_once))
+            (side, stream): await stack.enter_async_context(
+                _client(booth, options.calls_at_once, stream=stream)
+            )
             for side, booth in booths.items()
+            for stream in (True, False)
         }
-        for side, client in clients.items():
+        for (side, _), client in clients.items():
             warm = await client.closed_loop(options.calls_at_once, min(WARM_S, options.seconds))
-            booths[side].warmed = warm.good
+            booths[side].warmed += warm.good
         for load in Load:
             for _ in range(options.turns):
-                for side, client in clients.items():
+                for side, booth in booths.items():
                     progress("measure", len(turns), total)
-                    turns.append(await _turn(options, booths[side], client, load))
+                    turns.append(await _turn(options, booth, clients[side, load.stream], load))
     progress("measure", total, total)
     return tuple(turns)
 
@@ -135,10 +138,10 @@ async def _measured(
 async def _turn(options: BillingOptions, booth: _Booth, client: LoadClient, load: Load) -> TurnSeen:
     booth.meter.start()
     begun_us = _now_us()
-    if load is Load.CLOSED:
-        seen = await client.closed_loop(options.calls_at_once, options.seconds)
-    else:
+    if load is Load.RATE:
         seen = await client.at_rate(options.calls_per_s, options.seconds)
+    else:
+        seen = await client.closed_loop(options.calls_at_once, options.seconds)
     wall_us = _now_us() - begun_us
     await asyncio.sleep(options.tail_s)
     return TurnSeen(
@@ -158,7 +161,7 @@ def _middle(times_us: list[int]) -> tuple[int, int]:
     return quantile(times_us, 50), quantile(times_us, 99)
 
 
-def _client(booth: _Booth, calls_at_once: int) -> LoadClient:
+def _client(booth: _Booth, calls_at_once: int, *, stream: bool) -> LoadClient:
     ask = json_ask(
         CHAT,
         booth.stage.keys[KEY].secret,
@@ -166,7 +169,7 @@ def _client(booth: _Booth, calls_at_once: int) -> LoadClient:
             "model": booth.stage.model(None).name,
             "messages": [{"role": "user", "content": PROMPT}],
             "max_completion_tokens": ANSWER_TOKENS,
-            "stream": True,
+            "stream": stream,
         },
     )
     address = booth.instance.replicas[0].address

@@ -23,10 +23,16 @@ class Side(StrEnum):
 
 
 class Load(StrEnum):
-    """CLOSED: always so many calls at once. RATE: a call every so often."""
+    """WHOLE, CLOSED: always so many calls at once, answered whole or streamed. RATE: a streamed
+    call every so often."""
 
+    WHOLE = "closed_loop_whole"
     CLOSED = "closed_loop"
     RATE = "fixed_rate"
+
+    @property
+    def stream(self) -> bool:
+        return self is not Load.WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +48,7 @@ class BillingOptions:
     seconds: float = 5.0
     turns: int = 4
     calls_per_s: int = 200
-    calls_at_once: int = 16
+    calls_at_once: int = 64
     tail_s: float = 1.2
     store_url: str | None = None
     free_store_url: str | None = None

@@ -116,9 +116,10 @@ class BillingReport:
 
 
 def _title(load: Load, options: BillingOptions) -> str:
-    if load is Load.CLOSED:
-        return f"{options.calls_at_once} calls at once"
-    return f"{options.calls_per_s} calls per second"
+    if load is Load.RATE:
+        return f"{options.calls_per_s} streamed calls per second"
+    kind = "streamed" if load.stream else "whole"
+    return f"{options.calls_at_once} {kind} calls at once"
 
 
 def _pair_document(pairs: Pairs) -> dict[str, object]:
