@@ -197,13 +197,14 @@ def test_nothing_is_taken_in_advance_for_a_while_after_a_recall(funded: Bank) ->
 
 def test_what_is_given_back_is_not_taken_in_advance_in_the_same_round(funded: Bank) -> None:
     """A busy replica that answers a recall would otherwise keep a twentieth of it."""
-    funded.pool_options = PoolOptions(block_nano_max=10**9)
+    funded.pool_options = PoolOptions(block_nano_max=10**9, idle_us=10 * SECOND_US)
     first = funded.replica("replica_a")
-    first_nano = funded.hold("req_1", output_tokens_max=450).amount_nano
+    funded.hold("req_1")
     funded.clock.us += SECOND_US
     first.round(announce=True)
+    funded.clock.us += SECOND_US
     assert first.pool.running_low(funded.clock.us)
-    assert funded.hold("req_2", on="replica_b", output_tokens_max=1000).amount_nano == 1000 - first_nano
+    assert funded.hold("req_2", on="replica_b", output_tokens_max=1000).amount_nano == 880
     assert free(first)["balance"] == 0
     assert funded.limits()["balance"].remaining_nano == 0
 
