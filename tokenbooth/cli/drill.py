@@ -22,6 +22,7 @@ Keep = Annotated[
     Path | None, typer.Option(help="Play in this new directory and leave it, with all logs.")
 ]
 Replicas = Annotated[int, typer.Option(min=1, help="Server processes that share the store.")]
+Bookkeeper = Annotated[bool, typer.Option(help="Each server has a process that tells the ledger.")]
 
 
 @app.callback()
@@ -66,6 +67,7 @@ def stampede(  # noqa: PLR0913 - one parameter for each option of the command li
     replicas: Replicas = 1,
     store: Store = None,
     keep: Keep = None,
+    bookkeeper: Bookkeeper = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -76,7 +78,7 @@ def stampede(  # noqa: PLR0913 - one parameter for each option of the command li
     scopes = SCOPES if limit is None else tuple(dict.fromkeys(limit))
     _run(
         lambda: StampedeDrill(calls=calls, callers=callers, scopes=scopes),
-        _Chosen(seed, replicas, store, keep),
+        _Chosen(seed, replicas, store, keep, bookkeeper),
         as_json,
     )
 
@@ -104,6 +106,7 @@ def kill(  # noqa: PLR0913 - one parameter for each option of the command line
     replicas: Replicas = 2,
     store: Store = None,
     keep: Keep = None,
+    bookkeeper: Bookkeeper = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -112,7 +115,7 @@ def kill(  # noqa: PLR0913 - one parameter for each option of the command line
 
     _run(
         lambda: KillDrill(seed=seed, kills=kills, parallel=parallel),
-        _Chosen(seed, replicas, store, keep),
+        _Chosen(seed, replicas, store, keep, bookkeeper),
         as_json,
     )
 
@@ -145,13 +148,18 @@ def dbdown(  # noqa: PLR0913 - one parameter for each option of the command line
     replicas: Replicas = 1,
     store: Store = None,
     keep: Keep = None,
+    bookkeeper: Bookkeeper = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """The database goes away under load: leased money serves, nothing is served unmetered."""
     from tokenbooth.proving.drills.dbdown.drill import DbdownDrill
 
-    _run(lambda: DbdownDrill(seconds=seconds), _Chosen(seed, replicas, store, keep), as_json)
+    _run(
+        lambda: DbdownDrill(seconds=seconds),
+        _Chosen(seed, replicas, store, keep, bookkeeper),
+        as_json,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +170,7 @@ class _Chosen:
     replicas: int
     store: str | None
     keep: Path | None
+    bookkeeper: bool = False
 
 
 def _run(made: "Callable[[], Drill[Any]]", chosen: _Chosen, as_json: bool) -> None:
@@ -173,7 +182,11 @@ def _run(made: "Callable[[], Drill[Any]]", chosen: _Chosen, as_json: bool) -> No
 
     try:
         options = play.DrillOptions(
-            seed=chosen.seed, replicas=chosen.replicas, store_url=chosen.store, keep=chosen.keep
+            seed=chosen.seed,
+            replicas=chosen.replicas,
+            store_url=chosen.store,
+            keep=chosen.keep,
+            bookkeeper=chosen.bookkeeper,
         )
         with step_progress() as progress:
             report = play.run_drill(made(), options, progress)

@@ -52,13 +52,15 @@ class DrillOptions:
 
     A PostgreSQL database must be reachable; the drill brings its schema up to date and leaves its
     organizations in it. ``keep`` is a new or empty directory to play in, which stays with its logs;
-    ``None`` plays in one that goes. Raises ValueError for what cannot be played.
+    ``None`` plays in one that goes. ``bookkeeper`` gives each server one. Raises ValueError for
+    what cannot be played.
     """
 
     seed: int = 1
     replicas: int = 1
     store_url: str | None = None
     keep: Path | None = None
+    bookkeeper: bool = False
 
     def __post_init__(self) -> None:
         if self.keep is not None and self.keep.exists() and any(self.keep.iterdir()):
@@ -161,7 +163,7 @@ def _play(drill: Drill[S], options: DrillOptions, directory: Path, progress: Pro
         PrivateInstance(
             directory / "instance",
             store_url=store_url,
-            settings=drill.settings,
+            settings={**drill.settings, "gateway.bookkeeper": str(options.bookkeeper).lower()},
             replicas=options.replicas,
         ) as instance,
     ):
