@@ -81,6 +81,8 @@ _Count = Annotated[int, Meta(ge=0, le=TOKENS_MAX)]
 class _InputDetails(Struct):
     cached_tokens: _Count | None = None
     cache_write_tokens: _Count | None = None
+    # vLLM's name for the same.
+    created_cache_tokens: _Count | None = None
 
 
 class _OutputDetails(Struct):
@@ -114,7 +116,8 @@ def usage_from(raw: bytes) -> Usage | None:
     except UNREADABLE:
         return None
     details = body.prompt_tokens_details or _InputDetails()
-    cached, written = details.cached_tokens, details.cache_write_tokens or 0
+    cached = details.cached_tokens
+    written = details.cache_write_tokens or details.created_cache_tokens or 0
     reasoning = (body.completion_tokens_details or _OutputDetails()).reasoning_tokens or 0
     if (cached or 0) + written > body.prompt_tokens or reasoning > body.completion_tokens:
         return None

@@ -74,10 +74,12 @@ def _about_turn(
         return None
     message = _shown(error.get("message"), options, public)
     if _is_context(error):
+        # Servers name a field of their own here, vLLM for one ``input_tokens``.
+        place = param if param is not None and param.startswith("messages") else "messages"
         return Problem(
             Code.CONTEXT_LENGTH_EXCEEDED,
             message or "The prompt does not fit the model's context window.",
-            param=param or "messages",
+            param=place,
             detail=f"upstream status {status}",
             facts=_context_facts(error),
         )

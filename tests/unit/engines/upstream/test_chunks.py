@@ -276,6 +276,14 @@ def read(body: object) -> Usage | None:
             usage(prompt_tokens_details={"cache_write_tokens": 10}),
             Usage(10, 5, cache_write_tokens=10),
         ),
+        (
+            usage(prompt_tokens_details={"cached_tokens": 4, "created_cache_tokens": 6}),
+            Usage(10, 5, 4, cache_write_tokens=6),
+        ),
+        (
+            usage(prompt_tokens_details={"cache_write_tokens": 3, "created_cache_tokens": 6}),
+            Usage(10, 5, cache_write_tokens=3),
+        ),
         (usage(completion_tokens_details={"reasoning_tokens": 5}), Usage(10, 5, None, 5)),
         (usage(completion_tokens_details={"reasoning_tokens": None}), Usage(10, 5)),
         ({"prompt_tokens": 0}, Usage(0, 0)),
@@ -303,6 +311,7 @@ def test_sound_usage(body: object, expected: Usage) -> None:
         usage(prompt_tokens_details={"cached_tokens": -1}),
         usage(prompt_tokens_details={"cache_write_tokens": -1}),
         usage(prompt_tokens_details={"cached_tokens": 5, "cache_write_tokens": 6}),
+        usage(prompt_tokens_details={"cached_tokens": 5, "created_cache_tokens": 6}),
         usage(completion_tokens_details={"reasoning_tokens": 6}),
         usage(completion_tokens_details={"reasoning_tokens": -1}),
         usage(completion_tokens_details=5),

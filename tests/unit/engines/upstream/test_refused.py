@@ -106,6 +106,16 @@ def test_too_long_prompts_are_recognised(body: object) -> None:
     assert problem.param == "messages"
 
 
+@pytest.mark.parametrize(
+    ("param", "kept"),
+    [("input_tokens", "messages"), ("messages[2].content", "messages[2].content")],
+)
+def test_a_prompt_that_is_too_long_is_in_the_messages(param: str, kept: str) -> None:
+    problem = refused(400, error("maximum context length is 8 tokens", param=param))
+    assert problem.code is Code.CONTEXT_LENGTH_EXCEEDED
+    assert problem.param == kept
+
+
 def test_the_two_numbers_are_kept_where_they_are_told() -> None:
     theirs = error("too long", type="exceed_context_size_error", n_prompt_tokens=90, n_ctx=64)
     assert refused(400, theirs).facts == {"input_tokens": 90, "context_tokens": 64}
