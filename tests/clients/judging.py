@@ -53,7 +53,8 @@ def _refusal_faults(client: Client, turn: Turn, seen: Seen) -> Iterator[str]:
     """The message must be shown; a client may go on trying after it showed it."""
     said = UNKNOWN_MODEL if turn is Turn.ERROR else EMPTY_BALANCE
     wanted = (said, *filter(None, (client.own_words.get(turn),)))
-    if not any(words in seen.output for words in wanted):
+    shown = " ".join(seen.output.split())
+    if not any(words in shown for words in wanted):
         yield f"does not show the booth's message: {_tail(seen.output)}"
     if turn is Turn.ERROR and seen.status is None:
         yield f"did not end in time: {_tail(seen.output)}"

@@ -18,7 +18,7 @@ from tokenbooth.cli.recipes import Recipe, Target, recipe
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 TURN_WAIT_S = 150
-REFUSAL_WAIT_S = 40
+REFUSAL_WAIT_S = 60
 SETTLED_WAIT_S = 10
 POLL_S = 0.1
 # Nobody listens there: what respects these variables and calls elsewhere fails at once.
