@@ -1,6 +1,7 @@
 """Installs each client into a folder of its own, once for each set of versions."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,8 @@ class Cache:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         fill(place)
+        # Else the next commit of the booth waits for all of these files to reach the disk.
+        os.sync()
         stamp.write_text(key)
 
     def _python(self, place: Path, client: Client) -> None:
