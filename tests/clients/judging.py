@@ -11,6 +11,7 @@ from tests.clients.table import Client, Turn
 UNKNOWN_MODEL = "No model of that name is offered here."
 EMPTY_BALANCE = "The prepaid balance has"
 PIECES_MIN = 2
+_CALLING = (Turn.TOOLS, Turn.PATCH)
 
 Json = dict[str, Any]
 
@@ -66,10 +67,10 @@ def _refusal_faults(client: Client, turn: Turn, seen: Seen) -> Iterator[str]:
 
 
 def _command_faults(turn: Turn, seen: Seen) -> Iterator[str]:
-    wanted = TOOL_TEXT if turn is Turn.TOOLS else HELLO_TEXT
+    wanted = TOOL_TEXT if turn in _CALLING else HELLO_TEXT
     if wanted not in seen.output:
         yield f"does not show the answer: {_tail(seen.output)}"
-    if turn is Turn.TOOLS and PROOF_TEXT not in seen.proof:
+    if turn in _CALLING and PROOF_TEXT not in seen.proof:
         yield f"its tool did not run: {_tail(seen.output)}"
 
 
@@ -95,7 +96,7 @@ def _record_faults(client: Client, turn: Turn, seen: Seen) -> Iterator[str]:
     paid = [call for call in seen.calls if call["status"] == "completed"]
     unpaid = [call for call in paid if int(call["cost"]["amount_nano"]) <= 0]
     apis = 1 if turn is Turn.PRINTED else len(client.apis)
-    wanted = apis * (2 if turn is Turn.TOOLS else 1)
+    wanted = apis * (2 if turn in _CALLING else 1)
     if len(paid) < wanted or unpaid:
         yield f"{len(paid)} paid calls in the books instead of {wanted}"
     if len(paid) < len(seen.calls):

@@ -20,6 +20,7 @@ pinned on {pinned}.
   or words of its own that name the cause.
 - **connect**: the program that `tokenbooth connect` prints runs as it is. Command line clients run
   with the variables and files that it prints in every turn.
+- **patch**: as tools, with a freeform tool: its input is a text of its own, and no JSON.
 """
 
 

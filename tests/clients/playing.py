@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.clients.install import Cache
 from tests.clients.judging import Seen, fault
-from tests.clients.stage import ABSENT, HELLO, PROOF_FILE, SMALL, Stage, tool_model
+from tests.clients.stage import ABSENT, HELLO, PATCHER, PROOF_FILE, SMALL, Stage, tool_model
 from tests.clients.table import Client, Kind, Turn
 from tokenbooth.cli.recipes import Recipe, Target, recipe
 
@@ -84,6 +84,8 @@ def _model(stage: Stage, client: Client, turn: Turn) -> str:
     match turn:
         case Turn.TOOLS:
             return tool_model(client)
+        case Turn.PATCH:
+            return PATCHER
         case Turn.ERROR:
             return ABSENT
     return SMALL if stage.small and client.program is not None else HELLO

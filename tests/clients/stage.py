@@ -35,6 +35,9 @@ _SHELLS: Mapping[str, tuple[str, Mapping[str, object]]] = {
         {"command": _SHELL, "description": "Make the proof", "is_background": False},
     ),
 }
+# By this name Codex knows a model to which it offers its freeform tool.
+PATCHER = "gpt-5.5"
+_PATCH = f"*** Begin Patch\n*** Add File: {PROOF_FILE}\n+{PROOF_TEXT}\n*** End Patch"
 # Agents send prompts of 10,000 tokens and more, and want room for long answers.
 _WINDOW_TOKENS = 400_000
 CALLS_MAX = 100
@@ -94,6 +97,7 @@ def _scripted() -> Iterator[ModelAsk]:
     calls: dict[str, tuple[str, Mapping[str, object]]] = {"tools": ("weather", TOOL_ARGUMENTS)}
     calls |= {f"tools-{name}": shell for name, shell in _SHELLS.items()}
     yield _script(HELLO, {"text": HELLO_TEXT})
+    calls[PATCHER] = ("apply_patch", {"input": _PATCH})
     for model, (tool, arguments) in calls.items():
         # It thinks first, so that reasoning goes back with the result of the tool.
         told = {"call": tool, "call_arguments": json.dumps(arguments), "reasoning_tokens": "6"}

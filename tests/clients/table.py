@@ -20,6 +20,7 @@ class Turn(StrEnum):
     ERROR = "error"
     NO_MONEY = "no money"
     PRINTED = "connect"
+    PATCH = "patch"
 
 
 class Kind(StrEnum):
@@ -43,7 +44,7 @@ class Client:
     program: str | None = None
     recipe: str | None = None
     after: tuple[str, ...] = ()
-    without: frozenset[Turn] = frozenset()
+    without: frozenset[Turn] = frozenset({Turn.PATCH})
     own_words: Mapping[Turn, str] = field(default_factory=dict)
     known: Mapping[Turn, str] = field(default_factory=dict)
 
@@ -74,6 +75,7 @@ CLIENTS = (
         ("@openai/codex@0.169.0",),
         ("responses",),
         recipe="codex",
+        without=frozenset(),
         own_words={Turn.NO_MONEY: "Quota exceeded"},
     ),
     Client(
@@ -93,7 +95,7 @@ CLIENTS = (
         ("aider-chat==0.86.2",),
         ("chat",),
         recipe="aider",
-        without=frozenset({Turn.TOOLS}),
+        without=frozenset({Turn.TOOLS, Turn.PATCH}),
     ),
     Client(
         "qwen-code",

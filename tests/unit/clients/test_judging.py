@@ -34,6 +34,7 @@ HELLO = told(said=HELLO_TEXT)
         (COMMAND, Turn.PLAIN, Seen(0, f"> {HELLO_TEXT}", (call(),))),
         (COMMAND, Turn.STREAMED, Seen(0, HELLO_TEXT, (call(stream=True),))),
         (COMMAND, Turn.TOOLS, Seen(0, TOOL_TEXT, TWO, PROOF_TEXT)),
+        (BY_NAME["codex"], Turn.PATCH, Seen(0, TOOL_TEXT, TWO, PROOF_TEXT)),
         (COMMAND, Turn.ERROR, Seen(1, f"Error: {UNKNOWN_MODEL}")),
         (COMMAND, Turn.ERROR, Seen(1, UNKNOWN_MODEL.replace(" ", "\n"))),
         (COMMAND, Turn.NO_MONEY, Seen(None, f"retry: {EMPTY_BALANCE} 0")),

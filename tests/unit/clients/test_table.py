@@ -37,6 +37,7 @@ def test_every_client_has_what_it_is_run_with() -> None:
         assert required <= {*client.turns} - client.known.keys()
     without_tools = [client.name for client in CLIENTS if Turn.TOOLS not in client.turns]
     assert without_tools == ["aider"]
+    assert [client.name for client in CLIENTS if Turn.PATCH in client.turns] == ["codex"]
 
 
 class Installer:
@@ -103,7 +104,7 @@ def test_the_page_has_a_cell_for_every_turn() -> None:
     written = page(results, "2031-02-03")
     rows = {line.split(" | ")[0]: line for line in written.splitlines() if line.startswith("| ")}
     assert "2031-02-03" in written
-    assert "| pass | - | has none | - |" in rows["| aider"]
+    assert "| pass | - | has none | - | - | - | - |" in rows["| aider"]
     assert "0.86.2" in rows["| aider"]
     assert "**FAILED**" in rows["| Codex CLI"]
     assert "in its own words" in rows["| Codex CLI"]
