@@ -18,6 +18,10 @@ pinned on {pinned}.
   front of its call the model thinks, so that reasoning goes back as well.
 - **error**: an unknown model; **no money**: a balance of 0. The client shows the booth's message,
   or words of its own that name the cause.
+- Libraries make the plain and the streamed turn with a real model, SmolLM2 135M, which runs
+  embedded. The scripted engine plays the model for openai-agents, for the command line clients,
+  most of whose prompts are longer than that window, and for all tools: which one is called must
+  not be left to chance.
 - **connect**: the program that `tokenbooth connect` prints runs as it is. Command line clients run
   with the variables and files that it prints in every turn.
 - **patch**: as tools, with a freeform tool: its input is a text of its own, and no JSON.

@@ -88,7 +88,8 @@ def _model(stage: Stage, client: Client, turn: Turn) -> str:
             return PATCHER
         case Turn.ERROR:
             return ABSENT
-    return SMALL if stage.small and client.program is not None else HELLO
+    fits = client.program is not None and not client.scripted
+    return SMALL if stage.small and fits else HELLO
 
 
 def _settled(stage: Stage, client: Client) -> list[dict[str, object]]:

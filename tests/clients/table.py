@@ -33,7 +33,9 @@ class Client:
     """``program`` calls a library; without one the client is a command of its own.
 
     ``recipe`` is its name for ``tokenbooth connect``. ``after`` are scripts of the package that npm
-    leaves to the caller. ``own_words`` is what it says where it hides the booth's message.
+    leaves to the caller. ``own_words`` is what it says where it hides the booth's message. With
+    ``scripted`` it is not run on the small model, which seldom ends by itself: it takes an answer
+    that its limit cut for an error.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Client:
     without: frozenset[Turn] = frozenset({Turn.PATCH})
     own_words: Mapping[Turn, str] = field(default_factory=dict)
     known: Mapping[Turn, str] = field(default_factory=dict)
+    scripted: bool = False
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -195,5 +198,6 @@ CLIENTS = (
         ("openai-agents==0.24.0",),
         ("chat", "responses"),
         "openai_agents.py",
+        scripted=True,
     ),
 )

@@ -10,7 +10,7 @@ const asked = { model: process.env.MODEL, apiKey: process.env.API_KEY, maxTokens
 const openai = { ...asked, configuration: { baseURL: `${process.env.BASE_URL}/v1` } };
 const models = {
   chat: new ChatOpenAI(openai),
-  responses: new ChatOpenAI({ ...openai, useResponsesApi: true, zdrEnabled: true }),
+  responses: new ChatOpenAI({ ...openai, useResponsesApi: true }),
   messages: new ChatAnthropic({ ...asked, anthropicApiUrl: process.env.BASE_URL }),
 };
 const weather = tool(async ({ place }) => `sunny in ${place}`, {

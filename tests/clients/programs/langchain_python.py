@@ -13,7 +13,7 @@ MODEL, BASE_URL, API_KEY = (os.environ[name] for name in ("MODEL", "BASE_URL", "
 OPENAI = {"model": MODEL, "base_url": f"{BASE_URL}/v1", "api_key": API_KEY, "max_tokens": 64}
 MODELS = {
     "chat": ChatOpenAI(**OPENAI),
-    "responses": ChatOpenAI(**OPENAI, use_responses_api=True, store=False),
+    "responses": ChatOpenAI(**OPENAI, use_responses_api=True),
     "messages": ChatAnthropic(model=MODEL, base_url=BASE_URL, api_key=API_KEY, max_tokens=64),
 }
 

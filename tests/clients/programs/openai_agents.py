@@ -23,7 +23,7 @@ MODELS = {
     "chat": OpenAIChatCompletionsModel(model=MODEL, openai_client=client),
     "responses": OpenAIResponsesModel(model=MODEL, openai_client=client),
 }
-SETTINGS = ModelSettings(max_tokens=64, store=False)
+SETTINGS = ModelSettings(max_tokens=64)
 
 
 async def ask(model, turn: str) -> dict:

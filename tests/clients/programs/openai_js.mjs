@@ -42,7 +42,7 @@ async function chat() {
 async function responses() {
   const ask = client.responses;
   if (turn === "streamed") {
-    const stream = ask.stream({ model, input: hello, max_output_tokens: 64, store: false });
+    const stream = ask.stream({ model, input: hello, max_output_tokens: 64 });
     const pieces = [];
     for await (const event of stream) {
       if (event.type === "response.output_text.delta") pieces.push(event.delta);
@@ -51,18 +51,17 @@ async function responses() {
   }
   if (turn === "tools") {
     const tools = [{ type: "function", name: "weather", parameters, strict: false }];
-    const first = await ask.create({ model, input: question, tools, store: false });
+    const first = await ask.create({ model, input: question, tools });
     const call = first.output.find((item) => item.type === "function_call");
     const result = { type: "function_call_output", call_id: call.call_id, output: "sunny" };
     const input = [...question, ...first.output, result];
-    const last = await ask.create({ model, input, tools, store: false });
+    const last = await ask.create({ model, input, tools });
     return { said: last.output_text, ran: JSON.parse(call.arguments) };
   }
   const answer = await ask.create({
     model,
     input: "Say hello.",
     max_output_tokens: 64,
-    store: false,
   });
   return { said: answer.output_text };
 }

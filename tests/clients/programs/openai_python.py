@@ -36,17 +36,17 @@ def chat(turn: str) -> dict:
 def responses(turn: str) -> dict:
     ask = client.responses
     if turn == "streamed":
-        with ask.stream(model=MODEL, input=HELLO, max_output_tokens=64, store=False) as stream:
+        with ask.stream(model=MODEL, input=HELLO, max_output_tokens=64) as stream:
             pieces = [e.delta for e in stream if e.type == "response.output_text.delta"]
         return {"said": "".join(pieces), "pieces": len(pieces)}
     if turn == "tools":
-        asked = ask.create(model=MODEL, input=QUESTION, tools=[TOOL], store=False)
+        asked = ask.create(model=MODEL, input=QUESTION, tools=[TOOL])
         call = next(item for item in asked.output if item.type == "function_call")
         result = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
         items = [*QUESTION, *asked.output, result]
-        answer = ask.create(model=MODEL, input=items, tools=[TOOL], store=False)
+        answer = ask.create(model=MODEL, input=items, tools=[TOOL])
         return {"said": answer.output_text, "ran": json.loads(call.arguments)}
-    answer = ask.create(model=MODEL, input="Say hello.", max_output_tokens=64, store=False)
+    answer = ask.create(model=MODEL, input="Say hello.", max_output_tokens=64)
     return {"said": answer.output_text}
 
 
