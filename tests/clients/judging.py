@@ -10,7 +10,13 @@ from tests.clients.table import Client, Turn
 
 UNKNOWN_MODEL = "No model of that name is offered here."
 EMPTY_BALANCE = "The prepaid balance has"
+MALFORMED_KEY = "The API key is malformed"
 PIECES_MIN = 2
+_REFUSALS = {
+    Turn.ERROR: UNKNOWN_MODEL,
+    Turn.WRONG_KEY: MALFORMED_KEY,
+    Turn.NO_MONEY: EMPTY_BALANCE,
+}
 _CALLING = (Turn.TOOLS, Turn.PATCH)
 
 Json = dict[str, Any]
@@ -34,7 +40,7 @@ def fault(client: Client, turn: Turn, seen: Seen) -> str | None:
 
 
 def _faults(client: Client, turn: Turn, seen: Seen) -> Iterator[str]:
-    if turn in (Turn.ERROR, Turn.NO_MONEY):
+    if turn in _REFUSALS:
         yield from _refusal_faults(client, turn, seen)
         return
     if seen.status != 0:
@@ -52,12 +58,11 @@ def _faults(client: Client, turn: Turn, seen: Seen) -> Iterator[str]:
 
 def _refusal_faults(client: Client, turn: Turn, seen: Seen) -> Iterator[str]:
     """The message must be shown; a client may go on trying after it showed it."""
-    said = UNKNOWN_MODEL if turn is Turn.ERROR else EMPTY_BALANCE
-    wanted = (said, *filter(None, (client.own_words.get(turn),)))
+    wanted = (_REFUSALS[turn], *filter(None, (client.own_words.get(turn),)))
     shown = " ".join(seen.output.split())
     if not any(words in shown for words in wanted):
         yield f"does not show the booth's message: {_tail(seen.output)}"
-    if turn is Turn.ERROR and seen.status is None:
+    if turn is not Turn.NO_MONEY and seen.status is None:
         yield f"did not end in time: {_tail(seen.output)}"
     if client.program is not None:
         told = _told(seen.output)

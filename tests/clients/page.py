@@ -16,8 +16,8 @@ pinned on {pinned}.
   Command line clients stream always, but for aider.
 - **tools**: the model calls a tool, the client runs it, and the answer to its result is shown. In
   front of its call the model thinks, so that reasoning goes back as well.
-- **error**: an unknown model; **no money**: a balance of 0. The client shows the booth's message,
-  or words of its own that name the cause.
+- **error**: an unknown model; **wrong key**; **no money**: a balance of 0. The client shows the
+  booth's message, or words of its own that name the cause.
 - Libraries make the plain and the streamed turn with a real model, SmolLM2 135M, which runs
   embedded. The scripted engine plays the model for openai-agents, for the command line clients,
   most of whose prompts are longer than that window, and for all tools: which one is called must

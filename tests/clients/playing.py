@@ -44,6 +44,7 @@ _AIDER = ("--no-git", "--yes-always", "--no-check-update", "--analytics-disable"
 _CODEX = ("exec", "--skip-git-repo-check", "--sandbox", "danger-full-access")
 _EVENTS = ("--output-format", "stream-json", "--include-partial-messages", "--verbose")
 PROMPT = "Say hello."
+WRONG_KEY = "tb_live_wrong"
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ class Result:
 def play(stage: Stage, cache: Cache, client: Client, turn: Turn) -> Result:
     """Run the turn and judge it."""
     model = _model(stage, client, turn)
-    secrets = stage.poor if turn is Turn.NO_MONEY else stage.rich
-    target = Target(stage.base_url, secrets[client.name], model)
+    target = Target(stage.base_url, _key(stage, client, turn), model)
     before = {call["id"] for call in stage.calls(client)}
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="client-", ignore_cleanup_errors=True) as place:
@@ -77,6 +77,15 @@ def play(stage: Stage, cache: Cache, client: Client, turn: Turn) -> Result:
     took_s = round(time.monotonic() - begun)
     found = fault(client, turn, seen)
     return Result(client.name, turn, found, client.known.get(turn), took_s, model)
+
+
+def _key(stage: Stage, client: Client, turn: Turn) -> str:
+    match turn:
+        case Turn.NO_MONEY:
+            return stage.poor[client.name]
+        case Turn.WRONG_KEY:
+            return WRONG_KEY
+    return stage.rich[client.name]
 
 
 def _model(stage: Stage, client: Client, turn: Turn) -> str:
@@ -127,7 +136,8 @@ def _run(
         }
         if turn is Turn.PRINTED and client.recipe is not None:
             variables |= recipe(client.recipe, target).variables
-    wait_s = REFUSAL_WAIT_S if turn is Turn.NO_MONEY else TURN_WAIT_S
+    refused = turn in (Turn.WRONG_KEY, Turn.NO_MONEY)
+    wait_s = REFUSAL_WAIT_S if refused else TURN_WAIT_S
     status, output = _wait(command, project, variables, wait_s)
     proof = project / PROOF_FILE
     return status, output, proof.read_text() if proof.is_file() else ""

@@ -18,6 +18,7 @@ class Turn(StrEnum):
     STREAMED = "streamed"
     TOOLS = "tools"
     ERROR = "error"
+    WRONG_KEY = "wrong key"
     NO_MONEY = "no money"
     PRINTED = "connect"
     PATCH = "patch"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.judging import EMPTY_BALANCE, UNKNOWN_MODEL, Seen, fault
+from tests.clients.judging import EMPTY_BALANCE, MALFORMED_KEY, UNKNOWN_MODEL, Seen, fault
 from tests.clients.stage import HELLO_TEXT, PROOF_TEXT, TOOL_ARGUMENTS, TOOL_TEXT
 from tests.clients.table import CLIENTS, Client, Turn
 
@@ -38,6 +38,7 @@ HELLO = told(said=HELLO_TEXT)
         (COMMAND, Turn.ERROR, Seen(1, f"Error: {UNKNOWN_MODEL}")),
         (COMMAND, Turn.ERROR, Seen(1, UNKNOWN_MODEL.replace(" ", "\n"))),
         (COMMAND, Turn.NO_MONEY, Seen(None, f"retry: {EMPTY_BALANCE} 0")),
+        (COMMAND, Turn.WRONG_KEY, Seen(1, f"401 {MALFORMED_KEY}: it must")),
         (BY_NAME["codex"], Turn.NO_MONEY, Seen(1, "Quota exceeded.")),
         (LIBRARY, Turn.PLAIN, Seen(0, HELLO, TWO)),
         (LIBRARY, Turn.PLAIN, Seen(0, told(said="whatever"), TWO, real_model=True)),
@@ -69,6 +70,7 @@ def test_what_went_well_has_no_fault(client: Client, turn: Turn, seen: Seen) -> 
         (COMMAND, Turn.TOOLS, Seen(0, TOOL_TEXT, (call(),), PROOF_TEXT), "1 paid calls"),
         (COMMAND, Turn.ERROR, Seen(1, "Oops."), "does not show the booth's message: Oops."),
         (COMMAND, Turn.ERROR, Seen(None, UNKNOWN_MODEL), "did not end in time"),
+        (COMMAND, Turn.WRONG_KEY, Seen(None, MALFORMED_KEY), "did not end in time"),
         (COMMAND, Turn.NO_MONEY, Seen(1, "Quota exceeded."), "does not show"),
         (LIBRARY, Turn.PLAIN, Seen(0, ""), "chat: no output"),
         (LIBRARY, Turn.PLAIN, Seen(0, told(error="E", message="m")), 'chat: {"api"'),

@@ -33,8 +33,8 @@ def test_every_client_has_what_it_is_run_with() -> None:
         if client.program is not None:
             assert (PROGRAMS / client.program).is_file()
             assert tool_model(client) == "tools"
-        required = {Turn.PLAIN, Turn.STREAMED, Turn.ERROR}
-        assert required <= {*client.turns} - client.known.keys()
+        assert {Turn.PLAIN, Turn.STREAMED, Turn.ERROR, Turn.WRONG_KEY} <= {*client.turns}
+        assert client.known.keys() <= {Turn.NO_MONEY}
     without_tools = [client.name for client in CLIENTS if Turn.TOOLS not in client.turns]
     assert without_tools == ["aider"]
     assert [client.name for client in CLIENTS if Turn.PATCH in client.turns] == ["codex"]
@@ -104,7 +104,7 @@ def test_the_page_has_a_cell_for_every_turn() -> None:
     written = page(results, "2031-02-03")
     rows = {line.split(" | ")[0]: line for line in written.splitlines() if line.startswith("| ")}
     assert "2031-02-03" in written
-    assert "| pass | - | has none | - | - | - | - |" in rows["| aider"]
+    assert "| pass | - | has none | - | - | - | - | - |" in rows["| aider"]
     assert "0.86.2" in rows["| aider"]
     assert "**FAILED**" in rows["| Codex CLI"]
     assert "in its own words" in rows["| Codex CLI"]
