@@ -6,6 +6,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -89,4 +90,6 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # So that what was started ends with this program.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     sys.exit(main(sys.argv[1:]))

@@ -210,8 +210,9 @@ def _wait(
             status: int | None = child.wait(wait_s)
         except subprocess.TimeoutExpired:
             status = None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         output.seek(0)
         return status, output.read().decode("utf-8", "replace")
