@@ -11,6 +11,7 @@ from tokenbooth.cli import (
     bench,
     chat,
     config,
+    connect,
     doctor,
     drill,
     events,
@@ -46,6 +47,7 @@ app = typer.Typer(
 
 app.command("up")(up.up)
 app.command("chat")(chat.chat)
+app.command("connect")(connect.connect)
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)

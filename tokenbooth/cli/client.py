@@ -44,6 +44,14 @@ class BoothClient:
         finally:
             connection.close()
 
+    def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """The JSON document that answers ``body``. Raises the booth's own Problem."""
+        connection = self._connection()
+        try:
+            return _document(self._ask(connection, "POST", path, body))
+        finally:
+            connection.close()
+
     def is_ready(self) -> bool:
         """Whether ``/readyz`` answers 200 now."""
         try:

@@ -15,6 +15,14 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", help="Else $TOKENBOOTH_BASE_URL, else the booth of --data-dir."),
+]
+KeySecret = Annotated[
+    str | None,
+    typer.Option("--key", help="API key; else $TOKENBOOTH_API_KEY, else the key of `up`."),
+]
 CapPeriod = Annotated[
     str, typer.Option("--cap-period", help="How often the cap begins anew: day, month or none.")
 ]

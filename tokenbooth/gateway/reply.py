@@ -1,5 +1,6 @@
 """The way back to one caller: ends the sink exactly once, whatever happened."""
 
+from tokenbooth.admission.rates import service as rates
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Sink
@@ -12,6 +13,8 @@ from tokenbooth.gateway.replay import Once
 from tokenbooth.money.leases.service import Hold
 from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect
 from tokenbooth.telemetry.metrics import Metrics
+
+ANTHROPIC = "anthropic_messages"
 
 
 class Reply:
@@ -29,6 +32,12 @@ class Reply:
     def begun(self) -> bool:
         """Whether money was held for the call."""
         return self._relay is not None
+
+    def rated(self, state: rates.RateState) -> None:
+        """Tell what the rate limits leave, under the names that clients of the dialect read."""
+        self.headers = rates.headers(state)
+        if self._dialect.name == ANTHROPIC:
+            self.headers += rates.anthropic_headers(state, self._op.now())
 
     def through(self, once: Once) -> None:
         """Write by way of what remembers the answer."""

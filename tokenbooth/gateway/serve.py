@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 
 from tokenbooth.access.keys import service as keys
-from tokenbooth.admission.rates import service as rates
 from tokenbooth.core.caller import Caller, Scope
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -35,7 +34,7 @@ async def serve(
     reply, once = Reply(dialect, op, sink, rooms.metrics), FREELY
     try:
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
-        reply.headers = rates.headers(rooms.rates.state(caller))
+        reply.rated(rooms.rates.state(caller))
         raw = await body.read(rooms.options.body_bytes_max)  # 2 receive
         parsed = dialect.parse(raw)  # 3 parse
         caller = replace(caller, end_customer=parsed.turn.end_customer)
@@ -47,7 +46,7 @@ async def serve(
         reply.through(once)
         grant = await gate(rooms, op, dialect, caller, parsed)  # 4
         async with admitted(rooms, op, grant, sink) as admission:  # 5 admit
-            reply.headers = rates.headers(rooms.rates.state(caller))
+            reply.rated(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
             hold = await rooms.till.hold(op, hold_ask(rooms, op, grant, head))  # 7
             admission.counts()

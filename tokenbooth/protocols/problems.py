@@ -67,8 +67,8 @@ ANTHROPIC: WireTable = MappingProxyType(
 
 _OWN_STATUS = MappingProxyType({Code.METHOD_NOT_ALLOWED: 405, Code.IDEMPOTENCY_MISMATCH: 422})
 
-# Clients retry these statuses by themselves; here that could only repeat the failure.
-_NEVER_RETRY_KINDS = frozenset({Kind.TIMEOUT})
+# Clients retry these by themselves, some for minutes; here that could only repeat the failure.
+_NEVER_RETRY_KINDS = frozenset({Kind.TIMEOUT, Kind.UNAUTHENTICATED})
 # Of these only some are worth a retry, so the answer says which.
 _TOLD_TO_RETRY_KINDS = frozenset({Kind.PAYMENT_REQUIRED, Kind.CONFLICT})
 _NEVER_RETRY_CODES = frozenset({Code.UPSTREAM_REJECTED})

@@ -213,3 +213,16 @@ def test_a_quote_of_a_message_is_kept_by_the_message(play):
         assert 0 < usage["cost"]["amount_nano"] <= found.worst_case_nano
 
     play(scene)
+
+
+def test_rate_limits_are_told_in_the_names_of_the_dialect(play):
+    async def scene(booth: TestBooth) -> None:
+        told = (await ask(booth, max_tokens=5)).headers
+        left = told["anthropic-ratelimit-requests-remaining"]
+        assert left == told["x-ratelimit-remaining-requests"]
+        assert told["anthropic-ratelimit-tokens-reset"].endswith("Z")
+        others = (await booth.ask(chat("demo", max_tokens=5))).headers
+        assert "x-ratelimit-remaining-requests" in others
+        assert "anthropic-ratelimit-requests-remaining" not in others
+
+    play(scene)

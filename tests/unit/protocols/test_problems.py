@@ -196,6 +196,7 @@ def test_rate_limit_says_when_to_retry() -> None:
         (Code.RUN_TIMEOUT, False),
         (Code.STATE_CONFLICT, False),
         (Code.CAP_REACHED, False),
+        (Code.MISSING_KEY, False),
     ],
 )
 def test_what_may_be_retried(code: Code, expected: bool) -> None:

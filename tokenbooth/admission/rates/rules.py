@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from tokenbooth.admission.rates.values import Breach, RateFigure, RateState
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
+from tokenbooth.core.days import iso_day
 from tokenbooth.core.problem import Problem
 
 # Shown, and enforced, where neither key nor organization has a limit: more than can arrive.
@@ -12,6 +13,7 @@ CEILING_PER_MINUTE = 10**12
 # Nobody knows when a running call ends, so this is a constant.
 PARALLEL_WAIT_S = 1
 _US_PER_S = 1_000_000
+_S_PER_DAY = 86_400
 
 _LIMIT_WORDS = {
     "requests_per_minute": "calls per minute",
@@ -70,3 +72,23 @@ def headers(state: RateState) -> tuple[tuple[str, str], ...]:
             ("reset", f"{figure.reset_s}s"),
         )
     )
+
+
+def anthropic_headers(state: RateState, now_us: int) -> tuple[tuple[str, str], ...]:
+    """``anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}``; a reset is a moment of
+    UTC such as ``"2026-11-20T08:00:17Z"``."""
+    return tuple(
+        (f"anthropic-ratelimit-{unit}-{what}", text)
+        for unit, figure in (("requests", state.requests), ("tokens", state.tokens))
+        for what, text in (
+            ("limit", str(figure.limit)),
+            ("remaining", str(figure.remaining)),
+            ("reset", _moment(now_us // _US_PER_S + figure.reset_s)),
+        )
+    )
+
+
+def _moment(time_s: int) -> str:
+    minutes, second = divmod(time_s % _S_PER_DAY, 60)
+    day = iso_day(time_s // _S_PER_DAY)
+    return f"{day}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}Z"

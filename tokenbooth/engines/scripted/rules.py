@@ -77,8 +77,9 @@ def _choice(turn: Turn, options: ScriptOptions, choice: int, limit: int) -> Choi
     calls: tuple[CallPlan, ...] = ()
     answer: tuple[str, ...] = ()
     stopped_by: str | None = None
-    if tools := wanted_tools(turn):
-        calls, cut_calls = _fit_calls([_call(t, seed, i) for i, t in enumerate(tools)], room)
+    if tools := wanted_tools(turn, options.call):
+        planned = [_call(tool, options, seed, place) for place, tool in enumerate(tools)]
+        calls, cut_calls = _fit_calls(planned, room)
         cut, finish = cut or cut_calls, FinishReason.TOOL_CALLS
     else:
         whole = _answer(turn, options, seed)
@@ -152,25 +153,39 @@ def _stop(tokens: list[str], stops: tuple[str, ...]) -> tuple[tuple[str, ...], s
     return tuple(kept), text[start:end]
 
 
-def wanted_tools(turn: Turn) -> tuple[Tool, ...]:
-    """The tools that the answer calls: the forced one, or those that the last question names."""
+def wanted_tools(turn: Turn, told: str = "") -> tuple[Tool, ...]:
+    """The tools that the answer calls: the forced one, else the one ``told`` as long as the turn
+    holds no result of a tool, else those that the last question names."""
     match turn.tool_choice.mode:
         case ToolMode.NONE:
             return ()
         case ToolMode.NAMED:
             return tuple(tool for tool in turn.tools if tool.name == turn.tool_choice.name)
-    last = turn.messages[-1] if turn.messages else None
-    named: tuple[Tool, ...] = ()
-    if last is not None and last.role is Role.USER:
-        named = tuple(tool for tool in turn.tools if tool.name in last.text)
+    named = _told(turn, told) if told else _named(turn)
     if turn.tool_choice.mode is ToolMode.REQUIRED:
         named = named or turn.tools[:1]
     return named[:1] if turn.parallel_tool_calls is False else named
 
 
-def _call(tool: Tool, seed: bytes, index: int) -> CallPlan:
-    value = minimal_instance(tool.schema_json)
-    arguments = _compact(value if isinstance(value, dict) else {})
+def _told(turn: Turn, told: str) -> tuple[Tool, ...]:
+    answered = any(message.role is Role.TOOL for message in turn.messages)
+    return () if answered else tuple(tool for tool in turn.tools if tool.name == told)
+
+
+def _named(turn: Turn) -> tuple[Tool, ...]:
+    """Some clients put a word of their own, with the role of the system, behind the question."""
+    asked = [m for m in turn.messages if m.role not in (Role.SYSTEM, Role.DEVELOPER)]
+    if not asked or asked[-1].role is not Role.USER:
+        return ()
+    return tuple(tool for tool in turn.tools if tool.name in asked[-1].text)
+
+
+def _call(tool: Tool, options: ScriptOptions, seed: bytes, index: int) -> CallPlan:
+    if tool.name == options.call:
+        arguments = options.call_arguments
+    else:
+        value = minimal_instance(tool.schema_json)
+        arguments = _compact(value if isinstance(value, dict) else {})
     digest = hashlib.sha256(seed + b"call" + bytes([index % 256])).hexdigest()
     return CallPlan(f"call_{digest[:24]}", tool.name, tuple(tokens_of(arguments)))
 

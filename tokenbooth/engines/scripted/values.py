@@ -51,13 +51,17 @@ class ScriptOptions:
     """``chunks`` x ``tokens_per_chunk`` words make an answer of kind WORDS.
 
     Chunks are counted over all choices together. ``cached_tokens`` (``None``: not told) is reported
-    up to the prompt's length. ``reasoning_tokens`` come before the answer. With ``turn_commands``
+    up to the prompt's length. ``reasoning_tokens`` come before the answer. ``call`` names a tool
+    that a turn with it and without any result gets called, with the text ``call_arguments``; after
+    a result comes the answer. With ``turn_commands``
     a last message that holds ``[script chunks=4 fault=fail]`` changes these options for its turn.
     """
 
     seed: int = 0
     answer: AnswerKind = AnswerKind.WORDS
     text: str = ""
+    call: str = ""
+    call_arguments: str = "{}"
     chunks: int = 16
     tokens_per_chunk: int = 1
     reasoning_tokens: int = 0

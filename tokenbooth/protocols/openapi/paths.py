@@ -33,6 +33,8 @@ _PRICED_ANSWER = {
         ("x-tokenbooth-notes", "Parameters that were translated or ignored."),
         ("x-ratelimit-remaining-requests", "Calls left in this minute; -limit- and -reset- too."),
         ("x-ratelimit-remaining-tokens", "Tokens left in this minute; -limit- and -reset- too."),
+        ("anthropic-ratelimit-requests-remaining", "Messages: the same; a reset is a moment."),
+        ("anthropic-ratelimit-tokens-remaining", "Messages: the same; a reset is a moment."),
     )
 }
 _ANYWHERE = (Kind.INVALID_REQUEST, Kind.OVERLOADED, Kind.INTERNAL)

@@ -1,6 +1,7 @@
 import pytest
 
 from tokenbooth.admission.rates.rules import (
+    anthropic_headers,
     check_fits,
     headers,
     refusal,
@@ -98,6 +99,19 @@ def test_each_limit_has_its_words(limit: str, words: str) -> None:
 )
 def test_waits_are_rounded_up_to_whole_seconds(wait_us: int, wait_s: int) -> None:
     assert whole_seconds(wait_us) == wait_s
+
+
+def test_the_other_names_tell_the_moment_of_a_reset() -> None:
+    state = RateState(RateFigure(60, 59, 61), RateFigure(1000, 0, 0))
+    before_midnight_us = 1_795_219_199_500_000
+    assert anthropic_headers(state, before_midnight_us) == (
+        ("anthropic-ratelimit-requests-limit", "60"),
+        ("anthropic-ratelimit-requests-remaining", "59"),
+        ("anthropic-ratelimit-requests-reset", "2026-11-21T00:01:00Z"),
+        ("anthropic-ratelimit-tokens-limit", "1000"),
+        ("anthropic-ratelimit-tokens-remaining", "0"),
+        ("anthropic-ratelimit-tokens-reset", "2026-11-20T23:59:59Z"),
+    )
 
 
 def test_headers_are_six_plain_pairs() -> None:

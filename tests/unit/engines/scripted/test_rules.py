@@ -208,6 +208,26 @@ def test_after_a_tool_has_answered_the_script_talks() -> None:
     assert wanted_tools(turn_of(messages=(), tools=(TOOL,))) == ()
 
 
+def test_a_word_of_the_system_behind_the_question_hides_no_tool() -> None:
+    messages = (said("use read_clock"), said("be brief", Role.SYSTEM), said("now", Role.DEVELOPER))
+    assert wanted_tools(turn_of(messages=messages, tools=(TOOL,))) == (TOOL,)
+    only_system = (said("use read_clock", Role.SYSTEM),)
+    assert wanted_tools(turn_of(messages=only_system, tools=(TOOL,))) == ()
+
+
+def test_a_told_tool_is_called_as_told_until_there_is_a_result() -> None:
+    told = {"call": "open_door", "call_arguments": '{"which": "left"}', "text": "It is open."}
+    turn = turn_of("hello read_clock", tools=(TOOL, OTHER))
+    (call,) = planned(turn, answer=AnswerKind.TEXT, **told).calls
+    assert (call.name, "".join(call.arguments)) == ("open_door", '{"which": "left"}')
+    after = (*turn.messages, said("done", Role.TOOL), said("and now read_clock"))
+    answered = turn_of(messages=after, tools=(TOOL, OTHER))
+    assert answer(answered, answer=AnswerKind.TEXT, **told) == "It is open."
+    assert planned(turn_of(tools=(TOOL,)), **told).calls == ()
+    must = turn_of(messages=after, tools=(TOOL,), tool_choice=ToolChoice(ToolMode.REQUIRED))
+    assert [tool.name for tool in wanted_tools(must, "open_door")] == ["read_clock"]
+
+
 def test_a_tool_call_is_valid_and_counted() -> None:
     found = planned(turn_of("read_clock", tools=(TOOL,)))
     assert found.finish is FinishReason.TOOL_CALLS
