@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from tokenbooth.catalog.cards import service as cards
+from tokenbooth.catalog.cards.service import Card, CardAsk
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import DeploymentAsk, EngineKind, Model, ModelAsk
 from tokenbooth.control.prices import current_price
@@ -109,6 +111,11 @@ def add_model(op: Op, tx: Tx, ask: ModelAsk, ids: Ids) -> ModelLine:
 def remove_model(op: Op, tx: Tx, name: str) -> None:
     """Its prices, its meter events and its weights stay. Raises MODEL_NOT_FOUND."""
     catalog.remove_model(op, tx, name)
+
+
+def describe_model(op: Op, tx: Tx, name: str, ask: CardAsk) -> Card:
+    """Say this of a model on offer. Raises MODEL_NOT_FOUND, and what ``describe`` raises."""
+    return cards.describe(op, tx, catalog.model_by(op, tx, name).name, ask)
 
 
 def models(op: Op, tx: Tx) -> tuple[ModelLine, ...]:

@@ -119,3 +119,20 @@ def test_text_output_names_the_next_step(command: Command) -> None:
     assert "first output after" in command("model", "test", "demo").out
     assert "off offer" in command("model", "remove", "demo").out
     assert "is on offer" in command("model", "add", "demo", "--scripted").out
+
+
+def test_a_model_is_described_and_what_is_left_out_is_said_no_longer(
+    ask: Ask, command: Command
+) -> None:
+    ask("model", "add", "demo", "--scripted")
+    said = ask(
+        "model", "describe", "demo", "--display-name", "Demo", "--stage", "ga",
+        "--shutdown", "2100-01-01",
+    )  # fmt: skip
+    assert (said["display_name"], said["stage"]) == ("Demo", "ga")
+    assert said["shutdown_date"] == "2100-01-01"
+    again = ask("model", "describe", "demo", "--stage", "deprecated")
+    assert (again["display_name"], again["shutdown_date"]) == (None, None)
+    assert command("model", "describe", "demo", "--stage", "old").code == 1
+    assert command("model", "describe", "nothing").code == 1
+    assert command("model", "describe", "demo", "--shutdown", "2001-01-01").code == 1

@@ -185,6 +185,7 @@ def _response() -> Json:
 
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,200}$"}
 _DAY = {"type": "string", "format": "date"}
+_MODELS_LIMIT = {"type": "integer", "minimum": 1, "maximum": 1000}
 _FOUND = (*_ACCOUNT, Kind.NOT_FOUND)
 _PRICED = (*_FOUND, Kind.UNSUPPORTED)
 _MODEL = _answer("The model.", {"application/json": ref("Model")})
@@ -249,6 +250,17 @@ def _models() -> Json:
             "listModels",
             "The models that this key may use.",
             _answer("The models.", {"application/json": ref("ModelList")}),
+            _ACCOUNT,
+            [
+                _query("limit", "Rows; all of them unless a page is asked for.", _MODELS_LIMIT),
+                _query("after_id", "`last_id` of the page before.", {"type": "string"}),
+                _query("before_id", "`first_id` of the page after.", {"type": "string"}),
+                _query(
+                    "format",
+                    "The list as models.dev or as OpenRouter has it, whole.",
+                    {"enum": ["models.dev", "openrouter"]},
+                ),
+            ],
         ),
         "/v1/models/{model}": _get(
             "getModel",
