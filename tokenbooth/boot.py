@@ -44,6 +44,7 @@ from tokenbooth.money.journal.service import JournalDriver, open_directory
 from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
 from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
+from tokenbooth.protocols.openai_completions import OPENAI_COMPLETIONS
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
@@ -58,7 +59,8 @@ from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
 DIALECTS = {
-    dialect.name: dialect for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)
+    dialect.name: dialect
+    for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, OPENAI_COMPLETIONS)
 }
 
 
@@ -203,6 +205,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
     )
     return [
         calls("/v1/chat/completions", OPENAI_CHAT),
+        calls("/v1/completions", OPENAI_COMPLETIONS),
         calls("/v1/responses", OPENAI_RESPONSES),
         calls("/v1/messages", ANTHROPIC_MESSAGES),
         Route(

@@ -22,6 +22,8 @@ class Feature(StrEnum):
     REASONING_EFFORT = "reasoning_effort"
     CACHED_TOKENS = "cached_tokens"
     EMBEDDINGS = "embeddings"
+    RAW_PROMPT = "raw_prompt"
+    SUFFIX = "suffix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,11 @@ def asked_features(turn: Turn) -> Iterator[Feature]:
         Feature.IMAGES: any(isinstance(p, ImagePart) for m in turn.messages for p in m.parts),
         Feature.STOP: bool(sampling.stop),
         Feature.SEED: sampling.seed is not None,
-        Feature.CHOICES: turn.choices > 1,
+        Feature.CHOICES: turn.choices > (len(turn.messages) if turn.raw else 1),
         Feature.PENALTIES: bool(sampling.presence_penalty or sampling.frequency_penalty),
         Feature.LOGIT_BIAS: bool(sampling.logit_bias),
         Feature.REASONING_EFFORT: turn.reasoning_effort is not None and not turn.effort_optional,
+        Feature.RAW_PROMPT: turn.raw,
+        Feature.SUFFIX: turn.suffix is not None,
     }
     return (feature for feature, wanted in asked.items() if wanted)

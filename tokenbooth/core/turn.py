@@ -125,7 +125,8 @@ class Turn:
     context window and the money allow before an engine sees it; ``None`` means unstated.
     ``hints`` are accepted fields that engines may use and may ignore (``metadata``, ``verbosity``);
     ``effort_optional`` says the same of ``reasoning_effort``, for dialects whose clients send one
-    to every model.
+    to every model. ``raw``: each message is a prompt as it stands, without a chat template; the
+    ``choices`` are then those of all prompts together, and ``suffix`` is what follows the answer.
     """
 
     model: str
@@ -143,6 +144,8 @@ class Turn:
     end_customer: str | None = None
     service_tier: ServiceTier = ServiceTier.STANDARD
     hints: Mapping[str, str] = field(default_factory=dict)
+    raw: bool = False
+    suffix: str | None = None
 
     @property
     def images(self) -> int:

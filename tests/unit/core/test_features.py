@@ -46,6 +46,10 @@ ASKS: list[tuple[Turn, set[Feature]]] = [
     (replace(PLAIN, sampling=Sampling(logit_bias=((1, 2.0),))), {Feature.LOGIT_BIAS}),
     (replace(PLAIN, reasoning_effort="low"), {Feature.REASONING_EFFORT}),
     (replace(PLAIN, reasoning_effort="low", effort_optional=True), set()),
+    (replace(PLAIN, raw=True), {Feature.RAW_PROMPT}),
+    (replace(PLAIN, raw=True, suffix=""), {Feature.RAW_PROMPT, Feature.SUFFIX}),
+    (replace(PLAIN, raw=True, messages=PLAIN.messages * 2, choices=2), {Feature.RAW_PROMPT}),
+    (replace(PLAIN, raw=True, choices=2), {Feature.RAW_PROMPT, Feature.CHOICES}),
 ]
 
 

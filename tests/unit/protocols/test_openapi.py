@@ -32,8 +32,8 @@ from tokenbooth.protocols.problems import (
 )
 
 DOCUMENT = openapi_document("1.2.3")
-PAID = ("/v1/chat/completions", "/v1/responses", "/v1/messages")
-CHAT, RESPONSES, MESSAGES = (DOCUMENT["paths"][path]["post"] for path in PAID)
+PAID = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions")
+CHAT, RESPONSES, MESSAGES, COMPLETIONS = (DOCUMENT["paths"][path]["post"] for path in PAID)
 READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
 
 
@@ -51,6 +51,7 @@ def test_bytes_are_the_document() -> None:
 def test_every_path_of_the_api_is_there() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
+        "/v1/completions",
         "/v1/responses",
         "/v1/messages",
         "/v1/messages/count_tokens",
@@ -117,7 +118,7 @@ def test_path_parameters_are_declared() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
-@pytest.mark.parametrize("operation", [CHAT, RESPONSES], ids=PAID[:2])
+@pytest.mark.parametrize("operation", [CHAT, RESPONSES, COMPLETIONS])
 def test_every_code_stands_at_its_status_of_a_paid_call(operation: Any, code: Code) -> None:
     response = operation["responses"][str(status_of(code, OPENAI))]
     assert code.text in response["description"]

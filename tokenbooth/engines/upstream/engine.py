@@ -20,7 +20,7 @@ from tokenbooth.engines.port import (
     Run,
 )
 from tokenbooth.engines.refusals import closed, not_open, unsupported
-from tokenbooth.engines.upstream.body import chat_body, encoded
+from tokenbooth.engines.upstream.body import chat_body, completion_body, encoded
 from tokenbooth.engines.upstream.chunks import broken, usage_from
 from tokenbooth.engines.upstream.counters import counters_from
 from tokenbooth.engines.upstream.pool import Pool
@@ -122,8 +122,11 @@ class UpstreamEngine:
             raise not_open()
         if problem := unsupported(turn, self._capabilities):
             raise problem
-        body = chat_body(turn, self._options)
-        run.begin(self._pool.request("POST", "/chat/completions", body))
+        if turn.raw:
+            path, body = "/completions", completion_body(turn, self._options)
+        else:
+            path, body = "/chat/completions", chat_body(turn, self._options)
+        run.begin(self._pool.request("POST", path, body))
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """``input_tokens`` is the upstream's count, or the bound where it sends none.

@@ -149,6 +149,12 @@ def _chat() -> Json:
     return _inference("createChatCompletion", told, "ChatRequest", "ChatCompletion")
 
 
+def _completions() -> Json:
+    ends = "A stream ends with `data: [DONE]`, or with one `data` event that holds an `error`."
+    told = ("Complete a raw text, streamed or in one body.", ends)
+    return _inference("createCompletion", told, "CompletionRequest", "Completion")
+
+
 def _messages() -> Json:
     ends = "A stream ends with `message_stop`, or with one `error` event."
     told = ("Answer messages, streamed or in one body.", ends)
@@ -201,6 +207,7 @@ def paths() -> dict[str, Any]:
     """The ``paths`` object."""
     return {
         "/v1/chat/completions": _chat(),
+        "/v1/completions": _completions(),
         "/v1/responses": _response(),
         "/v1/messages": _messages(),
         "/v1/messages/count_tokens": _count(),
@@ -215,7 +222,7 @@ def paths() -> dict[str, Any]:
 def _quote() -> Json:
     """Everything that a call is refused for, but want of money."""
     kinds = [kind for kind in Kind if kind not in (Kind.PAYMENT_REQUIRED, Kind.CONFLICT)]
-    bodies = ("ChatRequest", "ResponseRequest", "MessagesRequest")
+    bodies = ("ChatRequest", "CompletionRequest", "ResponseRequest", "MessagesRequest")
     asked = {"anyOf": [ref(name) for name in bodies]}
     return {
         "post": {
@@ -227,8 +234,8 @@ def _quote() -> Json:
             "parameters": [
                 _query(
                     "dialect",
-                    "Whose body it is: `openai_chat`, the default, `openai_responses` or "
-                    "`anthropic_messages`.",
+                    "Whose body it is: `openai_chat`, the default, `openai_completions`, "
+                    "`openai_responses` or `anthropic_messages`.",
                     {"type": "string"},
                 )
             ],
