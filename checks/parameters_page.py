@@ -7,6 +7,7 @@ from pathlib import Path
 from tokenbooth.protocols.anthropic_messages.parameters import PARAMETERS as MESSAGES
 from tokenbooth.protocols.openai_chat.parameters import PARAMETERS as CHAT
 from tokenbooth.protocols.openai_completions.parameters import PARAMETERS as COMPLETIONS
+from tokenbooth.protocols.openai_embeddings.parameters import PARAMETERS as EMBEDDINGS
 from tokenbooth.protocols.openai_responses.parameters import PARAMETERS as RESPONSES
 from tokenbooth.protocols.parameters import Parameter, Treatment
 
@@ -84,9 +85,15 @@ such. The completions of several prompts follow one another, those of each promp
 `usage` is that of all of them. Every completion ends with one `finish_reason`, `stop`, `length` or
 `content_filter`. `text_offset` counts characters of the completion.
 """
+EMBEDDINGS_FOOT = """\
+### Answers of embeddings
+
+Only input is charged. Scripted models make vectors that depend on the text alone and mean nothing.
+"""
 DIALECTS = (
     ("POST /v1/chat/completions", CHAT, CHAT_FOOT),
     ("POST /v1/completions", COMPLETIONS, COMPLETIONS_FOOT),
+    ("POST /v1/embeddings", EMBEDDINGS, EMBEDDINGS_FOOT),
     ("POST /v1/responses", RESPONSES, RESPONSES_FOOT),
     ("POST /v1/messages", MESSAGES, MESSAGES_FOOT),
 )

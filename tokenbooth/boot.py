@@ -29,6 +29,8 @@ from tokenbooth.engines.options import options_from
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.engines.static.engine import StaticEngine
+from tokenbooth.engines.static.values import StaticOptions
 from tokenbooth.engines.upstream.engine import UpstreamEngine
 from tokenbooth.engines.upstream.values import UpstreamOptions
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
@@ -45,6 +47,7 @@ from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
 from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.openai_completions import OPENAI_COMPLETIONS
+from tokenbooth.protocols.openai_embeddings import OPENAI_EMBEDDINGS
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
@@ -60,7 +63,13 @@ from tokenbooth.workers.upkeep import Upkeep
 
 DIALECTS = {
     dialect.name: dialect
-    for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, OPENAI_COMPLETIONS)
+    for dialect in (
+        OPENAI_CHAT,
+        OPENAI_RESPONSES,
+        ANTHROPIC_MESSAGES,
+        OPENAI_COMPLETIONS,
+        OPENAI_EMBEDDINGS,
+    )
 }
 
 
@@ -206,6 +215,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
     return [
         calls("/v1/chat/completions", OPENAI_CHAT),
         calls("/v1/completions", OPENAI_COMPLETIONS),
+        calls("/v1/embeddings", OPENAI_EMBEDDINGS),
         calls("/v1/responses", OPENAI_RESPONSES),
         calls("/v1/messages", ANTHROPIC_MESSAGES),
         Route(
@@ -281,6 +291,12 @@ def _scripted(booth: Booth, deployment: catalog.Deployment) -> Engine:
     return ScriptedEngine(options_from(ScriptOptions, deployment.options))
 
 
+def _static(booth: Booth, deployment: catalog.Deployment) -> Engine:
+    return StaticEngine(
+        options_from(StaticOptions, deployment.options, table_path=deployment.gguf_path)
+    )
+
+
 def engine_of(booth: Booth, deployment: catalog.Deployment) -> Engine:
     """A new engine, not opened. Raises a Problem that names the missing extra, if one is."""
     return _ENGINES[deployment.engine](booth, deployment)
@@ -291,4 +307,5 @@ _ENGINES: Mapping[catalog.EngineKind, Callable[[Booth, catalog.Deployment], Engi
     catalog.EngineKind.LLAMACPP: _llamacpp,
     catalog.EngineKind.UPSTREAM: _upstream,
     catalog.EngineKind.SCRIPTED: _scripted,
+    catalog.EngineKind.STATIC: _static,
 }

@@ -69,9 +69,10 @@ def _models_dev(found: Offer) -> Json:
         "reasoning": found.can(Feature.REASONING_EFFORT),
         "tool_call": found.can(Feature.TOOLS),
         "structured_output": found.can(Feature.JSON_SCHEMA),
-        "temperature": not found.can(Feature.EMBEDDINGS),
+        "temperature": found.writes,
         "open_weights": any(
-            each.engine in (EngineKind.EMBEDDED, EngineKind.LLAMACPP) for each in model.deployments
+            each.engine in (EngineKind.EMBEDDED, EngineKind.LLAMACPP, EngineKind.STATIC)
+            for each in model.deployments
         ),
         "release_date": day,
         "last_updated": day,

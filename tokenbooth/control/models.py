@@ -1,6 +1,7 @@
 """Models on offer: adding one with its weights or its sealed upstream key, and trying one."""
 
 import asyncio
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,16 @@ def gguf_deployment(
     if magic != GGUF_MAGIC:
         raise Problem(Code.INVALID_VALUE, f"{absolute} is not a GGUF file.", param="gguf")
     return DeploymentAsk(engine=engine, gguf_path=str(absolute), options=options)
+
+
+def static_deployment(path: Path) -> DeploymentAsk:
+    """A deployment of static embeddings. Raises INVALID_VALUE for a file that is no archive."""
+    absolute = path.expanduser().absolute()
+    if not zipfile.is_zipfile(absolute):
+        raise Problem(
+            Code.INVALID_VALUE, f"{absolute} is no zip archive or wheel.", param="embeddings"
+        )
+    return DeploymentAsk(engine=EngineKind.STATIC, gguf_path=str(absolute))
 
 
 def upstream_deployment(

@@ -45,6 +45,7 @@ class Offer:
     limits: CallLimits
     context_tokens: int | None
     features: frozenset[Feature] | None
+    writes: bool = True
 
     @property
     def display_name(self) -> str:
@@ -64,7 +65,8 @@ class Offer:
 
     @property
     def output_modalities(self) -> list[str]:
-        return ["embedding"] if self.can(Feature.EMBEDDINGS) else ["text"]
+        made = ["text"] if self.writes else []
+        return [*made, "embedding"] if self.can(Feature.EMBEDDINGS) else made
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _capabilities(found: Offer) -> Json:
     """What the list of the one API says, of every capability that it knows."""
     no, yes = {"supported": False}, {"supported": True}
     effort = {"supported": found.can(Feature.REASONING_EFFORT)}
-    generates = {"supported": not found.can(Feature.EMBEDDINGS)}
+    writes = {"supported": found.writes}
     return {
         "batch": no,
         "citations": no,
@@ -190,10 +192,10 @@ def _capabilities(found: Offer) -> Json:
         "thinking": {
             **effort,
             "types": {
-                "adaptive": generates,
+                "adaptive": writes,
                 "between_tools": no,
                 "disabled": yes,
-                "enabled": generates,
+                "enabled": writes,
             },
         },
     }
@@ -219,6 +221,7 @@ def _offer(
         limits=_narrower(caller.key_limits, caller.org_limits),
         context_tokens=min(windows, default=None),
         features=features if known else None,
+        writes=any(found.writes for found in known) or not known,
     )
 
 

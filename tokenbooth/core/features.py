@@ -28,10 +28,12 @@ class Feature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """``context_tokens`` holds prompt and output together; ``None`` means unknown."""
+    """``context_tokens`` holds prompt and output together; ``None`` means unknown. ``writes`` is
+    False for a model that makes vectors and no text."""
 
     features: frozenset[Feature]
     context_tokens: int | None = None
+    writes: bool = True
 
 
 def asked_features(turn: Turn) -> Iterator[Feature]:
@@ -50,7 +52,8 @@ def asked_features(turn: Turn) -> Iterator[Feature]:
         Feature.PENALTIES: bool(sampling.presence_penalty or sampling.frequency_penalty),
         Feature.LOGIT_BIAS: bool(sampling.logit_bias),
         Feature.REASONING_EFFORT: turn.reasoning_effort is not None and not turn.effort_optional,
-        Feature.RAW_PROMPT: turn.raw,
+        Feature.EMBEDDINGS: turn.embedding is not None,
+        Feature.RAW_PROMPT: turn.raw and turn.embedding is None,
         Feature.SUFFIX: turn.suffix is not None,
     }
     return (feature for feature, wanted in asked.items() if wanted)

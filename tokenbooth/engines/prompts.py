@@ -8,11 +8,15 @@ from dataclasses import replace
 from tokenbooth.core.delta import Delta, RunEnd, Usage
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
+from tokenbooth.engines.embedding_run import EmbeddingRun
 from tokenbooth.engines.port import DeltaSink, Engine, InputCount, Run
 
 
 def start(engine: Engine, turn: Turn, sink: DeltaSink) -> Run:
-    """As ``Engine.start``; the choices of each prompt follow those of the prompt before it."""
+    """As ``Engine.start``, or ``Engine.embed`` for a turn that wants vectors; the choices of each
+    prompt follow those of the prompt before it."""
+    if turn.embedding is not None:
+        return EmbeddingRun(engine, turn, turn.embedding, sink)
     turns = single_turns(turn)
     if len(turns) == 1:
         return engine.start(turn, sink)

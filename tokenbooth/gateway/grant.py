@@ -150,6 +150,13 @@ async def _candidates(
         except Problem as problem:
             refused = refused or problem
             continue
+        if turn.embedding is None and not engine.capabilities.writes:
+            refused = refused or Problem(
+                Code.UNSUPPORTED_FEATURE,
+                f"The model {turn.model!r} makes embeddings and writes no text.",
+                param="model",
+            )
+            continue
         missing = [f for f in asked_features(turn) if f not in engine.capabilities.features]
         if not missing:
             fit.append(Candidate(deployment, engine))

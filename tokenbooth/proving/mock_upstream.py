@@ -92,6 +92,7 @@ class MockCall:
 
 class _Texts(msgspec.Struct):
     input: str | list[str]
+    dimensions: int | None = None
 
 
 class LineCut(Exception):
@@ -163,7 +164,7 @@ class MockUpstream:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(Code.INVALID_VALUE, "Send input.", param="input") from error
         texts = [asked.input] if isinstance(asked.input, str) else asked.input
-        found = await self._engine.embed(texts)
+        found = await self._engine.embed(texts, asked.dimensions)
         rows = [
             {"object": "embedding", "index": index, "embedding": vector}
             for index, vector in enumerate(found.vectors)

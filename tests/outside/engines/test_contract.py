@@ -295,8 +295,8 @@ def test_a_raw_prompt_gets_no_template(arena: Arena) -> None:
     raw = replace(plain, raw=True)
     if refused(arena, Feature.RAW_PROMPT, raw):
         return
-    counted = arena.count(raw)
-    assert counted.tokens < arena.count(plain).tokens
+    counted = arena.run(arena.engine.count_input_tokens(raw))
+    assert counted.tokens < arena.run(arena.engine.count_input_tokens(plain)).tokens
     recorder = arena.play(raw)
     assert recorder.end is not None
     assert recorder.end.usage is not None

@@ -32,8 +32,15 @@ from tokenbooth.protocols.problems import (
 )
 
 DOCUMENT = openapi_document("1.2.3")
-PAID = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions")
-CHAT, RESPONSES, MESSAGES, COMPLETIONS = (DOCUMENT["paths"][path]["post"] for path in PAID)
+PAID = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/completions",
+    "/v1/embeddings",
+)
+POSTS = [DOCUMENT["paths"][path]["post"] for path in PAID]
+CHAT, RESPONSES, MESSAGES, COMPLETIONS, EMBEDDINGS = POSTS
 READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
 
 
@@ -52,6 +59,7 @@ def test_every_path_of_the_api_is_there() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
         "/v1/completions",
+        "/v1/embeddings",
         "/v1/responses",
         "/v1/messages",
         "/v1/messages/count_tokens",
@@ -118,7 +126,7 @@ def test_path_parameters_are_declared() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
-@pytest.mark.parametrize("operation", [CHAT, RESPONSES, COMPLETIONS])
+@pytest.mark.parametrize("operation", [CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS])
 def test_every_code_stands_at_its_status_of_a_paid_call(operation: Any, code: Code) -> None:
     response = operation["responses"][str(status_of(code, OPENAI))]
     assert code.text in response["description"]

@@ -155,6 +155,13 @@ def _completions() -> Json:
     return _inference("createCompletion", told, "CompletionRequest", "Completion")
 
 
+def _embeddings() -> Json:
+    told = ("A vector for each text; only input is charged.", "The answer is one body.")
+    made = _inference("createEmbedding", told, "EmbeddingRequest", "Embeddings")
+    del made["post"]["responses"]["200"]["content"]["text/event-stream"]
+    return made
+
+
 def _messages() -> Json:
     ends = "A stream ends with `message_stop`, or with one `error` event."
     told = ("Answer messages, streamed or in one body.", ends)
@@ -208,6 +215,7 @@ def paths() -> dict[str, Any]:
     return {
         "/v1/chat/completions": _chat(),
         "/v1/completions": _completions(),
+        "/v1/embeddings": _embeddings(),
         "/v1/responses": _response(),
         "/v1/messages": _messages(),
         "/v1/messages/count_tokens": _count(),
