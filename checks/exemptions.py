@@ -117,6 +117,12 @@ EXEMPTIONS: tuple[Exemption, ...] = (
     ),
     Exemption(
         "names",
+        "tokenbooth/content/files/values.py",
+        "USER_DATA",
+        "the purpose of a file is called user_data by its API",
+    ),
+    Exemption(
+        "names",
         "tokenbooth/engines/upstream/sse.py",
         "*data",
         "the field of the event stream format is called data",

@@ -54,6 +54,7 @@ from tokenbooth.safety.screening.service import Policy
 from tokenbooth.telemetry.metrics import Gauge
 from tokenbooth.web.count_tokens import count_endpoint
 from tokenbooth.web.endpoint import account_endpoint
+from tokenbooth.web.files import FileRooms, upload_endpoint
 from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Loop, Workers
@@ -210,7 +211,11 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             settlements=rooms.till,
             metrics_loopback_only=booth.settings.metrics.loopback_only,
             signer=booth.signer(),
+            sealing_key=booth.secrets.sealing_key,
         )
+    )
+    uploads = FileRooms(
+        rooms=rooms, ids=booth.ids, noise=booth.randomness, key=booth.secrets.sealing_key
     )
     return [
         calls("/v1/chat/completions", OPENAI_CHAT),
@@ -224,6 +229,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             count_endpoint(rooms, ANTHROPIC_MESSAGES),
             refusal=ANTHROPIC_MESSAGES.refusal,
         ),
+        Route("POST", "/v1/files", upload_endpoint(uploads)),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)

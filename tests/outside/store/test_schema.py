@@ -11,10 +11,20 @@ from tokenbooth.store.migrate import is_known, migrate, schema_revision, upgrade
 from tokenbooth.store.once import run_once
 from tokenbooth.store.options import StoreOptions
 from tokenbooth.store.revision import HEAD, VERSION_TABLE, require_current, revision_in
-from tokenbooth.store.tables import access, audits, cards, catalog, content, money, prices, receipts
+from tokenbooth.store.tables import (
+    access,
+    audits,
+    cards,
+    catalog,
+    content,
+    files,
+    money,
+    prices,
+    receipts,
+)
 from tokenbooth.store.tables.metadata import METADATA
 
-TABLE_MODULES = (access, audits, cards, catalog, content, money, prices, receipts)
+TABLE_MODULES = (access, audits, cards, catalog, content, files, money, prices, receipts)
 
 
 def described(connection: Connection) -> dict[str, dict[str, object]]:
