@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.outside.engines.lineup import mock_port
-from tests.support.instances import Script, add_scripts, add_upstream, new_account
+from tests.support.instances import Script, add_scripts, add_table, add_upstream, new_account
 from tests.support.weights import potion
 from tokenbooth.engines.scripted.values import AnswerKind, ScriptOptions
 from tokenbooth.proving.client import Address
@@ -50,8 +50,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ):
         add_scripts(instance, *SCRIPTS)
         add_upstream(instance, "far", f"http://127.0.0.1:{port}/v1")
-        instance.command("model", "add", "potion", "--embeddings", str(potion()))
-        instance.command("model", "price", "potion", "--input", "0.02", "--output", "0")
+        add_table(instance, "potion", potion())
         secret = new_account(instance, "acme")
         foreign = new_account(instance, "other")
         yield Running(instance, instance.start(), secret, foreign)

@@ -9,6 +9,7 @@ from anthropic.types import ModelInfo
 from openai.types import Model
 
 from tests.outside.api.conftest import Running
+from tests.support.instances import new_account
 
 
 @pytest.fixture
@@ -48,8 +49,7 @@ def test_a_page_of_one_leads_to_all(far: anthropic.Anthropic) -> None:
 
 
 def test_a_key_with_a_list_sees_nothing_else(running: Running) -> None:
-    made = running.instance.command("key", "create", "acme", "--name", "narrow", "--model", "demo")
-    secret = made["secret"]
+    secret = new_account(running.instance, "narrow", models=frozenset({"demo"}))
     with openai.OpenAI(api_key=secret, base_url=running.base_url, max_retries=0) as client:
         assert [model.id for model in client.models.list()] == ["demo"]
         with pytest.raises(openai.PermissionDeniedError):
