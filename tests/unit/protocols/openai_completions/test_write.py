@@ -148,6 +148,9 @@ def test_an_answer_without_a_receipt_tells_the_engines_count_or_nothing() -> Non
     unknown = json.loads(run(writer_of(), [Delta(finish=STOP)], RunEnd(None), None))
     assert "usage" not in unknown
     assert chunks_of(run(writer_of(stream=True), [], RunEnd(None), None))[-1]["choices"]
+    nameless = chunks_of(run(writer_of(stream=True), [], RunEnd(USAGE)))[-1]
+    assert nameless["usage"]["total_tokens"] == 7
+    assert "system_fingerprint" not in nameless
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
