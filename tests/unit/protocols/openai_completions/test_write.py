@@ -187,3 +187,10 @@ def test_the_fold_of_a_stream_is_the_whole_answer(
     for choice in whole["choices"]:
         assert choice["finish_reason"] in ("stop", "length", "content_filter")
         assert not echo or choice["text"].startswith("a" if choice["index"] < 2 else "b")
+
+
+def test_a_stream_tells_its_usage_only_where_it_was_asked_to() -> None:
+    body = {"model": "m", "prompt": "once", "stream": True}
+    parsed = OPENAI_COMPLETIONS.parse(json.dumps(body).encode())
+    raw = run(OPENAI_COMPLETIONS.writer(parsed, FRAME), [Delta(text="a", finish=STOP)])
+    assert all("usage" not in chunk and chunk["choices"] for chunk in chunks_of(raw))
