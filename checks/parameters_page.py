@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tokenbooth.protocols.anthropic_messages.parameters import PARAMETERS as MESSAGES
 from tokenbooth.protocols.openai_chat.parameters import PARAMETERS as CHAT
+from tokenbooth.protocols.openai_completions.parameters import PARAMETERS as COMPLETIONS
+from tokenbooth.protocols.openai_embeddings.parameters import PARAMETERS as EMBEDDINGS
 from tokenbooth.protocols.openai_responses.parameters import PARAMETERS as RESPONSES
 from tokenbooth.protocols.parameters import Parameter, Treatment
 
@@ -75,8 +77,23 @@ and what there is of them in `partial_json`. Thinking is signed with the id of i
 signature is not checked. `usage` also holds the exact `cost` and what remains under each limit. How
 a stream is told is written in [What an answer says](answers.md).
 """
+COMPLETIONS_FOOT = """\
+### Answers of a completion
+
+A prompt is taken as it stands: no chat template is put around it, and control texts in it count as
+such. The completions of several prompts follow one another, those of each prompt together, and
+`usage` is that of all of them. Every completion ends with one `finish_reason`, `stop`, `length` or
+`content_filter`. `text_offset` counts characters of the completion.
+"""
+EMBEDDINGS_FOOT = """\
+### Answers of embeddings
+
+Only input is charged. Scripted models make vectors that depend on the text alone and mean nothing.
+"""
 DIALECTS = (
     ("POST /v1/chat/completions", CHAT, CHAT_FOOT),
+    ("POST /v1/completions", COMPLETIONS, COMPLETIONS_FOOT),
+    ("POST /v1/embeddings", EMBEDDINGS, EMBEDDINGS_FOOT),
     ("POST /v1/responses", RESPONSES, RESPONSES_FOOT),
     ("POST /v1/messages", MESSAGES, MESSAGES_FOOT),
 )

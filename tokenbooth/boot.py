@@ -31,6 +31,8 @@ from tokenbooth.engines.options import options_from
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.engines.static.engine import StaticEngine
+from tokenbooth.engines.static.values import StaticOptions
 from tokenbooth.engines.upstream.engine import UpstreamEngine
 from tokenbooth.engines.upstream.values import UpstreamOptions
 from tokenbooth.gateway.books import Books, StoreBooks
@@ -47,12 +49,15 @@ from tokenbooth.money.journal.service import JournalDriver, open_directory
 from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
 from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
+from tokenbooth.protocols.openai_completions import OPENAI_COMPLETIONS
+from tokenbooth.protocols.openai_embeddings import OPENAI_EMBEDDINGS
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.telemetry.metrics import Gauge
 from tokenbooth.web.count_tokens import count_endpoint
 from tokenbooth.web.endpoint import account_endpoint
+from tokenbooth.web.files import FileRooms, upload_endpoint
 from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Loop, Workers
@@ -61,7 +66,14 @@ from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
 DIALECTS = {
-    dialect.name: dialect for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)
+    dialect.name: dialect
+    for dialect in (
+        OPENAI_CHAT,
+        OPENAI_RESPONSES,
+        ANTHROPIC_MESSAGES,
+        OPENAI_COMPLETIONS,
+        OPENAI_EMBEDDINGS,
+    )
 }
 
 
@@ -218,10 +230,16 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             settlements=rooms.till,
             metrics_loopback_only=booth.settings.metrics.loopback_only,
             signer=booth.signer(),
+            sealing_key=booth.secrets.sealing_key,
         )
+    )
+    uploads = FileRooms(
+        rooms=rooms, ids=booth.ids, noise=booth.randomness, key=booth.secrets.sealing_key
     )
     return [
         calls("/v1/chat/completions", OPENAI_CHAT),
+        calls("/v1/completions", OPENAI_COMPLETIONS),
+        calls("/v1/embeddings", OPENAI_EMBEDDINGS),
         calls("/v1/responses", OPENAI_RESPONSES),
         calls("/v1/messages", ANTHROPIC_MESSAGES),
         Route(
@@ -230,6 +248,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             count_endpoint(rooms, ANTHROPIC_MESSAGES),
             refusal=ANTHROPIC_MESSAGES.refusal,
         ),
+        Route("POST", "/v1/files", upload_endpoint(uploads)),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)
@@ -297,6 +316,12 @@ def _scripted(booth: Booth, deployment: catalog.Deployment) -> Engine:
     return ScriptedEngine(options_from(ScriptOptions, deployment.options))
 
 
+def _static(booth: Booth, deployment: catalog.Deployment) -> Engine:
+    return StaticEngine(
+        options_from(StaticOptions, deployment.options, table_path=deployment.gguf_path)
+    )
+
+
 def engine_of(booth: Booth, deployment: catalog.Deployment) -> Engine:
     """A new engine, not opened. Raises a Problem that names the missing extra, if one is."""
     return _ENGINES[deployment.engine](booth, deployment)
@@ -307,4 +332,5 @@ _ENGINES: Mapping[catalog.EngineKind, Callable[[Booth, catalog.Deployment], Engi
     catalog.EngineKind.LLAMACPP: _llamacpp,
     catalog.EngineKind.UPSTREAM: _upstream,
     catalog.EngineKind.SCRIPTED: _scripted,
+    catalog.EngineKind.STATIC: _static,
 }

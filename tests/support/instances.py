@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tokenbooth.booth import Booth, open_booth
 from tokenbooth.catalog.models import service as catalog
-from tokenbooth.control import accounts, keys, prices
+from tokenbooth.control import accounts, keys, models, prices
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.money.prices.service import PriceAsk
@@ -88,5 +89,16 @@ def add_upstream(instance: PrivateInstance, name: str, url: str) -> None:
         catalog.add_model(op, tx, ask, booth.ids)
         price = PriceAsk(name, INPUT_PICO, OUTPUT_PICO)
         prices.price_model(op, tx, price, booth.ids, confirmed=True)
+
+    in_booth(instance, make)
+
+
+def add_table(instance: PrivateInstance, name: str, path: Path) -> None:
+    """A priced model of static embeddings."""
+
+    def make(booth: Booth, op: Op, tx: Tx) -> None:
+        ask = catalog.ModelAsk(name=name, deployments=(models.static_deployment(path),))
+        catalog.add_model(op, tx, ask, booth.ids)
+        prices.price_model(op, tx, PriceAsk(name, INPUT_PICO, 0), booth.ids, confirmed=True)
 
     in_booth(instance, make)

@@ -106,7 +106,8 @@ class Tokenizer:
         return "".join(f"{words['role']}:{words['content']};" for words in history)
 
     def encode(self, prompt: str, *, add_special_tokens: bool) -> Encoded:
-        assert not add_special_tokens
+        # A template writes its own opening; only a raw prompt gets the model's.
+        assert add_special_tokens is not prompt.endswith(";")
         return Encoded(Tensor(list(prompt.encode())))
 
 

@@ -57,6 +57,8 @@ def asking(feature: Feature) -> Turn:
         Feature.PENALTIES: {"sampling": Sampling(presence_penalty=0.5)},
         Feature.LOGIT_BIAS: {"sampling": Sampling(logit_bias=((1, 2.0),))},
         Feature.REASONING_EFFORT: {"reasoning_effort": "low"},
+        Feature.RAW_PROMPT: {"raw": True},
+        Feature.SUFFIX: {"raw": True, "suffix": " and so on."},
     }
     return turn_of(**fields[feature])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tokenbooth.catalog.weights.service import known, pull
 
 MODEL = "smollm2-135m"
+TABLE = "potion-base-8m"
 
 
 def cache_directory() -> Path:
@@ -23,3 +24,8 @@ def cache_directory() -> Path:
 def smollm2() -> Path:
     """The verified GGUF; downloaded only when it is not there yet."""
     return pull(known(MODEL), cache_directory(), lambda _done, _total: None)
+
+
+def potion() -> Path:
+    """The verified archive with a real table of static embeddings."""
+    return pull(known(TABLE), cache_directory(), lambda _done, _total: None)

@@ -9,6 +9,7 @@ import typer
 from tokenbooth import __version__
 from tokenbooth.cli import (
     bench,
+    card,
     chat,
     config,
     connect,
@@ -54,6 +55,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(org.app)
 app.add_typer(project.app)
 app.add_typer(key.app)
+model.app.command("describe")(card.describe)
 app.add_typer(model.app)
 app.add_typer(price.app)
 app.command("usage")(usage.usage)

@@ -32,10 +32,11 @@ def pull(
     from tokenbooth.control.instance import InstancePaths
 
     path = pull_weights(name, InstancePaths(data_dir_of(data_dir)).weights)
+    option = "--gguf" if path.suffix == ".gguf" else "--embeddings"
     emit(
         {"name": name, "path": str(path), "bytes": path.stat().st_size},
         as_json=as_json,
-        text=lines(f"{path}", f"Offer it: tokenbooth model add {name} --gguf {path}"),
+        text=lines(f"{path}", f"Offer it: tokenbooth model add {name} {option} {path}"),
     )
 
 
@@ -43,6 +44,9 @@ def pull(
 def add(  # noqa: PLR0913 - one parameter for each option of the command line
     name: Name,
     gguf: Annotated[Path | None, typer.Option(help="Weights for the embedded engine.")] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Static embeddings: an archive, such as a pulled one.")
+    ] = None,
     engine: Annotated[
         str | None, typer.Option(help="embedded or llamacpp. [default: what is installed]")
     ] = None,
@@ -71,6 +75,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command line
 
     offered = Offered(
         gguf=gguf,
+        embeddings=embeddings,
         engine=engine,
         upstream=upstream,
         upstream_model=upstream_model,

@@ -17,9 +17,10 @@ KEY_CHARACTERS_MAX = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """Exactly one of ``gguf``, ``upstream`` and ``scripted``; the rest refines it."""
+    """Exactly one of ``gguf``, ``embeddings``, ``upstream``, ``scripted``; the rest refines it."""
 
     gguf: Path | None
+    embeddings: Path | None
     engine: str | None
     upstream: str | None
     upstream_model: str | None
@@ -30,11 +31,16 @@ class Offered:
 
 def deployment_of(booth: Booth, offered: Offered, key_secret: str | None) -> DeploymentAsk:
     """Raises INVALID_VALUE naming what contradicts, or a file that holds no weights."""
-    given = [offered.gguf is not None, offered.upstream is not None, offered.scripted]
+    files = [offered.gguf is not None, offered.embeddings is not None]
+    given = [*files, offered.upstream is not None, offered.scripted]
     if given.count(True) != 1:
-        raise Problem(Code.INVALID_VALUE, "Give one of --gguf, --upstream and --scripted.")
+        raise Problem(
+            Code.INVALID_VALUE, "Give one of --gguf, --embeddings, --upstream and --scripted."
+        )
     if offered.gguf is not None:
         ask = models.gguf_deployment(offered.gguf, local_engine(offered.engine))
+    elif offered.embeddings is not None:
+        ask = models.static_deployment(offered.embeddings)
     elif offered.upstream is not None:
         seal = models.Seal(booth.secrets.sealing_key, booth.randomness)
         ask = models.upstream_deployment(offered.upstream, offered.upstream_model, key_secret, seal)

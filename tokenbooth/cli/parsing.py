@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tokenbooth.catalog.cards.service import Stage
 from tokenbooth.core.caller import Scope
 from tokenbooth.core.codes import Code
 from tokenbooth.core.money import parse_decimal
@@ -107,6 +108,17 @@ def tier_of(text: str) -> ServiceTier:
     except ValueError as error:
         raise Problem(
             Code.INVALID_VALUE, f"tier must be one of: {', '.join(ServiceTier)}.", param="tier"
+        ) from error
+
+
+def stage_of(text: str) -> Stage:
+    """Raises INVALID_VALUE listing the stages."""
+    try:
+        return Stage(text)
+    except ValueError as error:
+        known = ", ".join(stage.value for stage in Stage)
+        raise Problem(
+            Code.INVALID_VALUE, f"stage must be one of: {known}.", param="stage"
         ) from error
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from tokenbooth.access.keys.service import ApiKey
 from tokenbooth.access.orgs.service import Org, Project
+from tokenbooth.catalog.cards.service import Card
 from tokenbooth.catalog.models.service import Deployment
 from tokenbooth.control.accounts import AccountLine, ProjectLine
 from tokenbooth.control.keys import KeyLine
@@ -163,6 +164,18 @@ def model_json(line: ModelLine) -> Json:
         "max_output_tokens": model.output_tokens_max,
         "pricing": price_json(line.price),
         "deployments": [deployment_json(each) for each in model.deployments],
+    }
+
+
+def card_json(card: Card) -> Json:
+    return {
+        "object": "model_card",
+        "model": card.model,
+        "display_name": card.display_name,
+        "stage": None if card.stage is None else card.stage.value,
+        "shutdown_date": None if card.shutdown_us is None else iso_day(card.shutdown_us),
+        "said_at": iso_time(card.effective_us),
+        "said_by": card.author,
     }
 
 

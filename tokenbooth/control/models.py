@@ -1,11 +1,14 @@
 """Models on offer: adding one with its weights or its sealed upstream key, and trying one."""
 
 import asyncio
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from tokenbooth.catalog.cards import service as cards
+from tokenbooth.catalog.cards.service import Card, CardAsk
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import DeploymentAsk, EngineKind, Model, ModelAsk
 from tokenbooth.control.prices import current_price
@@ -69,6 +72,16 @@ def gguf_deployment(
     return DeploymentAsk(engine=engine, gguf_path=str(absolute), options=options)
 
 
+def static_deployment(path: Path) -> DeploymentAsk:
+    """A deployment of static embeddings. Raises INVALID_VALUE for a file that is no archive."""
+    absolute = path.expanduser().absolute()
+    if not zipfile.is_zipfile(absolute):
+        raise Problem(
+            Code.INVALID_VALUE, f"{absolute} is no zip archive or wheel.", param="embeddings"
+        )
+    return DeploymentAsk(engine=EngineKind.STATIC, gguf_path=str(absolute))
+
+
 def upstream_deployment(
     url: str, upstream_model: str | None, key_secret: str | None, seal: Seal
 ) -> DeploymentAsk:
@@ -109,6 +122,11 @@ def add_model(op: Op, tx: Tx, ask: ModelAsk, ids: Ids) -> ModelLine:
 def remove_model(op: Op, tx: Tx, name: str) -> None:
     """Its prices, its meter events and its weights stay. Raises MODEL_NOT_FOUND."""
     catalog.remove_model(op, tx, name)
+
+
+def describe_model(op: Op, tx: Tx, name: str, ask: CardAsk) -> Card:
+    """Say this of a model on offer. Raises MODEL_NOT_FOUND, and what ``describe`` raises."""
+    return cards.describe(op, tx, catalog.model_by(op, tx, name).name, ask)
 
 
 def models(op: Op, tx: Tx) -> tuple[ModelLine, ...]:

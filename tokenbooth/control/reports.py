@@ -3,17 +3,12 @@
 Every verb takes the caller and asks only for rows of that caller's organization.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tokenbooth.access.orgs import service as orgs
-from tokenbooth.catalog.models import service as catalog
-from tokenbooth.catalog.models.service import Deployment, Model
-from tokenbooth.control.documents import Json, iso_day, iso_moment, iso_time, offer_json
-from tokenbooth.control.prices import offered_version
+from tokenbooth.control.documents import Json, iso_day, iso_moment, iso_time
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
-from tokenbooth.core.features import Capabilities
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
@@ -33,39 +28,6 @@ from tokenbooth.protocols.receipts import (
 )
 
 RUNNING = "running"
-US_PER_S = 1_000_000
-
-Abilities = Callable[[Deployment], Capabilities | None]
-
-
-def model_rows(op: Op, tx: Tx, caller: Caller, abilities: Abilities) -> Json:
-    """The models that this key may call: allowed to it, and priced."""
-    rows: list[Json] = []
-    for model in catalog.models(op, tx):
-        if caller.models is None or model.name in caller.models:
-            pricing = _pricing(op, tx, caller, model.name)
-            if pricing is not None:
-                rows.append(_model_row(model, pricing, abilities))
-    return {"object": "list", "data": rows}
-
-
-def model_row(op: Op, tx: Tx, caller: Caller, name: str, abilities: Abilities) -> Json:
-    """Raises MODEL_NOT_ALLOWED, whether the model exists or not; MODEL_NOT_FOUND, PRICE_UNKNOWN."""
-    if caller.models is not None and name not in caller.models:
-        raise Problem(
-            Code.MODEL_NOT_ALLOWED, f"This key may not use the model {name!r}.", param="model"
-        )
-    if not name.isprintable():
-        raise Problem(
-            Code.MODEL_NOT_FOUND, "A model's name has no control characters.", param="model"
-        )
-    model = catalog.model_by(op, tx, name)
-    pricing = _pricing(op, tx, caller, name)
-    if pricing is None:
-        raise Problem(
-            Code.PRICE_UNKNOWN, f"The model {name!r} has no published price.", param="model"
-        )
-    return _model_row(model, pricing, abilities)
 
 
 def balance(op: Op, tx: Tx, caller: Caller) -> Json:
@@ -235,27 +197,4 @@ def usage_json(line: UsageLine, currency: str) -> Json:
         "reasoning_tokens": line.usage.reasoning_tokens,
         "uses": uses_json(line.usage),
         "cost": sum_json(line.cost_nano, currency),
-    }
-
-
-def _pricing(op: Op, tx: Tx, caller: Caller, model: str) -> Json | None:
-    version = offered_version(op, tx, caller.org_id, model)
-    return None if version is None else offer_json(version, caller.data_terms)
-
-
-def _model_row(model: Model, pricing: Json, abilities: Abilities) -> Json:
-    known = [found for found in map(abilities, model.deployments) if found is not None]
-    windows = [found.context_tokens for found in known if found.context_tokens is not None]
-    if model.context_tokens is not None:
-        windows.append(model.context_tokens)
-    features = sorted({feature.value for found in known for feature in found.features})
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": model.created_us // US_PER_S,
-        "owned_by": "tokenbooth",
-        "context_length": min(windows, default=None),
-        "max_output_tokens": model.output_tokens_max,
-        "pricing": pricing,
-        "capabilities": features if known else None,
     }

@@ -130,6 +130,12 @@ class Code(Enum):
         "The key's allow-list does not contain this model.",
         "Use an allowed model, or a key without an allow-list.",
     )
+    FILES_FULL = CodeEntry(
+        "files_full",
+        Kind.FORBIDDEN,
+        "The project has as many files, or as many bytes of them, as it may have.",
+        "Delete files that are no longer needed, or let them expire sooner with `expires_after`.",
+    )
     BALANCE_EXHAUSTED = CodeEntry(
         "insufficient_quota",
         Kind.PAYMENT_REQUIRED,
@@ -171,6 +177,12 @@ class Code(Enum):
         Kind.NOT_FOUND,
         "No call with that id belongs to this organization.",
         "Check the id against the `x-request-id` header of the call.",
+    )
+    FILE_NOT_FOUND = CodeEntry(
+        "file_not_found",
+        Kind.NOT_FOUND,
+        "No file with that id belongs to this project, or it has expired.",
+        "List the files at `GET /v1/files`; every file says when it expires.",
     )
     RECEIPT_NOT_READY = CodeEntry(
         "receipt_not_ready",

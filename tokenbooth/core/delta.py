@@ -81,7 +81,8 @@ class Delta:
     ``output_tokens`` is how many output tokens this step stands for (0 when the engine does not
     say): the sum of delivered deltas is what an interrupted call is charged for. ``finish`` is set
     on a choice's last delta, and ``stopped_by`` with it where the engine tells which stop string
-    ended the choice. ``raw`` may carry the upstream's own event bytes.
+    ended the choice. ``raw`` may carry the upstream's own event bytes. ``vectors`` are the answer
+    to an embedding turn, all of them, one for each of its texts.
     """
 
     choice: int = 0
@@ -94,6 +95,7 @@ class Delta:
     finish: FinishReason | None = None
     raw: bytes | None = None
     stopped_by: str | None = None
+    vectors: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

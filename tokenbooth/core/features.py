@@ -22,14 +22,18 @@ class Feature(StrEnum):
     REASONING_EFFORT = "reasoning_effort"
     CACHED_TOKENS = "cached_tokens"
     EMBEDDINGS = "embeddings"
+    RAW_PROMPT = "raw_prompt"
+    SUFFIX = "suffix"
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """``context_tokens`` holds prompt and output together; ``None`` means unknown."""
+    """``context_tokens`` holds prompt and output together; ``None`` means unknown. ``writes`` is
+    False for a model that makes vectors and no text."""
 
     features: frozenset[Feature]
     context_tokens: int | None = None
+    writes: bool = True
 
 
 def asked_features(turn: Turn) -> Iterator[Feature]:
@@ -44,9 +48,12 @@ def asked_features(turn: Turn) -> Iterator[Feature]:
         Feature.IMAGES: any(isinstance(p, ImagePart) for m in turn.messages for p in m.parts),
         Feature.STOP: bool(sampling.stop),
         Feature.SEED: sampling.seed is not None,
-        Feature.CHOICES: turn.choices > 1,
+        Feature.CHOICES: turn.choices > (len(turn.messages) if turn.raw else 1),
         Feature.PENALTIES: bool(sampling.presence_penalty or sampling.frequency_penalty),
         Feature.LOGIT_BIAS: bool(sampling.logit_bias),
         Feature.REASONING_EFFORT: turn.reasoning_effort is not None and not turn.effort_optional,
+        Feature.EMBEDDINGS: turn.embedding is not None,
+        Feature.RAW_PROMPT: turn.raw and turn.embedding is None,
+        Feature.SUFFIX: turn.suffix is not None,
     }
     return (feature for feature, wanted in asked.items() if wanted)

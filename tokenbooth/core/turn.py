@@ -117,6 +117,13 @@ class LogprobsAsk:
     top: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingAsk:
+    """How many numbers a vector shall have; ``None`` leaves it to the model."""
+
+    dimensions: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One question to a model.
@@ -125,7 +132,9 @@ class Turn:
     context window and the money allow before an engine sees it; ``None`` means unstated.
     ``hints`` are accepted fields that engines may use and may ignore (``metadata``, ``verbosity``);
     ``effort_optional`` says the same of ``reasoning_effort``, for dialects whose clients send one
-    to every model.
+    to every model. ``raw``: each message is a prompt as it stands, without a chat template; the
+    ``choices`` are then those of all prompts together, and ``suffix`` is what follows the answer.
+    With ``embedding`` each raw prompt becomes a vector, and no text is written.
     """
 
     model: str
@@ -143,6 +152,9 @@ class Turn:
     end_customer: str | None = None
     service_tier: ServiceTier = ServiceTier.STANDARD
     hints: Mapping[str, str] = field(default_factory=dict)
+    raw: bool = False
+    suffix: str | None = None
+    embedding: EmbeddingAsk | None = None
 
     @property
     def images(self) -> int:

@@ -10,6 +10,8 @@ from tokenbooth.core.turn import ImagePart, Message, Turn
 TEMPLATE_TOKENS_PER_MESSAGE = 16
 TEMPLATE_TOKENS_PER_TURN = 64
 IMAGE_TOKENS_MAX = 4096
+# A token that opens a text, and those that tell a suffix from what stands before it.
+RAW_TOKENS_PER_TEXT = 4
 
 
 def text_tokens_max(text: str) -> int:
@@ -25,6 +27,9 @@ def delta_tokens_max(delta: Delta) -> int:
 
 def turn_tokens_max(turn: Turn) -> int:
     """Never fewer than the input tokens of ``turn`` under a byte-level tokenizer."""
+    if turn.raw:
+        texts = [message.text for message in turn.messages] + [turn.suffix or ""]
+        return RAW_TOKENS_PER_TEXT * len(texts) + sum(map(text_tokens_max, texts))
     total = TEMPLATE_TOKENS_PER_TURN + sum(_message_tokens_max(m) for m in turn.messages)
     for tool in turn.tools:
         total += TEMPLATE_TOKENS_PER_MESSAGE

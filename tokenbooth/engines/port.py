@@ -78,10 +78,11 @@ class EngineCounters:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """One vector per text, in order."""
+    """One vector per text, in order. Unless ``exact``, the tokens are the documented bound."""
 
     vectors: tuple[tuple[float, ...], ...]
     input_tokens: int
+    exact: bool = True
 
 
 class Engine(Protocol):
@@ -107,5 +108,6 @@ class Engine(Protocol):
     def start(self, turn: Turn, sink: DeltaSink) -> Run:
         """Begin; problems of any kind reach ``sink.failed``, never the caller of ``start``."""
 
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """Raises Problem UNSUPPORTED_FEATURE without the EMBEDDINGS capability."""
+    async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
+        """Raises Problem UNSUPPORTED_FEATURE without the EMBEDDINGS capability, and INVALID_VALUE
+        for more ``dimensions`` than a vector has."""

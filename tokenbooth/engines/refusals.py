@@ -31,6 +31,17 @@ def too_long(input_tokens: int, context_tokens: int | None) -> Problem | None:
     )
 
 
+def dimensions_of(asked: int | None, most: int) -> int:
+    """How many numbers a vector gets. Raises INVALID_VALUE for more than the model makes."""
+    if asked is not None and asked > most:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"dimensions is {asked}; this model's vectors have at most {most}.",
+            param="dimensions",
+        )
+    return most if asked is None else asked
+
+
 def closed() -> Problem:
     """A turn that ran while its engine was closed."""
     return Problem(Code.ENGINE_FAILED, "The engine was stopped while it worked on the call.")

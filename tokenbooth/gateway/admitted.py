@@ -57,7 +57,9 @@ async def admitted(rooms: Rooms, op: Op, grant: Grant, sink: Sink) -> AsyncItera
     hangs up while it waits leaves the queue.
     """
     choices = grant.parsed.turn.choices
-    await rooms.till.check_start(op, grant.caller, grant.price, grant.input_tokens, choices)
+    # One token of each choice is the least that makes sense, of a call that writes any.
+    least = choices * min(1, grant.output_tokens_max)
+    await rooms.till.check_start(op, grant.caller, grant.price, grant.input_tokens, least)
     worst_tokens = grant.input_tokens + grant.output_tokens_max * choices
     ticket = rooms.rates.admit(grant.caller, worst_tokens)
     admission = Admission(ticket)

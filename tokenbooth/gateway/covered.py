@@ -9,6 +9,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.bounds import delta_tokens_max
 from tokenbooth.engines.port import Engine, Run
+from tokenbooth.engines.prompts import start
 from tokenbooth.gateway.relay import Relay
 
 
@@ -37,7 +38,7 @@ class CoveredRun:
         self._paused = False
 
     def start(self, engine: Engine, turn: Turn) -> None:
-        self._run = engine.start(turn, self)
+        self._run = start(engine, turn, self)
         self._relay.attach(self)
 
     # What the engine pushes.

@@ -11,6 +11,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.port import Engine
+from tokenbooth.engines.prompts import count_input_tokens, single_turns
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.rules import (
     OutputAsk,
@@ -30,18 +31,20 @@ class Candidate:
     engine: Engine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
     """Who may run the turn, the turn as it is run, and its prompt as the longest of them counts it.
 
-    ``context_tokens`` is the shortest window that is known; ``input_exact`` says that no count is
-    only a bound.
+    ``context_tokens`` is the shortest window that is known, into which ``prompt_tokens_max`` must
+    fit: all of the input, or the longest of several raw prompts. ``input_exact`` says that no count
+    is only a bound.
     """
 
     candidates: tuple[Candidate, ...]
     parsed: Parsed
     context_tokens: int | None
     input_tokens: int
+    prompt_tokens_max: int
     input_exact: bool
 
 
@@ -76,7 +79,9 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
     price = await rooms.directory.price(op, question_of(caller, turn))
     found = await weighed(rooms, dialect, parsed, model)
     input_tokens, context, exact = found.input_tokens, found.context_tokens, found.input_exact
-    ask = OutputAsk(turn.output_tokens_max, model.output_tokens_max, context, input_tokens, exact)
+    ask = OutputAsk(
+        turn.output_tokens_max, model.output_tokens_max, context, found.prompt_tokens_max, exact
+    )
     output_tokens_max = output_limit(ask, param=dialect.output_limit_param)
     if turn.output_tokens_max is None:
         fit_tokens = rates.tokens_fit_max(caller)
@@ -86,7 +91,7 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
         parsed=found.parsed,
         candidates=found.candidates,
         price=price,
-        input_tokens=billed_input_tokens(input_tokens, context),
+        input_tokens=billed_input_tokens(input_tokens, context, len(single_turns(turn))),
         input_exact=exact,
         output_tokens_max=output_tokens_max,
     )
@@ -96,11 +101,17 @@ async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog
     """Raises UNSUPPORTED_FEATURE or ENGINE_NOT_READY, and what an engine raises that counts."""
     candidates = await _candidates(rooms, dialect, parsed.turn, model.deployments)
     parsed = _eased(parsed, dialect, candidates)
-    counts = [await c.engine.count_input_tokens(parsed.turn) for c in candidates]
+    counted = [await count_input_tokens(c.engine, parsed.turn) for c in candidates]
     windows = [c.engine.capabilities.context_tokens for c in candidates]
     context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
-    input_tokens, exact = max(c.tokens for c in counts), all(c.exact for c in counts)
-    return Weighed(candidates, parsed, context, input_tokens, exact)
+    return Weighed(
+        candidates=candidates,
+        parsed=parsed,
+        context_tokens=context,
+        input_tokens=max(count.tokens for count, _ in counted),
+        prompt_tokens_max=max(longest for _, longest in counted),
+        input_exact=all(count.exact for count, _ in counted),
+    )
 
 
 def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) -> Parsed:
@@ -138,6 +149,13 @@ async def _candidates(
             engine = await rooms.engines.engine(deployment)
         except Problem as problem:
             refused = refused or problem
+            continue
+        if turn.embedding is None and not engine.capabilities.writes:
+            refused = refused or Problem(
+                Code.UNSUPPORTED_FEATURE,
+                f"The model {turn.model!r} makes embeddings and writes no text.",
+                param="model",
+            )
             continue
         missing = [f for f in asked_features(turn) if f not in engine.capabilities.features]
         if not missing:

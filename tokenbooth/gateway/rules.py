@@ -64,9 +64,9 @@ def within_rate(
     return max(1, min(output_tokens_max, (fit_tokens - input_tokens) // choices))
 
 
-def billed_input_tokens(input_tokens: int, context: int | None) -> int:
+def billed_input_tokens(input_tokens: int, context: int | None, prompts: int = 1) -> int:
     """An upper bound can be larger than the window, which no accepted prompt can be."""
-    return input_tokens if context is None else min(input_tokens, context)
+    return input_tokens if context is None else min(input_tokens, context * prompts)
 
 
 @dataclass(frozen=True, slots=True)

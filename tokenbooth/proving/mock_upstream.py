@@ -22,8 +22,9 @@ from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.problem import Problem
 from tokenbooth.engines.port import Run
 from tokenbooth.engines.scripted import ScriptedEngine, ScriptOptions
-from tokenbooth.protocols.dialect import Answer, AnswerFrame, Parsed, Writer
+from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect, Parsed, Writer
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
+from tokenbooth.protocols.openai_completions import OPENAI_COMPLETIONS
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -91,6 +92,7 @@ class MockCall:
 
 class _Texts(msgspec.Struct):
     input: str | list[str]
+    dimensions: int | None = None
 
 
 class LineCut(Exception):
@@ -131,7 +133,9 @@ class MockUpstream:
                 case ("POST", "/embeddings"):
                     await self._embed(await _read(receive), send)
                 case ("POST", "/chat/completions"):
-                    await self._chat(await _read(receive), receive, send)
+                    await self._chat(OPENAI_CHAT, receive, send)
+                case ("POST", "/completions"):
+                    await self._chat(OPENAI_COMPLETIONS, receive, send)
                 case _:
                     raise Problem(Code.PATH_NOT_FOUND, "Nothing is served here.")
         except Problem as problem:
@@ -160,7 +164,7 @@ class MockUpstream:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(Code.INVALID_VALUE, "Send input.", param="input") from error
         texts = [asked.input] if isinstance(asked.input, str) else asked.input
-        found = await self._engine.embed(texts)
+        found = await self._engine.embed(texts, asked.dimensions)
         rows = [
             {"object": "embedding", "index": index, "embedding": vector}
             for index, vector in enumerate(found.vectors)
@@ -169,7 +173,8 @@ class MockUpstream:
         model = self._options.model
         await _json(send, {"object": "list", "model": model, "data": rows, "usage": usage})
 
-    async def _chat(self, raw: bytes, receive: Receive, send: Send) -> None:
+    async def _chat(self, dialect: Dialect, receive: Receive, send: Send) -> None:
+        raw = await _read(receive)
         self.state.calls += 1
         number, options = self.state.calls, self._options
         hit = options.fault_calls is None or number <= options.fault_calls
@@ -177,9 +182,9 @@ class MockUpstream:
         if fault is WireFault.STATUS:
             await _answer(send, _status_answer(options))
             return
-        parsed = OPENAI_CHAT.parse(raw)
+        parsed = dialect.parse(raw)
         frame = AnswerFrame(f"mock{number:08d}", int(time.time()), parsed.turn.model)
-        call = _Call(parsed, OPENAI_CHAT.writer(parsed, frame), options, fault)
+        call = _Call(parsed, dialect.writer(parsed, frame), options, fault)
         self.state.running += 1
         run = self._engine.start(parsed.turn, call)
         noted = MockCall(parsed.turn.messages[-1].text, _now_us())

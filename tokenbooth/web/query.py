@@ -27,15 +27,15 @@ def only(query: Mapping[str, str], known: Collection[str]) -> None:
             )
 
 
-def page_limit(query: Mapping[str, str], default: int) -> int:
-    """``limit`` from 1 to 100."""
+def page_limit(query: Mapping[str, str], default: int, most: int = PAGE_MAX) -> int:
+    """``limit`` from 1 to ``most``."""
     text = query.get("limit")
     if text is None:
         return default
     plain = text.isascii() and text.isdigit() and len(text) <= 6
-    if not plain or not 1 <= int(text) <= PAGE_MAX:
+    if not plain or not 1 <= int(text) <= most:
         raise Problem(
-            Code.INVALID_VALUE, f"limit must be a whole number from 1 to {PAGE_MAX}.", param="limit"
+            Code.INVALID_VALUE, f"limit must be a whole number from 1 to {most}.", param="limit"
         )
     return int(text)
 

@@ -38,8 +38,8 @@ REPORTS_QUEUE_MAX = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebRooms:
-    """``signer`` makes receipts. ``reports``: what reads many rows is read one at a time, so that
-    the store's other readers stay free for calls."""
+    """``signer`` makes receipts, ``sealing_key`` opens stored files. ``reports``: what reads many
+    rows is read one at a time, so that the store's other readers stay free for calls."""
 
     store: Store
     engines: Engines
@@ -47,6 +47,7 @@ class WebRooms:
     settlements: Settlements
     metrics_loopback_only: bool
     signer: Signer
+    sealing_key: bytes = field(repr=False)
     reports: Gate = field(default_factory=lambda: Gate(1, REPORTS_QUEUE_MAX))
 
 

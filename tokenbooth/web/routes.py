@@ -8,7 +8,7 @@ from tokenbooth.core.caller import Scope
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
 from tokenbooth.protocols.dialect import Answer
-from tokenbooth.web import account, events, health, models, openapi, receipts
+from tokenbooth.web import account, events, files, health, models, openapi, receipts
 from tokenbooth.web.rooms import WebRooms
 from tokenbooth.web.streaming import StreamAnswer
 
@@ -41,6 +41,9 @@ KEYED_ENDPOINTS: tuple[tuple[str, Scope, Endpoint], ...] = (
     ("/v1/models", Scope.INFERENCE, models.list_models),
     ("/v1/models/{model}", Scope.INFERENCE, models.one_model),
     ("/v1/models/{owner}/{model}", Scope.INFERENCE, models.one_model),
+    ("/v1/files", Scope.INFERENCE, files.list_files),
+    ("/v1/files/{file_id}", Scope.INFERENCE, files.one_file),
+    ("/v1/files/{file_id}/content", Scope.INFERENCE, files.file_content),
     ("/v1/balance", Scope.READ, account.balance),
     ("/v1/usage", Scope.READ, account.usage),
     ("/v1/requests", Scope.READ, account.list_calls),
@@ -62,6 +65,12 @@ def account_routes(rooms: WebRooms) -> tuple[WebRoute, ...]:
         WebRoute(method="GET", pattern=pattern, scope=scope, answer=partial(endpoint, rooms))
         for pattern, scope, endpoint in KEYED_ENDPOINTS
     ]
+    deletion = WebRoute(
+        method="DELETE",
+        pattern="/v1/files/{file_id}",
+        scope=Scope.INFERENCE,
+        answer=partial(files.delete_file, rooms),
+    )
     metrics = WebRoute(
         method="GET",
         pattern="/metrics",
@@ -69,4 +78,4 @@ def account_routes(rooms: WebRooms) -> tuple[WebRoute, ...]:
         answer=partial(health.metrics, rooms),
         loopback_only=rooms.metrics_loopback_only,
     )
-    return (*opened, *keyed, metrics)
+    return (*opened, *keyed, deletion, metrics)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tokenbooth.access.keys import service as keys
 from tokenbooth.catalog.models import service as catalog
+from tokenbooth.content.files import service as files
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
@@ -29,6 +30,7 @@ class Upkeep:
             Loop("catalog", options.catalog_every_ms, self.follow_catalog),
             Loop("beat", options.beat_every_ms, self.beat),
             Loop("replays", options.replays_every_ms, self.tidy_replays),
+            Loop("files", options.replays_every_ms, self.tidy_files),
             Loop("health", options.beat_every_ms, self._rooms.engines.health),
         )
 
@@ -58,6 +60,11 @@ class Upkeep:
         """Resolve claims that calls left behind, and delete stored answers whose time is over."""
         await self._rooms.replays.sweep(self._new_op())
         return await self._rooms.replays.tidy(self._new_op())
+
+    async def tidy_files(self) -> int:
+        """Delete uploaded files whose time is over."""
+        op = self._new_op()
+        return await self._rooms.store.write(lambda tx: files.drop_expired(op, tx))
 
     async def beat(self) -> None:
         """Say that this replica lives, so that others wait for what it gives back."""

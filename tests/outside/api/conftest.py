@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.instances import Script, add_scripts, new_account
+from tests.outside.engines.lineup import mock_port
+from tests.support.instances import Script, add_scripts, add_table, add_upstream, new_account
+from tests.support.weights import potion
+from tokenbooth.engines.scripted.values import AnswerKind, ScriptOptions
 from tokenbooth.proving.client import Address
 from tokenbooth.proving.instance import PrivateInstance
 
@@ -40,8 +43,14 @@ class Running:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("instance")
-    with PrivateInstance(directory, settings={"gateway.heartbeat_s": "1"}) as instance:
+    echo = ScriptOptions(answer=AnswerKind.ECHO)
+    with (
+        PrivateInstance(directory, settings={"gateway.heartbeat_s": "1"}) as instance,
+        mock_port(script=echo) as port,
+    ):
         add_scripts(instance, *SCRIPTS)
+        add_upstream(instance, "far", f"http://127.0.0.1:{port}/v1")
+        add_table(instance, "potion", potion())
         secret = new_account(instance, "acme")
         foreign = new_account(instance, "other")
         yield Running(instance, instance.start(), secret, foreign)

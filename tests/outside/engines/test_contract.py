@@ -290,6 +290,21 @@ def test_a_feature_is_honoured_or_refused_by_name(arena: Arena, feature: Feature
         assert recorder.deltas == []
 
 
+def test_a_raw_prompt_gets_no_template(arena: Arena) -> None:
+    plain = short()
+    raw = replace(plain, raw=True)
+    if refused(arena, Feature.RAW_PROMPT, raw):
+        return
+    counted = arena.run(arena.engine.count_input_tokens(raw))
+    assert counted.tokens < arena.run(arena.engine.count_input_tokens(plain)).tokens
+    recorder = arena.play(raw)
+    assert recorder.end is not None
+    assert recorder.end.usage is not None
+    assert recorder.end.usage.input_tokens <= counted.tokens
+    if counted.exact:
+        assert recorder.end.usage.input_tokens == counted.tokens
+
+
 def test_a_json_schema_is_kept(arena: Arena) -> None:
     form = OutputFormat(FormatKind.JSON_SCHEMA, "it", OBJECT_SCHEMA)
     if refused(arena, Feature.JSON_SCHEMA, asking(Feature.JSON_SCHEMA)):

@@ -1,6 +1,7 @@
 """Models from the command line."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,33 @@ def test_text_output_names_the_next_step(command: Command) -> None:
     assert "first output after" in command("model", "test", "demo").out
     assert "off offer" in command("model", "remove", "demo").out
     assert "is on offer" in command("model", "add", "demo", "--scripted").out
+
+
+def test_a_model_is_described_and_what_is_left_out_is_said_no_longer(
+    ask: Ask, command: Command
+) -> None:
+    ask("model", "add", "demo", "--scripted")
+    said = ask(
+        "model", "describe", "demo", "--display-name", "Demo", "--stage", "ga",
+        "--shutdown", "2100-01-01",
+    )  # fmt: skip
+    assert (said["display_name"], said["stage"]) == ("Demo", "ga")
+    assert said["shutdown_date"] == "2100-01-01"
+    again = ask("model", "describe", "demo", "--stage", "deprecated")
+    assert (again["display_name"], again["shutdown_date"]) == (None, None)
+    assert command("model", "describe", "demo", "--stage", "old").code == 1
+    assert command("model", "describe", "nothing").code == 1
+    assert command("model", "describe", "demo", "--shutdown", "2001-01-01").code == 1
+
+
+def test_static_embeddings_come_from_an_archive(ask: Ask, command: Command, tmp_path: Path) -> None:
+    archive, text = tmp_path / "table.whl", tmp_path / "text"
+    text.write_text("no archive")
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("x", "")
+    added = ask("model", "add", "vectors", "--embeddings", str(archive))
+    assert added["deployments"][0]["engine"] == "static"
+    assert added["deployments"][0]["gguf"] == str(archive)
+    assert command("model", "add", "other", "--embeddings", str(text)).code == 1
+    both = ("--embeddings", str(archive), "--scripted")
+    assert command("model", "add", "other", *both).code == 1

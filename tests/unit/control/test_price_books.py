@@ -7,7 +7,16 @@ import pytest
 from tests.support.ops import CountingIds, ManualClock
 from tests.support.tariffs import lines_of
 from tokenbooth.catalog.models.service import ModelAsk
-from tokenbooth.control import accounts, documents, keys, models, price_books, prices, reports
+from tokenbooth.control import (
+    accounts,
+    documents,
+    keys,
+    models,
+    offers,
+    price_books,
+    prices,
+    reports,
+)
 from tokenbooth.control.price_books import LockAsk
 from tokenbooth.control.price_documents import (
     book_json,
@@ -166,9 +175,10 @@ def test_models_are_listed_at_the_prices_of_the_callers_own_terms(
 
     def listed(terms: DataTerms, name: str = "m") -> Any:
         caller = Caller(acme_eu, "p", "k", frozenset(), data_terms=terms)
-        rows: Any = reports.model_rows(op, tx, caller, lambda _deployment: None)["data"]
+        found = offers.offers(op, tx, caller, lambda _deployment: None)
+        rows: list[Any] = [offers.offer_row(each) for each in found]
         assert [row["id"] for row in rows] == [name]
-        assert rows[0] == reports.model_row(op, tx, caller, name, lambda _deployment: None)
+        assert found == (offers.offer(op, tx, caller, name, lambda _deployment: None),)
         return rows[0]["pricing"]
 
     private, shared = listed(DataTerms.PRIVATE), listed(DataTerms.CONTRIBUTOR)
@@ -177,7 +187,7 @@ def test_models_are_listed_at_the_prices_of_the_callers_own_terms(
     publish(op, tx, ids, PriceSheet("europe", "EUR", (ModelSheet("n", (tariff(SHARED),)),)))
     assert listed(DataTerms.PRIVATE) == private
     caller = Caller(acme_eu, "p", "k", frozenset())
-    problem = refusal(reports.model_row, op, tx, caller, "n", lambda _deployment: None)
+    problem = refusal(offers.offer, op, tx, caller, "n", lambda _deployment: None)
     assert problem.code is Code.PRICE_UNKNOWN
 
 

@@ -12,7 +12,7 @@ from tests.support.ops import CountingIds, ManualClock
 from tests.support.replica import Replica
 from tokenbooth.access.keys import service as access_keys
 from tokenbooth.catalog.models.service import Deployment, ModelAsk
-from tokenbooth.control import accounts, documents, keys, models, prices, reports
+from tokenbooth.control import accounts, documents, keys, models, offers, prices, reports
 from tokenbooth.core.caller import Caller, Scope
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Usage
@@ -195,13 +195,13 @@ def test_abilities_are_joined_over_deployments_and_windows_cut(
     def abilities(deployment: Deployment) -> Capabilities | None:
         return next(known)
 
-    found = reports.model_row(op, tx, caller, "two", abilities)
+    found = offers.offer_row(offers.offer(op, tx, caller, "two", abilities))
     assert found["context_length"] == 4096
-    assert found["capabilities"] == ["seed", "tools"]
+    assert found["features"] == ["seed", "tools"]
 
 
 def test_nothing_known_is_said_as_null(op: Op, tx: Tx, caller: Caller) -> None:
-    found = reports.model_row(op, tx, caller, "m", lambda deployment: None)
+    found = offers.offer_row(offers.offer(op, tx, caller, "m", lambda deployment: None))
     assert (found["context_length"], found["capabilities"]) == (None, None)
 
 
@@ -211,11 +211,11 @@ def test_a_key_with_an_allow_list_is_not_told_what_else_exists(
     bound = Caller(
         caller.org_id, caller.project_id, caller.key_id, frozenset(Scope), frozenset({"other"})
     )
-    assert reports.model_rows(op, tx, bound, lambda deployment: None)["data"] == []
+    assert offers.offers(op, tx, bound, lambda deployment: None) == ()
     codes = set()
     for name in ("m", "nothing", "\0"):
         with pytest.raises(Problem) as caught:
-            reports.model_row(op, tx, bound, name, lambda deployment: None)
+            offers.offer(op, tx, bound, name, lambda deployment: None)
         codes.add(caught.value.code)
     assert codes == {Code.MODEL_NOT_ALLOWED}
 
@@ -269,7 +269,7 @@ def test_no_document_holds_a_float(replica: Replica, op: Op, tx: Tx, caller: Cal
     shown = [
         reports.balance(op, tx, caller),
         reports.calls(op, tx, caller, PageAsk(limit=5)),
-        reports.model_rows(op, tx, caller, lambda deployment: None),
+        *map(offers.offer_row, offers.offers(op, tx, caller, lambda deployment: None)),
         reports.usage_report_json(reports.usage(op, tx, caller.org_id, 0, op.now() + US)),
         *(documents.account_json(line) for line in accounts.organizations(op, tx)),
         *(documents.project_line_json(line) for line in accounts.projects(op, tx, None)),

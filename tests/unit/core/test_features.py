@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tokenbooth.core.features import Feature, asked_features
 from tokenbooth.core.turn import (
+    EmbeddingAsk,
     FormatKind,
     ImagePart,
     LogprobsAsk,
@@ -46,6 +47,11 @@ ASKS: list[tuple[Turn, set[Feature]]] = [
     (replace(PLAIN, sampling=Sampling(logit_bias=((1, 2.0),))), {Feature.LOGIT_BIAS}),
     (replace(PLAIN, reasoning_effort="low"), {Feature.REASONING_EFFORT}),
     (replace(PLAIN, reasoning_effort="low", effort_optional=True), set()),
+    (replace(PLAIN, raw=True), {Feature.RAW_PROMPT}),
+    (replace(PLAIN, raw=True, embedding=EmbeddingAsk()), {Feature.EMBEDDINGS}),
+    (replace(PLAIN, raw=True, suffix=""), {Feature.RAW_PROMPT, Feature.SUFFIX}),
+    (replace(PLAIN, raw=True, messages=PLAIN.messages * 2, choices=2), {Feature.RAW_PROMPT}),
+    (replace(PLAIN, raw=True, choices=2), {Feature.RAW_PROMPT, Feature.CHOICES}),
 ]
 
 
@@ -55,7 +61,7 @@ def test_a_turn_asks_for_exactly_what_it_uses(turn: Turn, features: set[Feature]
 
 
 def test_every_feature_that_a_turn_can_ask_for_is_asked_for_above() -> None:
-    never_asked = {Feature.CACHED_TOKENS, Feature.EMBEDDINGS}
+    never_asked = {Feature.CACHED_TOKENS}
     assert set().union(*(features for _, features in ASKS)) == set(Feature) - never_asked
 
 

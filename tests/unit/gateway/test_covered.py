@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.turns import turn_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Delta, RunEnd, ToolCallDelta, Usage
 from tokenbooth.core.problem import Problem
@@ -19,7 +20,7 @@ from tokenbooth.gateway.relay import Ended
 
 FAILED = Problem(Code.ENGINE_FAILED, "broke")
 END = RunEnd(Usage(1, 1))
-TURN: Any = None
+TURN = turn_of()
 
 
 @dataclass

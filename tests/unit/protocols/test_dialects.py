@@ -17,6 +17,8 @@ from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
 from tokenbooth.protocols.dialect import AnswerFrame, Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
+from tokenbooth.protocols.openai_completions import OPENAI_COMPLETIONS
+from tokenbooth.protocols.openai_embeddings import OPENAI_EMBEDDINGS
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 
 FRAME = AnswerFrame("req_1", 1_700_000_000, "m")
@@ -106,7 +108,8 @@ def test_every_dialect_tells_the_same(
 
 
 def test_every_dialect_is_compared() -> None:
-    assert set(BODIES) == set(DIALECTS.values())
+    """Text completions know neither tools nor reasoning, and embeddings say nothing."""
+    assert {*BODIES, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS} == set(DIALECTS.values())
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,15 @@ from tokenbooth.protocols.problems import (
 )
 
 DOCUMENT = openapi_document("1.2.3")
-PAID = ("/v1/chat/completions", "/v1/responses", "/v1/messages")
-CHAT, RESPONSES, MESSAGES = (DOCUMENT["paths"][path]["post"] for path in PAID)
+PAID = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/completions",
+    "/v1/embeddings",
+)
+POSTS = [DOCUMENT["paths"][path]["post"] for path in PAID]
+CHAT, RESPONSES, MESSAGES, COMPLETIONS, EMBEDDINGS = POSTS
 READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
 
 
@@ -51,6 +58,8 @@ def test_bytes_are_the_document() -> None:
 def test_every_path_of_the_api_is_there() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
         "/v1/responses",
         "/v1/messages",
         "/v1/messages/count_tokens",
@@ -60,6 +69,9 @@ def test_every_path_of_the_api_is_there() -> None:
         "/v1/models",
         "/v1/models/{model}",
         "/v1/models/{owner}/{model}",
+        "/v1/files",
+        "/v1/files/{file_id}",
+        "/v1/files/{file_id}/content",
         "/v1/balance",
         "/v1/usage",
         "/v1/requests",
@@ -101,13 +113,15 @@ def test_operations_are_named_apart() -> None:
 
 
 def test_only_a_call_to_a_model_is_made_once_by_its_key() -> None:
-    """Every other verb reads, so that making it twice changes nothing."""
+    """Every other verb reads, but for the files: two uploads are two files."""
     changing = {path: verbs["post"] for path, verbs in DOCUMENT["paths"].items() if "post" in verbs}
-    assert set(changing) == {*PAID, "/v1/quote", "/v1/messages/count_tokens"}
+    assert set(changing) == {*PAID, "/v1/quote", "/v1/messages/count_tokens", "/v1/files"}
     for path, post in changing.items():
         keyed = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", []))
         assert keyed is ("422" in post["responses"]) is (path in PAID)
-    assert all(set(verbs) <= {"get", "post"} for verbs in DOCUMENT["paths"].values())
+    deleting = [path for path, verbs in DOCUMENT["paths"].items() if "delete" in verbs]
+    assert deleting == ["/v1/files/{file_id}"]
+    assert all(set(verbs) <= {"get", "post", "delete"} for verbs in DOCUMENT["paths"].values())
 
 
 def test_path_parameters_are_declared() -> None:
@@ -117,7 +131,7 @@ def test_path_parameters_are_declared() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
-@pytest.mark.parametrize("operation", [CHAT, RESPONSES], ids=PAID[:2])
+@pytest.mark.parametrize("operation", [CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS])
 def test_every_code_stands_at_its_status_of_a_paid_call(operation: Any, code: Code) -> None:
     response = operation["responses"][str(status_of(code, OPENAI))]
     assert code.text in response["description"]

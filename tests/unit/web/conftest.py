@@ -33,8 +33,12 @@ class Account:
             settlements=booth.rooms.till,
             metrics_loopback_only=True,
             signer=Signer(SEED),
+            sealing_key=b"s" * 32,
         )
-        self.routes: dict[str, WebRoute] = {r.pattern: r for r in account_routes(self.rooms)}
+        self.routes: dict[str, WebRoute] = {
+            r.pattern if r.method == "GET" else f"{r.method} {r.pattern}": r
+            for r in account_routes(self.rooms)
+        }
 
     async def op(self, secret: str | None = None) -> Op:
         """An Op of the key's own caller."""

@@ -148,7 +148,7 @@ def test_another_organizations_call_is_as_unknown_as_none(play: Play) -> None:
         ("/v1/balance", {"org_id": "org_1"}, "org_id"),
         ("/v1/usage", {"from": "2023-11-14"}, "from"),
         ("/v1/requests", {"offset": "3"}, "offset"),
-        ("/v1/models", {"limit": "3"}, "limit"),
+        ("/v1/models", {"offset": "3"}, "offset"),
     ],
 )
 def test_an_unknown_parameter_is_refused_by_name(

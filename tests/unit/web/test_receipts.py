@@ -39,6 +39,7 @@ class Front:
             settlements=None,
             metrics_loopback_only=True,
             signer=desk.signer,
+            sealing_key=b"s" * 32,
         )
         self.routes = {route.pattern: route for route in account_routes(self.rooms)}
 

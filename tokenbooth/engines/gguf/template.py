@@ -11,6 +11,8 @@ from typing import TypeAlias
 Words: TypeAlias = Sequence[tuple[str, str]]
 Render: TypeAlias = Callable[[Words], str]
 
+# Stands where the role stands, before a prompt that is taken as it is.
+RAW = ""
 _OPEN = "<|im_start|>"
 _CLOSE = "<|im_end|>\n"
 # ChatML with a system message of its own when the caller gives none.
@@ -32,6 +34,8 @@ def renderer(template: str | None) -> Render | None:
     system = known["system"]
 
     def render(words: Words) -> str:
+        if words and words[0][0] == RAW:
+            return words[0][1]
         parts = []
         if words and words[0][0] != "system":
             parts.append(f"{_OPEN}system\n{system}{_CLOSE}")

@@ -22,6 +22,7 @@ FEATURES = frozenset(
         Feature.SEED,
         Feature.CHOICES,
         Feature.PENALTIES,
+        Feature.RAW_PROMPT,
         Feature.LOGIT_BIAS,
         Feature.CACHED_TOKENS,
     }

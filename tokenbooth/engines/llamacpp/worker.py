@@ -30,6 +30,7 @@ from tokenbooth.engines.child.frames import (
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut, main
 from tokenbooth.engines.child.orders import ids_of
 from tokenbooth.engines.gguf.metadata import read_metadata
+from tokenbooth.engines.gguf.template import RAW
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
 
 PACKAGE = "xllamacpp"
@@ -203,8 +204,10 @@ class LlamaCpp:
         return body
 
     def _encode(self, words: Words) -> "array[int]":
-        messages = [{"role": role, "content": text} for role, text in words]
-        prompt = self._ask("/apply-template", {"messages": messages})["prompt"]
+        prompt = words[0][1]
+        if words[0][0] != RAW:
+            messages = [{"role": role, "content": text} for role, text in words]
+            prompt = self._ask("/apply-template", {"messages": messages})["prompt"]
         wish = {"content": prompt, "add_special": True, "parse_special": True}
         return array("I", self._ask("/tokenize", wish)["tokens"])
 

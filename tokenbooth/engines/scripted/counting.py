@@ -20,6 +20,8 @@ def tokens_of(text: str) -> list[str]:
 
 def input_tokens_of(turn: Turn) -> int:
     """Exactly the input tokens that a run of ``turn`` reports."""
+    if turn.raw:
+        return sum(_length(message.text) for message in turn.messages)
     total = TOKENS_PER_TURN + sum(map(_message_tokens, turn.messages))
     for tool in turn.tools:
         total += TOKENS_PER_MESSAGE

@@ -17,7 +17,13 @@ from tokenbooth.engines.port import (
     InputCount,
     Run,
 )
-from tokenbooth.engines.refusals import closed, not_open, too_long, unsupported
+from tokenbooth.engines.refusals import (
+    closed,
+    dimensions_of,
+    not_open,
+    too_long,
+    unsupported,
+)
 from tokenbooth.engines.scripted.counting import input_tokens_of, tokens_of
 from tokenbooth.engines.scripted.rules import commands_in, embedding, plan, steps, usage_of
 from tokenbooth.engines.scripted.values import Fault, ScriptOptions
@@ -96,14 +102,15 @@ class ScriptedEngine:
         kept = {n: getattr(self._options, n) for n in ScriptOptions.__slots__ if n not in commands}
         return options_from(ScriptOptions, commands, **kept)
 
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
+    async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
         if Feature.EMBEDDINGS not in self._options.features:
             raise Problem(Code.UNSUPPORTED_FEATURE, "This model's engine makes no embeddings.")
-        dimensions = self._options.embedding_dimensions
-        return Embeddings(
-            tuple(embedding(text, dimensions) for text in texts),
-            sum(len(tokens_of(text)) for text in texts),
-        )
+        if self._options.fault is Fault.FAIL:
+            raise Problem(Code.ENGINE_FAILED, "The engine failed, as its script says.")
+        count = dimensions_of(dimensions, self._options.embedding_dimensions)
+        input_tokens = sum(len(tokens_of(text)) for text in texts)
+        self._tally.count(input_tokens, 0)
+        return Embeddings(tuple(embedding(text, count) for text in texts), input_tokens)
 
 
 class _Play:

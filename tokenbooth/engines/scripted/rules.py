@@ -70,7 +70,8 @@ def plan(turn: Turn, options: ScriptOptions, input_tokens: int) -> tuple[ChoiceP
 def _choice(turn: Turn, options: ScriptOptions, choice: int, limit: int) -> ChoicePlan:
     seed = _seed(turn, options, choice)
     times, parts = EFFORT_FACTORS.get(turn.reasoning_effort or "", (1, 1))
-    thoughts = tuple(_words(seed + b"r", options.reasoning_tokens * times // parts))
+    thought_tokens = 0 if turn.raw else options.reasoning_tokens * times // parts
+    thoughts = tuple(_words(seed + b"r", thought_tokens))
     reasoning = thoughts[:limit]
     room = limit - len(reasoning)
     cut = len(thoughts) > len(reasoning)

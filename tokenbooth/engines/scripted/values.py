@@ -17,6 +17,7 @@ SCRIPTED_FEATURES = frozenset(
         Feature.SEED,
         Feature.CHOICES,
         Feature.EMBEDDINGS,
+        Feature.RAW_PROMPT,
     }
 )
 

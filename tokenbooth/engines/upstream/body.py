@@ -40,6 +40,25 @@ def chat_body(turn: Turn, options: UpstreamOptions) -> bytes:
     return encoded(body)
 
 
+def completion_body(turn: Turn, options: UpstreamOptions) -> bytes:
+    """The JSON body for one raw prompt. Raises Problem INVALID_VALUE."""
+    fields = _sampling(turn) | _caller(turn, options)
+    # This older API has no other name for the output limit.
+    for name in ("top_logprobs", "reasoning_effort", options.output_limit_field.value):
+        fields.pop(name, None)
+    fields["max_tokens"] = turn.output_tokens_max
+    fields["logprobs"] = turn.logprobs.top if turn.logprobs else None
+    fields["suffix"] = turn.suffix
+    body = {
+        "model": options.model,
+        "prompt": turn.messages[0].text,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **{name: value for name, value in fields.items() if value is not None},
+    }
+    return encoded(body)
+
+
 def encoded(body: dict[str, Any]) -> bytes:
     """Raises Problem INVALID_VALUE for lone surrogates, which UTF-8 cannot carry."""
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import msgspec
@@ -37,7 +38,12 @@ class _Logprob(Struct):
 
 
 class _Logprobs(Struct):
+    """Those of a chat stand in ``content``, those of a text completion side by side."""
+
     content: list[_Logprob] | None = None
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float] | None] | None = None
 
 
 class _Function(Struct):
@@ -62,6 +68,7 @@ class _Said(Struct):
 class _Choice(Struct):
     index: int = 0
     delta: _Said | None = None
+    text: str | None = None
     finish_reason: str | None = None
     # vLLM names the stop string here, or the id of the token that it stopped at.
     stop_reason: Any = None
@@ -198,7 +205,7 @@ class AnswerFold:
         yield from steps
 
     def _steps(self, choice: _Choice) -> Iterator[Delta]:
-        said = choice.delta or _Said()
+        said = choice.delta or _Said(content=choice.text)
         logprobs = _logprobs(choice.logprobs)
         reasoning = said.reasoning_content or said.reasoning or ""
         text, refused = said.content or "", said.refusal or ""
@@ -246,14 +253,25 @@ def _error_in(raw: msgspec.Raw) -> object:
 
 
 def _logprobs(body: _Logprobs | None) -> tuple[TokenLogprob, ...]:
+    if body is None:
+        return ()
+    if body.tokens is not None:
+        return tuple(_side_by_side(body, body.tokens))
     return tuple(
         TokenLogprob(
             entry.text,
             entry.logprob,
             tuple((other.text, other.logprob) for other in entry.top_logprobs or ()),
         )
-        for entry in (body and body.content) or ()
+        for entry in body.content or ()
     )
+
+
+def _side_by_side(body: _Logprobs, texts: list[str]) -> Iterator[TokenLogprob]:
+    values, others = body.token_logprobs or [], body.top_logprobs or []
+    for text, value, tops in zip_longest(texts, values[: len(texts)], others[: len(texts)]):
+        ranked = sorted((tops or {}).items(), key=lambda pair: -pair[1])
+        yield TokenLogprob(text, 0.0 if value is None else value, tuple(ranked))
 
 
 def broken(what: str) -> Problem:

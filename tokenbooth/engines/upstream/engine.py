@@ -20,7 +20,7 @@ from tokenbooth.engines.port import (
     Run,
 )
 from tokenbooth.engines.refusals import closed, not_open, unsupported
-from tokenbooth.engines.upstream.body import chat_body, encoded
+from tokenbooth.engines.upstream.body import chat_body, completion_body, encoded
 from tokenbooth.engines.upstream.chunks import broken, usage_from
 from tokenbooth.engines.upstream.counters import counters_from
 from tokenbooth.engines.upstream.pool import Pool
@@ -122,10 +122,13 @@ class UpstreamEngine:
             raise not_open()
         if problem := unsupported(turn, self._capabilities):
             raise problem
-        body = chat_body(turn, self._options)
-        run.begin(self._pool.request("POST", "/chat/completions", body))
+        if turn.raw:
+            path, body = "/completions", completion_body(turn, self._options)
+        else:
+            path, body = "/chat/completions", chat_body(turn, self._options)
+        run.begin(self._pool.request("POST", path, body))
 
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
+    async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
         """``input_tokens`` is the upstream's count, or the bound where it sends none.
 
         Raises Problem UNSUPPORTED_FEATURE, and what ``start`` reports to ``failed``.
@@ -135,7 +138,9 @@ class UpstreamEngine:
         if not self._is_open:
             raise not_open()
         options = self._options
-        body = encoded({"model": options.model, "input": list(texts), "encoding_format": "float"})
+        sized = {} if dimensions is None else {"dimensions": dimensions}
+        asked = {"model": options.model, "input": list(texts), "encoding_format": "float"}
+        body = encoded({**asked, **sized})
         request = self._pool.request("POST", "/embeddings", body)
         answer = await self._pool.fetch(
             request, options.first_byte_timeout_ms, options.answer_bytes_max
@@ -155,4 +160,5 @@ def _embeddings(raw: bytes, texts: Sequence[str]) -> Embeddings:
         raise broken("another number of embeddings than was asked for")
     usage = usage_from(bytes(body.usage))
     tokens = usage.input_tokens if usage else sum(map(text_tokens_max, texts))
-    return Embeddings(tuple(found[index] for index in range(len(texts))), tokens)
+    vectors = tuple(found[index] for index in range(len(texts)))
+    return Embeddings(vectors, tokens, exact=usage is not None)

@@ -27,6 +27,8 @@ _PARAMS: Mapping[Feature, str] = MappingProxyType(
         Feature.LOGIT_BIAS: "logit_bias",
         Feature.REASONING_EFFORT: "reasoning_effort",
         Feature.CACHED_TOKENS: "usage",
+        Feature.RAW_PROMPT: "messages",
+        Feature.SUFFIX: "suffix",
         Feature.EMBEDDINGS: "input",
     }
 )

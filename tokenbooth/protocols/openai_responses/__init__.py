@@ -29,6 +29,8 @@ _PARAMS: Mapping[Feature, str] = MappingProxyType(
         Feature.LOGIT_BIAS: "logit_bias",
         Feature.REASONING_EFFORT: "reasoning.effort",
         Feature.CACHED_TOKENS: "usage",
+        Feature.RAW_PROMPT: "input",
+        Feature.SUFFIX: "suffix",
         Feature.EMBEDDINGS: "input",
     }
 )

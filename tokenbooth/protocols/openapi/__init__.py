@@ -2,6 +2,8 @@
 
 import json
 
+from tokenbooth.protocols.openapi.completions import COMPLETION_SCHEMAS
+from tokenbooth.protocols.openapi.files import FILE_SCHEMAS
 from tokenbooth.protocols.openapi.messages import MESSAGES_SCHEMAS
 from tokenbooth.protocols.openapi.money import MONEY_SCHEMAS
 from tokenbooth.protocols.openapi.paths import paths
@@ -26,8 +28,10 @@ def openapi_document(version: str) -> Json:
         "components": {
             "schemas": {
                 **SCHEMAS,
+                **COMPLETION_SCHEMAS,
                 **RESPONSE_SCHEMAS,
                 **MESSAGES_SCHEMAS,
+                **FILE_SCHEMAS,
                 **MONEY_SCHEMAS,
                 **RECEIPT_SCHEMAS,
             },

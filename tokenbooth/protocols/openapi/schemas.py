@@ -181,12 +181,49 @@ def _model() -> Json:
             "object": {"const": "model"},
             "created": COUNT,
             "owned_by": TEXT,
+            "type": {"const": "model"},
+            "display_name": TEXT,
+            "created_at": MOMENT,
+            "stage": TEXT_OR_NULL,
+            "lifecycle": {"enum": ["active", "deprecated", "retired"]},
+            "deprecated_at": MOMENT_OR_NULL,
+            "retires_at": MOMENT_OR_NULL,
+            "shutdown_date": {"type": ["string", "null"], "format": "date"},
+            "line": {"type": "null"},
             "context_length": COUNT_OR_NULL,
             "max_output_tokens": COUNT_OR_NULL,
+            "max_input_tokens": COUNT_OR_NULL,
+            "max_tokens": COUNT_OR_NULL,
+            "modalities": record({"input": array(TEXT), "output": array(TEXT)}),
             "pricing": record({**head, "data_terms": terms, "tiers": tiers}, {**always, **rare}),
-            "capabilities": maybe(array({"enum": sorted(feature.value for feature in Feature)})),
+            "limits": record(
+                dict.fromkeys(
+                    ("requests_per_minute", "tokens_per_minute", "parallel_calls"), COUNT_OR_NULL
+                )
+            ),
+            "data_policy": record({"terms": terms, "training": {"type": "boolean"}}),
+            "features": maybe(array({"enum": sorted(feature.value for feature in Feature)})),
+            "capabilities": maybe({"type": "object"}),
         }
     )
+
+
+def _model_list() -> Json:
+    """Ours, or in the words of models.dev or OpenRouter."""
+    ours = record(
+        {
+            "object": {"const": "list"},
+            "data": array(ref("Model")),
+            "has_more": {"type": "boolean"},
+            "first_id": TEXT_OR_NULL,
+            "last_id": TEXT_OR_NULL,
+        }
+    )
+    provider = record({"id": TEXT, "name": TEXT, "env": array(TEXT), "models": {"type": "object"}})
+    flat = record(
+        {"data": array(record({"id": TEXT, "name": TEXT, "context_length": COUNT_OR_NULL}))}
+    )
+    return {"anyOf": [ours, record({"tokenbooth": provider}), flat]}
 
 
 def _sum() -> Json:
@@ -246,7 +283,7 @@ SCHEMAS: Mapping[str, Json] = {
     ),
     "Usage": _usage(),
     "Model": _model(),
-    "ModelList": record({"object": {"const": "list"}, "data": array(ref("Model"))}),
+    "ModelList": _model_list(),
     "Balance": record(
         {
             "object": {"const": "balance"},

@@ -28,6 +28,7 @@ def _texts(turn: Turn) -> Iterator[str]:
         yield from _message_texts(message)
     for tool in turn.tools:
         yield from (tool.name, tool.description, tool.schema_json)
+    yield turn.suffix or ""
     yield turn.output_format.name or ""
     yield turn.output_format.schema_json or ""
 

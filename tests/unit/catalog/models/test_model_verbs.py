@@ -47,7 +47,8 @@ def test_a_model_is_read_back_as_it_was_added(
 
 def test_every_engine_can_be_stored(op: Op, tx: Connection, ids: CountingIds) -> None:
     llamacpp = DeploymentAsk(engine=EngineKind.LLAMACPP, gguf_path="/a")
-    ask = ModelAsk(name="m", deployments=(SCRIPTED, WEIGHED, llamacpp, FULL))
+    static = DeploymentAsk(engine=EngineKind.STATIC, gguf_path="/b.zip")
+    ask = ModelAsk(name="m", deployments=(SCRIPTED, WEIGHED, llamacpp, static, FULL))
     catalog.add_model(op, tx, ask, ids)
     engines = [each.engine for each in catalog.model_by(op, tx, "m").deployments]
     assert set(engines) == set(EngineKind)

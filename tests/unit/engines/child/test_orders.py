@@ -12,7 +12,12 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import FormatKind, LogprobsAsk, OutputFormat, Role, Sampling
 from tokenbooth.engines.child import orders
 from tokenbooth.engines.child.orders import begin_of, ids_of, words_of
+from tokenbooth.engines.gguf.template import RAW
 from tokenbooth.engines.grammar.schema import ANY_OBJECT, grammar_of
+
+
+def test_a_raw_prompt_stands_without_a_role() -> None:
+    assert words_of(turn_of("once upon", raw=True)) == ((RAW, "once upon"),)
 
 
 def test_roles_and_texts_are_kept_and_a_developer_speaks_as_system() -> None:

@@ -19,6 +19,7 @@ from tokenbooth.engines.embedded import worker
 from tokenbooth.engines.embedded.values import EmbeddedOptions
 from tokenbooth.engines.embedded.worker import OpenVino, load
 from tokenbooth.engines.gguf.byte_level import bytes_of
+from tokenbooth.engines.gguf.template import RAW
 
 END = 2
 PROMPT = array("I", [5, 6, 7]).tobytes()
@@ -88,6 +89,10 @@ def test_messages_are_rendered_and_counted_by_the_engine(tmp_path: Path) -> None
     stage.backend.begin(begin(messages=words))
     assert stage.pipeline.prompts == [list(b"user:hey;")]
     assert stage.to_the_end().over == [Over(1, 9, 1)]
+
+
+def test_a_raw_prompt_gets_no_template(tmp_path: Path) -> None:
+    assert Stage(tmp_path, [END]).backend.count(Count(1, ((RAW, "hey"),))) == len("hey")
 
 
 def test_runs_work_side_by_side(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.gguf import CHATML
-from tokenbooth.engines.gguf.template import renderer
+from tokenbooth.engines.gguf.template import RAW, renderer
 
 
 def test_a_system_message_is_added_when_there_is_none() -> None:
@@ -26,6 +26,12 @@ def test_the_callers_own_system_message_replaces_it() -> None:
         "<|im_start|>user\nHi.<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+
+
+def test_a_raw_prompt_stands_alone() -> None:
+    render = renderer(CHATML)
+    assert render is not None
+    assert render([(RAW, "<|im_start|>mine")]) == "<|im_start|>mine"
 
 
 def test_no_messages_leave_the_opening_alone() -> None:

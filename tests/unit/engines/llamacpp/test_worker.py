@@ -20,6 +20,7 @@ from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.engines.child.frames import Count, Logprob, Over, Piece, Ready, Refused
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut
+from tokenbooth.engines.gguf.template import RAW
 from tokenbooth.engines.llamacpp import worker
 from tokenbooth.engines.llamacpp.engine import WORKER, LlamacppEngine
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
@@ -297,6 +298,12 @@ def test_messages_are_rendered_and_split_by_the_engine(tmp_path: Path) -> None:
         stage.backend.begin(begin(messages=(("user", "hi"),)))
     stage.to_the_end()
     assert stage.server.bodies[0]["prompt"] == list(b"hi")
+
+
+def test_a_raw_prompt_gets_no_template(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    with port(stage):
+        assert stage.backend.count(Count(1, ((RAW, "abcd"),))) == 4
 
 
 def test_messages_that_the_template_refuses_are_the_callers_fault(tmp_path: Path) -> None:

@@ -245,6 +245,16 @@ def test_embeddings_and_their_count() -> None:
         found = await engine.embed(["one two", ""])
         assert [len(vector) for vector in found.vectors] == [5, 5]
         assert found.input_tokens == 2
+        assert found.vectors[0][:3] != (await engine.embed(["one two"], 3)).vectors[0]
+        assert len((await engine.embed(["one two"], 3)).vectors[0]) == 3
+        assert (await engine.counters()).input_tokens == 6
+        with pytest.raises(Problem) as caught:
+            await engine.embed(["x"], 6)
+        assert (caught.value.code, caught.value.param) == (Code.INVALID_VALUE, "dimensions")
+        broken = await opened(fault=Fault.FAIL)
+        with pytest.raises(Problem) as caught:
+            await broken.embed(["x"])
+        assert caught.value.code is Code.ENGINE_FAILED
         bare = await opened(features=frozenset())
         with pytest.raises(Problem) as caught:
             await bare.embed(["x"])

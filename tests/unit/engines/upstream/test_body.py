@@ -25,7 +25,7 @@ from tokenbooth.core.turn import (
     ToolMode,
     Turn,
 )
-from tokenbooth.engines.upstream.body import chat_body
+from tokenbooth.engines.upstream.body import chat_body, completion_body
 from tokenbooth.engines.upstream.values import (
     EndCustomerField,
     OutputLimitField,
@@ -272,3 +272,30 @@ def test_any_turn_is_one_json_object_that_says_what_was_asked(
     assert body.get("stop", []) == stops
     assert body.get("n", 1) == choices
     assert body["stream"] is True
+
+
+def completion(**fields: Any) -> dict[str, Any]:
+    options = UpstreamOptions("http://far", "far-model")
+    turn = turn_of("once", raw=True, **fields)
+    made: dict[str, Any] = json.loads(completion_body(turn, options))
+    return made
+
+
+def test_a_raw_prompt_goes_out_as_it_is() -> None:
+    assert completion() == {
+        "model": "far-model",
+        "prompt": "once",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    said = completion(
+        output_tokens_max=5,
+        choices=2,
+        logprobs=LogprobsAsk(0),
+        suffix="end",
+        sampling=Sampling(stop=("x",), seed=3),
+        end_customer="ann",
+    )
+    assert said.items() >= {"max_tokens": 5, "n": 2, "logprobs": 0, "suffix": "end"}.items()
+    assert said.items() >= {"stop": ["x"], "seed": 3, "user": "ann"}.items()
+    assert not {"max_completion_tokens", "messages", "top_logprobs"} & said.keys()

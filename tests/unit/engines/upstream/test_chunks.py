@@ -413,3 +413,18 @@ def test_a_cut_or_empty_stream_is_a_failure(data: list[bytes]) -> None:
     with pytest.raises(Problem) as caught:
         fold.end()
     assert caught.value.code is Code.ENGINE_FAILED
+
+
+def test_a_chunk_of_a_text_completion() -> None:
+    logprobs = {
+        "tokens": ["a", "b"],
+        "token_logprobs": [None, -1.5],
+        "top_logprobs": [{"a": -0.5, "c": -0.1}],
+        "text_offset": [0, 1],
+    }
+    said = chunk(None, text="ab", logprobs=logprobs)
+    places = (TokenLogprob("a", 0.0, (("c", -0.1), ("a", -0.5))), TokenLogprob("b", -1.5))
+    assert deltas(said) == [Delta(text="ab", logprobs=places, output_tokens=2)]
+    assert deltas(chunk(None, text="x")) == [Delta(text="x", output_tokens=1)]
+    last = deltas(chunk(None, text="", finish="length"))
+    assert last == [Delta(finish=FinishReason.LENGTH)]

@@ -153,7 +153,17 @@ def test_embeddings_are_put_in_order() -> None:
 
 
 def test_embeddings_without_usage_are_counted_by_the_bound() -> None:
-    assert embedded(embeddings([1.0], [1.0]), ["ab", "é"]).input_tokens == 4
+    found = embedded(embeddings([1.0], [1.0]), ["ab", "é"])
+    assert (found.input_tokens, found.exact) == (4, False)
+
+
+def test_wanted_dimensions_go_to_the_upstream() -> None:
+    async def scene(engine: UpstreamEngine, far: FarSide) -> None:
+        found = await engine.embed(["a"], 2)
+        assert far.calls[0].json["dimensions"] == 2
+        assert found.vectors == ((0.0, 1.0),)
+
+    play(scene, embeddings([0, 1]))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What the operator says of a model: its name for people, its stage, when it ends."""

@@ -1,0 +1,1 @@
+"""Files that a project uploads for later use."""
