@@ -37,6 +37,7 @@ from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.reconcile import Reconciler
 from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.replay import ReplayDesk
+from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
@@ -51,6 +52,7 @@ from tokenbooth.telemetry.metrics import Gauge
 from tokenbooth.web.count_tokens import count_endpoint
 from tokenbooth.web.endpoint import account_endpoint
 from tokenbooth.web.quote import quote_endpoint
+from tokenbooth.web.responses import response_routes
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Loop, Workers
 from tokenbooth.workers.receipts import ReceiptSigning
@@ -143,6 +145,7 @@ async def _serving_rooms(booth: Booth, opened_till: OpenTill) -> AsyncIterator[R
             live=LiveCalls(),
             till=till,
             replays=_replay_desk(booth, till),
+            responses=_response_desk(booth, till),
             policy=Policy(settings.safety.blocked_phrases),
             metrics=booth.metrics,
             options=settings.gateway,
@@ -171,6 +174,16 @@ def _replay_desk(booth: Booth, till: Till) -> ReplayDesk:
         key=booth.secrets.sealing_key,
         noise=booth.randomness,
         options=booth.settings.replays,
+    )
+
+
+def _response_desk(booth: Booth, till: Till) -> ResponseDesk:
+    return ResponseDesk(
+        booth.store,
+        till,
+        key=booth.secrets.sealing_key,
+        noise=booth.randomness,
+        options=booth.settings.responses,
     )
 
 
@@ -210,6 +223,10 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             "/v1/messages/count_tokens",
             count_endpoint(rooms, ANTHROPIC_MESSAGES),
             refusal=ANTHROPIC_MESSAGES.refusal,
+        ),
+        *(
+            Route(r.method, r.pattern, r.endpoint, refusal=OPENAI_RESPONSES.refusal)
+            for r in response_routes(rooms)
         ),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(

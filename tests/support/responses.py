@@ -148,6 +148,7 @@ class Folder:
             "error",
             "incomplete_details",
             "usage",
+            "completed_at",
             "system_fingerprint",
             "stopped",
         }

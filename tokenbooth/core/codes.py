@@ -172,6 +172,18 @@ class Code(Enum):
         "No call with that id belongs to this organization.",
         "Check the id against the `x-request-id` header of the call.",
     )
+    RESPONSE_NOT_FOUND = CodeEntry(
+        "response_not_found",
+        Kind.NOT_FOUND,
+        "No response with that id is stored for this project.",
+        "Check the id; what was sent with `store: false`, is deleted or expired is not there.",
+    )
+    PREVIOUS_RESPONSE_NOT_FOUND = CodeEntry(
+        "previous_response_not_found",
+        Kind.NOT_FOUND,
+        "The response to go on from, or one before it, is not stored for this project.",
+        "Send the items of the conversation instead of its id.",
+    )
     RECEIPT_NOT_READY = CodeEntry(
         "receipt_not_ready",
         Kind.CONFLICT,

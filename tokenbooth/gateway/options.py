@@ -47,6 +47,14 @@ class ReplayOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseOptions:
+    """How long a stored response is kept, and how large one may be with its input."""
+
+    kept_s: int = 30 * 86_400
+    response_bytes_max: int = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TillOptions:
     """How money is leased and told of; what is not a setting is a field all the same, for tests.
 

@@ -9,6 +9,7 @@ from tokenbooth.gateway.grant import Grant
 from tokenbooth.gateway.headers import Pairs, hold_headers, lowered_header, note_headers
 from tokenbooth.gateway.relay import Relay
 from tokenbooth.gateway.replay import Once
+from tokenbooth.gateway.responses import Kept
 from tokenbooth.money.leases.service import Hold
 from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect
 from tokenbooth.telemetry.metrics import Metrics
@@ -30,9 +31,9 @@ class Reply:
         """Whether money was held for the call."""
         return self._relay is not None
 
-    def through(self, once: Once) -> None:
+    def through(self, keeper: Once | Kept) -> None:
         """Write by way of what remembers the answer."""
-        self._sink = once.tee(self._sink)
+        self._sink = keeper.tee(self._sink)
 
     def begin(self, grant: Grant, hold: Hold, cover: CallCover) -> Relay:
         """The relay that the run pushes to; from now on it knows whether the answer has begun."""
@@ -50,6 +51,7 @@ class Reply:
             created_s=self._op.now() // 1_000_000,
             model=parsed.turn.model,
             input_tokens=grant.input_tokens if grant.input_exact else 0,
+            now=self._op.now,
         )
         self._relay = Relay(
             self._dialect.writer(parsed, frame),

@@ -10,6 +10,7 @@ from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.options import GatewayOptions, TillOptions
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.replay import ReplayDesk
+from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.till import Till
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.telemetry.metrics import Metrics
@@ -28,6 +29,7 @@ class Rooms:
     live: LiveCalls
     till: Till
     replays: ReplayDesk
+    responses: ResponseDesk
     policy: Policy
     metrics: Metrics
     options: GatewayOptions

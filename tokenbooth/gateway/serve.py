@@ -49,13 +49,16 @@ async def serve(
         async with admitted(rooms, op, grant, sink) as admission:  # 5 admit
             reply.headers = rates.headers(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
+            kept = rooms.responses.kept(op, grant.parsed)
+            reply.through(kept)
             hold = await rooms.till.hold(op, hold_ask(rooms, op, grant, head))  # 7
             admission.counts()
             course = begun(rooms, op, grant, hold, reply)
             async with HeldCall(rooms, op, grant, course.relay, op.now()) as call:  # 10, on leaving
                 await run(rooms, grant, course, admission.seat)  # 8, 9
             admission.used(call.tokens_used)
-        await once.answer(call.receipt, partial(call.answer, reply))
+        last_words = await kept.stored(partial(call.answer, reply))
+        await once.answer(call.receipt, last_words)
     except Problem as problem:
         await once.refused(held=reply.begun)
         reply.refuse(problem)

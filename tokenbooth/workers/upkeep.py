@@ -29,6 +29,7 @@ class Upkeep:
             Loop("catalog", options.catalog_every_ms, self.follow_catalog),
             Loop("beat", options.beat_every_ms, self.beat),
             Loop("replays", options.replays_every_ms, self.tidy_replays),
+            Loop("responses", options.replays_every_ms, self.tidy_responses),
             Loop("health", options.beat_every_ms, self._rooms.engines.health),
         )
 
@@ -58,6 +59,10 @@ class Upkeep:
         """Resolve claims that calls left behind, and delete stored answers whose time is over."""
         await self._rooms.replays.sweep(self._new_op())
         return await self._rooms.replays.tidy(self._new_op())
+
+    async def tidy_responses(self) -> int:
+        """Delete stored responses whose time is over."""
+        return await self._rooms.responses.tidy(self._new_op())
 
     async def beat(self) -> None:
         """Say that this replica lives, so that others wait for what it gives back."""

@@ -11,10 +11,19 @@ from tokenbooth.store.migrate import is_known, migrate, schema_revision, upgrade
 from tokenbooth.store.once import run_once
 from tokenbooth.store.options import StoreOptions
 from tokenbooth.store.revision import HEAD, VERSION_TABLE, require_current, revision_in
-from tokenbooth.store.tables import access, audits, catalog, content, money, prices, receipts
+from tokenbooth.store.tables import (
+    access,
+    audits,
+    catalog,
+    content,
+    money,
+    prices,
+    receipts,
+    responses,
+)
 from tokenbooth.store.tables.metadata import METADATA
 
-TABLE_MODULES = (access, audits, catalog, content, money, prices, receipts)
+TABLE_MODULES = (access, audits, catalog, content, money, prices, receipts, responses)
 
 
 def described(connection: Connection) -> dict[str, dict[str, object]]:
@@ -136,7 +145,7 @@ def test_a_failing_migration_leaves_nothing_behind(empty_options: StoreOptions) 
 def test_steps_one_by_one_reach_the_same_schema(empty_options: StoreOptions) -> None:
     if empty_options.is_sqlite:
         empty_options.sqlite_path.touch()
-    for revision in ("0001", "0002", "0003", "0004", "0005", "0006", "0007"):
+    for revision in ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"):
         run_once(empty_options, lambda tx, to=revision: upgrade(tx, to))
         assert run_once(empty_options, revision_in) == revision
     assert revision == HEAD

@@ -32,6 +32,7 @@ from tokenbooth.protocols.problems import (
 )
 
 DOCUMENT = openapi_document("1.2.3")
+STORED = "/v1/responses/{response_id}"
 PAID = ("/v1/chat/completions", "/v1/responses", "/v1/messages")
 CHAT, RESPONSES, MESSAGES = (DOCUMENT["paths"][path]["post"] for path in PAID)
 READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
@@ -52,6 +53,8 @@ def test_every_path_of_the_api_is_there() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
         "/v1/responses",
+        STORED,
+        f"{STORED}/input_items",
         "/v1/messages",
         "/v1/messages/count_tokens",
         "/v1/quote",
@@ -107,7 +110,9 @@ def test_only_a_call_to_a_model_is_made_once_by_its_key() -> None:
     for path, post in changing.items():
         keyed = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", []))
         assert keyed is ("422" in post["responses"]) is (path in PAID)
-    assert all(set(verbs) <= {"get", "post"} for verbs in DOCUMENT["paths"].values())
+    other = {path for path, verbs in DOCUMENT["paths"].items() if not set(verbs) <= {"get", "post"}}
+    assert other == {STORED}
+    assert set(DOCUMENT["paths"][STORED]) == {"get", "delete"}
 
 
 def test_path_parameters_are_declared() -> None:

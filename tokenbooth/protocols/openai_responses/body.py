@@ -34,16 +34,24 @@ _REASONS: Mapping[FinishReason, str] = MappingProxyType(
 _TIERS = MappingProxyType({ServiceTier.STANDARD: "default"})
 
 
+RESPONSE_ID = "resp_"
+
+
 def core_id(frame: AnswerFrame) -> str:
     """What all ids of an answer hold."""
     return frame.request_id.removeprefix("req_")
+
+
+def response_id(request_id: str) -> str:
+    """The id of the response of a call."""
+    return RESPONSE_ID + request_id.removeprefix("req_")
 
 
 def response_json(parsed: Parsed, frame: AnswerFrame) -> Json:
     """The response as it begins."""
     tier = parsed.turn.service_tier
     return {
-        "id": f"resp_{core_id(frame)}",
+        "id": response_id(frame.request_id),
         "object": "response",
         "created_at": frame.created_s,
         "status": "in_progress",
@@ -55,10 +63,8 @@ def response_json(parsed: Parsed, frame: AnswerFrame) -> Json:
         "output": [],
         **_asked(parsed.echo),
         "service_tier": _TIERS.get(tier, tier.value),
-        "store": False,
         "truncation": "disabled",
         "usage": None,
-        "previous_response_id": None,
         "conversation": None,
         "prompt": None,
         "prompt_cache_retention": None,
@@ -80,9 +86,11 @@ def _asked(echo: Mapping[str, object]) -> Json:
         "max_tool_calls": None,
         "metadata": {},
         "parallel_tool_calls": True,
+        "previous_response_id": None,
         "prompt_cache_key": None,
         "reasoning": {"effort": None, "summary": None},
         "safety_identifier": None,
+        "store": True,
         "temperature": None,
         "text": {"format": {"type": "text"}, "verbosity": None},
         "tool_choice": "auto",
@@ -94,13 +102,17 @@ def _asked(echo: Mapping[str, object]) -> Json:
     }
 
 
-def ended_json(finish: FinishReason, end: RunEnd, receipt: Receipt | None) -> Json:
+def ended_json(
+    finish: FinishReason, end: RunEnd, receipt: Receipt | None, frame: AnswerFrame
+) -> Json:
     """What changes when an answer ends well, or is cut short."""
     reason = _REASONS.get(finish)
     made: Json = {
         "status": "completed" if reason is None else "incomplete",
         "incomplete_details": None if reason is None else {"reason": reason},
     }
+    if reason is None and frame.now is not None:
+        made["completed_at"] = frame.now() // 1_000_000
     usage = _usage(end, receipt)
     if usage is not None:
         made["usage"] = usage

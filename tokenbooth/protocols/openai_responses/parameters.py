@@ -109,7 +109,8 @@ _END_CUSTOMER = Text(high=END_CUSTOMER_CHARS_MAX)
 _H, _T, _I, _R = Treatment
 _HINTED = "A hint; an upstream gets it where the operator lets it through."
 _HINT = "a hint; the engine may ignore it"
-_NOT_KEPT = "responses are not stored here; send the whole input"
+_NOT_KEPT = "conversations are not stored here; use previous_response_id"
+RESPONSE_ID_CHARS_MAX = 128
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
@@ -118,7 +119,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         INPUT,
         "A text, or items: message (input_text, input_image, output_text, refusal), function_call, "
         "custom_tool_call and their outputs. Reasoning is a hint to the engine; items of hosted "
-        "tools are skipped with a note; files, audio and references to stored items are refused.",
+        "tools are skipped with a note; files and audio are refused. An item_reference names an "
+        "item of a stored response of this project.",
         required=True,
     ),
     Parameter(
@@ -210,7 +212,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "metadata",
         _H,
         TextMap(16, 64, Text(high=512)),
-        "Given back in the answer and not stored; user_id names the end customer where "
+        "Given back in the answer; user_id names the end customer where "
         "safety_identifier and user do not.",
     ),
     Parameter(
@@ -244,10 +246,11 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "store",
-        _I,
+        _H,
         Flag(),
-        "Answers are not stored, and say so; false is honoured.",
-        "ignored: answers are not stored",
+        "true, the default, keeps the response for GET /v1/responses/{id} and "
+        "previous_response_id, as long as responses.kept_s says; the answer says false where it "
+        "could not be kept.",
     ),
     Parameter(
         "truncation",
@@ -279,15 +282,16 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("background", _R, Off("background responses are not served here"), "Only false."),
     Parameter(
         "previous_response_id",
-        _R,
-        Refused(_NOT_KEPT),
-        "Responses are not stored; send the whole input.",
+        _H,
+        Text(low=1, high=RESPONSE_ID_CHARS_MAX),
+        "A stored response of this project: its conversation stands before the input, its "
+        "instructions do not.",
     ),
     Parameter(
         "conversation",
         _R,
         Refused(_NOT_KEPT),
-        "Conversations are not stored; send the whole input.",
+        "Conversations are not stored; use previous_response_id.",
     ),
     Parameter(
         "prompt", _R, Refused("prompt templates are not served here"), "No prompt templates."

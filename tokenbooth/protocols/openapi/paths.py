@@ -177,7 +177,7 @@ def _count() -> Json:
 def _response() -> Json:
     ends = (
         "A stream ends with one of `response.completed`, `response.incomplete` and "
-        "`response.failed`. Nothing is stored."
+        "`response.failed`."
     )
     told = ("Answer an input, streamed or in one body.", ends)
     return _inference("createResponse", told, "ResponseRequest", "Response")
@@ -187,6 +187,8 @@ _ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,200}$"}
 _DAY = {"type": "string", "format": "date"}
 _FOUND = (*_ACCOUNT, Kind.NOT_FOUND)
 _PRICED = (*_FOUND, Kind.UNSUPPORTED)
+# What the page of stored responses is made of too.
+answer, errors, in_path, query, FOUND, KEYED = _answer, _errors, _in_path, _query, _FOUND, _KEYED
 _MODEL = _answer("The model.", {"application/json": ref("Model")})
 _ALIVE = _answer("It lives.", {"application/json": ref("Health")})
 _READY = _answer("At least one model is ready.", {"application/json": ref("Readiness")})

@@ -25,8 +25,6 @@ _NUMBER_OR_NULL: Json = {"type": ["number", "null"]}
 _STATUS: Json = {"enum": ["completed", "incomplete"]}
 # Fields of the published schema that stay empty here.
 _UNUSED = (
-    "completed_at",
-    "previous_response_id",
     "conversation",
     "prompt",
     "prompt_cache_retention",
@@ -110,7 +108,9 @@ def _response() -> Json:
             "top_p": _NUMBER_OR_NULL,
             "user": TEXT_OR_NULL,
             "service_tier": {"enum": ["default", "flex", "priority"]},
-            "store": {"const": False},
+            "store": _FLAG,
+            "completed_at": COUNT_OR_NULL,
+            "previous_response_id": TEXT_OR_NULL,
             "truncation": {"const": "disabled"},
             "usage": maybe(ref("ResponseUsage")),
             **dict.fromkeys(_UNUSED, _NULL),

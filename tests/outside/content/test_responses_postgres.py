@@ -1,0 +1,4 @@
+from tests.support.again import again
+from tests.unit.content.responses import test_stored
+
+globals().update(again(test_stored))

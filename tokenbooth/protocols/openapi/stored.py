@@ -1,0 +1,66 @@
+"""The paths of stored responses, and their schemas."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokenbooth.protocols.openapi.paths import FOUND, KEYED, answer, errors, in_path, query
+from tokenbooth.protocols.openapi.schemas import TEXT, Json, array, record, ref
+from tokenbooth.protocols.problems import OPENAI
+
+_ONE = "/v1/responses/{response_id}"
+_ITEM: Json = {
+    "type": "object",
+    "properties": {"id": TEXT, "type": TEXT},
+    "required": ["id", "type"],
+}
+
+STORED_SCHEMAS: Mapping[str, Json] = {
+    "ResponseDeleted": record(
+        {"id": TEXT, "object": {"const": "response"}, "deleted": {"const": True}}
+    ),
+    "ResponseItems": record(
+        {
+            "object": {"const": "list"},
+            "data": array(_ITEM),
+            "first_id": TEXT,
+            "last_id": TEXT,
+            "has_more": {"type": "boolean"},
+        }
+    ),
+}
+
+
+def stored_paths() -> dict[str, Any]:
+    """What can be asked of responses that are there already."""
+    pages = [
+        query("limit", "1 to 100.", {"type": "integer", "minimum": 1, "maximum": 100}),
+        query("order", "Newest first, unless asc.", {"enum": ["asc", "desc"]}),
+        query("after", "The last id of the page before.", TEXT),
+    ]
+    return {
+        _ONE: {
+            "get": _operation("getResponse", "A stored response. Free.", "Response"),
+            "delete": _operation("deleteResponse", "Delete it, and its input.", "ResponseDeleted"),
+        },
+        f"{_ONE}/input_items": {
+            "get": _operation(
+                "listInputItems",
+                "The items that a response was made from, its conversation included. Free.",
+                "ResponseItems",
+                *pages,
+            )
+        },
+    }
+
+
+def _operation(name: str, summary: str, answered: str, *parameters: Json) -> Json:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "security": KEYED,
+        "parameters": [in_path("response_id"), *parameters],
+        "responses": {
+            "200": answer("It.", {"application/json": ref(answered)}),
+            **errors(FOUND, OPENAI),
+        },
+    }
