@@ -5,6 +5,7 @@ A response that cannot be written down goes out all the same, and says that it i
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -98,7 +99,12 @@ class ResponseDesk:
         reading the input raises, and LEDGER_UNAVAILABLE.
         """
         memory = parsed.memory
-        if memory is None or not memory.recalls:
+        if memory is None:
+            return parsed
+        if memory.seals:
+            memory = replace(memory, seal=partial(self._sealed, caller.project_id))
+            parsed = replace(parsed, memory=memory)
+        if not memory.recalls:
             return parsed
         if len(memory.references) > REFERENCES_MAX:
             raise Problem(
@@ -106,10 +112,16 @@ class ResponseDesk:
                 f"The input has {len(memory.references)} references; the most is {REFERENCES_MAX}.",
                 param="input",
             )
-        chain, named = await self._store.read(partial(self._named, op, caller.project_id, memory))
+        chain: Sequence[StoredResponse] = ()
+        named: Sequence[StoredResponse] = ()
+        if memory.previous_id is not None or memory.references:
+            read = partial(self._named, op, caller.project_id, memory)
+            chain, named = await self._store.read(read)
         earlier = [item for link in chain for item in self._conversation(link)]
         found = {item["id"]: item for link in named for item in self._conversation(link)}
-        return words.completed(parsed, earlier, found)
+        opened = {one: self._opened(caller.project_id, one) for one in memory.thoughts}
+        readable = {sealed: text for sealed, text in opened.items() if text is not None}
+        return words.completed(parsed, earlier, found, readable)
 
     def kept(self, op: Op, parsed: Parsed) -> Kept:
         """What is to become of the response of a call."""
@@ -198,6 +210,12 @@ class ResponseDesk:
         if content is None:
             raise responses.not_found(stored.response_id)
         return content
+
+    def _sealed(self, project_id: str, thought: str) -> str:
+        return responses.sealed_thought(thought, project_id, self._key, self._noise)
+
+    def _opened(self, project_id: str, sealed: str) -> str | None:
+        return responses.thought_of(sealed, project_id, self._key)
 
     def _ask(self, op: Op, memory: Memory) -> ResponseAsk:
         assert op.caller is not None, "only a known caller's response is stored"

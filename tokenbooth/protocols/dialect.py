@@ -27,17 +27,21 @@ class Note:
 class Memory:
     """What a body asks of a dialect that remembers: to ``store`` the answer, and to go on from what
     was stored, which until it is read is not in the turn. ``items`` are the input as it was read,
-    ``references`` the ids of what it only names."""
+    ``references`` the ids of what it only names, ``thoughts`` the reasoning in it that only the
+    booth can open. ``seals`` asks for reasoning in that form; ``seal`` makes it."""
 
     store: bool
     previous_id: str | None
     references: tuple[str, ...]
     items: tuple[Mapping[str, Any], ...] = field(repr=False)
+    thoughts: tuple[str, ...] = field(default=(), repr=False)
+    seals: bool = False
+    seal: Callable[[str], str] | None = None
 
     @property
     def recalls(self) -> bool:
         """Whether the turn is whole only with what was stored."""
-        return self.previous_id is not None or bool(self.references)
+        return self.previous_id is not None or bool(self.references or self.thoughts)
 
 
 @dataclass(frozen=True, slots=True)

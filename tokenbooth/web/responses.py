@@ -16,6 +16,7 @@ from tokenbooth.protocols.dialect import Answer
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 from tokenbooth.protocols.wire_json import encode
 from tokenbooth.web.answers import JSON_HEADERS
+from tokenbooth.web.count_tokens import count_endpoint
 from tokenbooth.web.endpoint import Endpoint
 from tokenbooth.web.query import page_limit
 
@@ -42,8 +43,13 @@ def response_routes(rooms: Rooms) -> tuple[ResponseRoute, ...]:
         ("GET", ONE, _read),
         ("DELETE", ONE, _delete),
         ("GET", f"{ONE}/input_items", _items),
+        ("POST", f"{PATH}/compact", _compact),
     )
-    return tuple(ResponseRoute(method, path, _endpoint(rooms, ask)) for method, path, ask in table)
+    counted = count_endpoint(rooms, OPENAI_RESPONSES, "response.input_tokens")
+    return (
+        *(ResponseRoute(method, path, _endpoint(rooms, ask)) for method, path, ask in table),
+        ResponseRoute("POST", f"{PATH}/input_tokens", counted),
+    )
 
 
 def _endpoint(rooms: Rooms, ask: Ask) -> Endpoint:
@@ -88,6 +94,15 @@ async def _items(rooms: Rooms, op: Op, caller: Caller, head: CallHead) -> Answer
     if order == "desc":
         items.reverse()
     return _answer(page(items, head.query.get("after"), limit))
+
+
+async def _compact(rooms: Rooms, op: Op, caller: Caller, head: CallHead) -> Answer:
+    """What a compacted conversation holds is the secret of the model that made it; a plain summary
+    under that name would be taken for it."""
+    raise Problem(
+        Code.UNSUPPORTED_FEATURE,
+        "Conversations are not compacted here; ask the model for a summary, and go on from that.",
+    )
 
 
 def page(items: list[Json], after: str | None, limit: int) -> Mapping[str, object]:

@@ -25,6 +25,7 @@ CHECKS = [
 PATHS = {
     "/v1/chat/completions",
     "/v1/responses",
+    "/v1/responses/input_tokens",
     "/v1/messages",
     "/v1/messages/count_tokens",
     "/v1/models",

@@ -152,13 +152,13 @@ def test_what_is_not_honoured_stands_in_a_header(client):
         input="hello",
         truncation="auto",
         tools=[{"type": "web_search"}],
-        include=["reasoning.encrypted_content"],
+        include=["web_search_call.results"],
         extra_body={"zebra": 1},
     )
     notes = raw.headers["x-tokenbooth-notes"]
     assert "truncation=ignored" in notes
     assert "tools[].type=web_search=skipped" in notes
-    assert "include=reasoning.encrypted_content=ignored" in notes
+    assert "include=web_search_call.results=ignored" in notes
     assert "zebra=ignored: unknown here" in notes
     body = json.loads(raw.content)
     assert body["store"] is True

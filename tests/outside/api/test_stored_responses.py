@@ -179,3 +179,61 @@ def test_impossible_pages_are_refused_by_name(client, query, param):
     with pytest.raises(openai.BadRequestError) as refused:
         client.responses.input_items.list(made.id, **query)
     assert refused.value.param == param
+
+
+def reasoned(client: openai.OpenAI):
+    """A reasoning item as a client keeps it that wants none of its words."""
+    made = client.responses.create(
+        model="thinker", input="hi", store=False, include=["reasoning.encrypted_content"]
+    )
+    (item,) = [item for item in made.output if item.type == "reasoning"]
+    assert item.encrypted_content
+    return {
+        "type": "reasoning",
+        "id": item.id,
+        "summary": [],
+        "encrypted_content": item.encrypted_content,
+    }
+
+
+def note_on_reasoning(client: openai.OpenAI, item: dict) -> str:
+    raw = client.responses.with_raw_response.create(
+        model="thinker",
+        store=False,
+        input=[
+            {"role": "user", "content": "hi"},
+            item,
+            {"role": "assistant", "content": "hello"},
+            {"role": "user", "content": "go on"},
+        ],
+    )
+    return raw.headers["x-tokenbooth-notes"]
+
+
+def test_sealed_reasoning_is_read_again_by_its_own_project_alone(client, foreign):
+    item = reasoned(client)
+    assert note_on_reasoning(client, item) == (
+        "input[].type=reasoning=a hint; the engine may ignore it"
+    )
+    assert "skipped: it holds no text" in note_on_reasoning(foreign, item)
+    changed = {**item, "encrypted_content": item["encrypted_content"][:-8] + "AAAAAAAA"}
+    assert "skipped: it holds no text" in note_on_reasoning(client, changed)
+
+
+def test_input_tokens_are_counted_for_free_with_the_conversation(client):
+    before = balance_nano(client)
+    first = client.responses.create(model="demo", input="hello there")
+    spent = before - balance_nano(client)
+    counted = client.responses.input_tokens.count(
+        model="demo", input="go on", previous_response_id=first.id
+    )
+    assert counted.object == "response.input_tokens"
+    assert balance_nano(client) == before - spent
+    made = client.responses.create(model="demo", input="go on", previous_response_id=first.id)
+    assert counted.input_tokens == made.usage.input_tokens
+
+
+def test_compaction_is_refused_by_name(client):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.compact(model="demo", input="hello")
+    assert refused.value.code == "unsupported_feature"

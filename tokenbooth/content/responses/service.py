@@ -1,5 +1,7 @@
 """Verbs on stored responses. Each is one step of one transaction."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
 from tokenbooth.content.replays import service as replays
 from tokenbooth.content.responses import sql
 from tokenbooth.content.responses.rules import (
@@ -31,10 +33,14 @@ __all__ = [
     "not_found",
     "response",
     "sealed_content",
+    "sealed_thought",
+    "thought_of",
 ]
 
 BATCH = 200
 PURPOSE = b"tokenbooth stored response 1"
+THOUGHT_PURPOSE = b"tokenbooth reasoning 1"
+SALT_BYTES = 16
 
 
 def keep(op: Op, tx: Tx, ask: ResponseAsk, sealed: bytes) -> bool:
@@ -109,6 +115,24 @@ def content_of(stored: StoredResponse, key: bytes) -> Content | None:
     try:
         return unpacked(unseal(stored.sealed, key, _place(stored.project_id, stored.response_id)))
     except Unreadable:
+        return None
+
+
+def sealed_thought(text: str, project_id: str, key: bytes, noise: Randomness) -> str:
+    """Reasoning in a form that a caller may keep and only this project can have opened."""
+    salt = noise.token_bytes(SALT_BYTES)
+    place = Place(THOUGHT_PURPOSE, (project_id, salt.hex()))
+    sealed = seal(text.encode("utf-8", "surrogatepass"), key, place, noise)
+    return urlsafe_b64encode(salt + sealed).decode("ascii")
+
+
+def thought_of(sealed: str, project_id: str, key: bytes) -> str | None:
+    """What was sealed; ``None`` for anything else."""
+    try:
+        raw = urlsafe_b64decode(sealed.encode("ascii"))
+        place = Place(THOUGHT_PURPOSE, (project_id, raw[:SALT_BYTES].hex()))
+        return unseal(raw[SALT_BYTES:], key, place).decode("utf-8", "surrogatepass")
+    except (ValueError, Unreadable):
         return None
 
 

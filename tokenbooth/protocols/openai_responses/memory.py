@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from tokenbooth.core.codes import Code
@@ -19,6 +20,8 @@ from tokenbooth.protocols.wire_json import encode
 
 REFERENCE = "item_reference"
 DONE = "completed"
+REASONING_INCLUDED = "reasoning.encrypted_content"
+NOTHING_OPENED: Mapping[str, str] = MappingProxyType({})
 _OURS = re.compile(r"[a-z]{2,4}_([0-9a-f]+)_i?\d+")
 _GIVEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PREFIXES: Mapping[str, str] = {
@@ -43,6 +46,17 @@ def memory_of(fields: Json) -> Memory:
         previous_id=fields.get("previous_response_id"),
         references=tuple(item["id"] for item in items if item.get("type") == REFERENCE),
         items=tuple(items),
+        thoughts=tuple(item["encrypted_content"] for item in items if is_sealed(item)),
+        seals=REASONING_INCLUDED in fields.get("include", ()),
+    )
+
+
+def is_sealed(item: Mapping[str, Any]) -> bool:
+    """Whether an item is reasoning without a word that can be read."""
+    if item.get("type") != "reasoning" or not isinstance(item.get("encrypted_content"), str):
+        return False
+    return not any(
+        part.get("text") for part in (*item.get("content", ()), *item.get("summary", ()))
     )
 
 
@@ -52,9 +66,15 @@ def owner_of(item_id: str) -> str | None:
     return None if found is None else RESPONSE_ID + found[1]
 
 
-def completed(parsed: Parsed, earlier: Sequence[Json], found: Mapping[str, Json]) -> Parsed:
+def completed(
+    parsed: Parsed,
+    earlier: Sequence[Json],
+    found: Mapping[str, Json],
+    opened: Mapping[str, str] = NOTHING_OPENED,
+) -> Parsed:
     """The question with what it refers to: ``earlier`` are the items of the conversation so far,
-    ``found`` the items referred to, by id, all as they were stored.
+    ``found`` the items referred to, by id, all as they were stored; ``opened`` are the words of
+    sealed reasoning.
 
     Raises Problem RESPONSE_NOT_FOUND for a reference to what is not there, and what reading the
     input raises.
@@ -62,13 +82,14 @@ def completed(parsed: Parsed, earlier: Sequence[Json], found: Mapping[str, Json]
     memory = parsed.memory
     assert memory is not None, "only what remembers is completed"
     notes = Notes()
-    items = tuple(_resolved(item, place, found) for place, item in enumerate(memory.items))
+    known = tuple(_resolved(item, place, found) for place, item in enumerate(memory.items))
+    items = tuple(_opened(item, opened) for item in known)
     before = [_checked(item) for item in earlier]
     messages = messages_of([*before, *map(dict, items)], notes, earlier=len(before))
     instructions = parsed.echo.get("instructions")
     turn = replace(parsed.turn, messages=instructed(instructions, messages))
     told = tuple(note for note in notes.finished(Strangers()) if note not in parsed.notes)
-    kept = replace(memory, items=items, references=())
+    kept = replace(memory, items=items, references=(), thoughts=())
     return replace(parsed, turn=turn, memory=kept, notes=(*parsed.notes, *told))
 
 
@@ -136,6 +157,13 @@ def _resolved(item: Mapping[str, Any], place: int, found: Mapping[str, Json]) ->
             raise Problem(Code.RESPONSE_NOT_FOUND, public, param=f"input[{place}].id")
         return item
     return _checked(found[item["id"]])
+
+
+def _opened(item: Mapping[str, Any], opened: Mapping[str, str]) -> Mapping[str, Any]:
+    words = opened.get(item["encrypted_content"]) if is_sealed(item) else None
+    if words is None:
+        return item
+    return {**item, "content": [{"type": "reasoning_text", "text": words}]}
 
 
 def _checked(stored: Json) -> Json:

@@ -157,7 +157,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         "include",
         _H,
         Listed(Text(high=256), 0, 64),
-        f"{LOGPROBS_INCLUDED} is honoured; all others are ignored with a note.",
+        f"{LOGPROBS_INCLUDED} and reasoning.encrypted_content are honoured; all others are ignored "
+        "with a note.",
     ),
     Parameter(
         "tools",

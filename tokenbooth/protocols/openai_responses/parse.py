@@ -14,7 +14,7 @@ from tokenbooth.core.turn import (
 from tokenbooth.protocols.dialect import Memory, Parsed
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_responses.items import messages_of
-from tokenbooth.protocols.openai_responses.memory import instructed, memory_of
+from tokenbooth.protocols.openai_responses.memory import REASONING_INCLUDED, instructed, memory_of
 from tokenbooth.protocols.openai_responses.parameters import (
     BODY,
     END_CUSTOMER_CHARS_MAX,
@@ -102,7 +102,7 @@ def _messages(fields: Json, memory: Memory, notes: Notes) -> tuple[Message, ...]
 def _logprobs(fields: Json, notes: Notes) -> LogprobsAsk | None:
     included: Sequence[str] = fields.get("include", ())
     for name in included:
-        if name != LOGPROBS_INCLUDED:
+        if name not in (LOGPROBS_INCLUDED, REASONING_INCLUDED):
             notes.add(f"include={name}", "ignored: there is none here")
     top = fields.get("top_logprobs", 0)
     return LogprobsAsk(top) if top or LOGPROBS_INCLUDED in included else None

@@ -120,4 +120,5 @@ def _form(parsed: Parsed, frame: AnswerFrame) -> Form:
         tools=called_of(echo.get("tools", ())),
         summarized=echo.get("reasoning", {}).get("summary") is not None,
         logprobs=parsed.turn.logprobs is not None,
+        seal=None if parsed.memory is None else parsed.memory.seal,
     )

@@ -52,7 +52,7 @@ def _output() -> Json:
     reasoning = {
         "summary": array(_kind("summary_text", {"text": TEXT})),
         "content": array(_kind("reasoning_text", {"text": TEXT})),
-        "encrypted_content": _NULL,
+        "encrypted_content": TEXT_OR_NULL,
     }
     call = {"call_id": TEXT, "name": TEXT}
     return {

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tokenbooth.core.codes import Kind
 from tokenbooth.protocols.openapi.paths import FOUND, KEYED, answer, errors, in_path, query
-from tokenbooth.protocols.openapi.schemas import TEXT, Json, array, record, ref
+from tokenbooth.protocols.openapi.schemas import COUNT, TEXT, Json, array, record, ref
 from tokenbooth.protocols.problems import OPENAI
 
 _ONE = "/v1/responses/{response_id}"
@@ -15,6 +16,13 @@ _ITEM: Json = {
 }
 
 STORED_SCHEMAS: Mapping[str, Json] = {
+    "ResponseTokenCount": record(
+        {
+            "object": {"const": "response.input_tokens"},
+            "input_tokens": COUNT,
+            "input_tokens_exact": {"type": "boolean"},
+        }
+    ),
     "ResponseDeleted": record(
         {"id": TEXT, "object": {"const": "response"}, "deleted": {"const": True}}
     ),
@@ -38,6 +46,7 @@ def stored_paths() -> dict[str, Any]:
         query("after", "The last id of the page before.", TEXT),
     ]
     return {
+        "/v1/responses/input_tokens": {"post": _count()},
         _ONE: {
             "get": _operation("getResponse", "A stored response. Free.", "Response"),
             "delete": _operation("deleteResponse", "Delete it, and its input.", "ResponseDeleted"),
@@ -49,6 +58,23 @@ def stored_paths() -> dict[str, Any]:
                 "ResponseItems",
                 *pages,
             )
+        },
+    }
+
+
+def _count() -> Json:
+    kinds = [kind for kind in Kind if kind is not Kind.PAYMENT_REQUIRED]
+    return {
+        "operationId": "countResponseTokens",
+        "summary": "How many input tokens this body has, its conversation included. Free.",
+        "security": KEYED,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ref("ResponseRequest")}},
+        },
+        "responses": {
+            "200": answer("The count.", {"application/json": ref("ResponseTokenCount")}),
+            **errors(kinds, OPENAI),
         },
     }
 

@@ -78,3 +78,16 @@ def test_callers_are_told_which_response_it_is_about(problem, code, param):
 
 def test_what_another_response_goes_on_from_is_named_with_it():
     assert "'resp_1', which 'resp_2' goes on from" in previous_not_found("resp_2", "resp_1").public
+
+
+@given(st.text(st.characters()))
+def test_sealed_reasoning_opens_for_its_project_alone(text: str):
+    sealed = responses.sealed_thought(text, "proj_1", KEY, Noise())
+    assert responses.thought_of(sealed, "proj_1", KEY) == text
+    assert responses.thought_of(sealed, "proj_2", KEY) is None
+    assert responses.thought_of(sealed, "proj_1", b"x" * 32) is None
+
+
+@pytest.mark.parametrize("strange", ["", "a", "é", "AAAA", "gAAAAA" * 40, "====", "\ud800"])
+def test_other_reasoning_is_not_opened(strange: str):
+    assert responses.thought_of(strange, "proj_1", KEY) is None

@@ -1,6 +1,7 @@
 """What a response remembers: items with ids, what they become later, and the last words read."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,15 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses.response_item_list import ResponseItemList
 
-from tests.support.responses import END, FRAME, RECEIPT, ask, stream_writer, whole_writer
+from tests.support.responses import (
+    END,
+    FRAME,
+    RECEIPT,
+    ask,
+    events,
+    folded,
+    stream_writer,
+    whole_writer,
+)
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Delta, FinishReason
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Role
+from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 from tokenbooth.protocols.openai_responses.memory import (
     completed,
     conversation,
     final_of,
+    is_sealed,
     kept_items,
     listed_items,
     owner_of,
@@ -190,3 +202,55 @@ def test_a_failed_response_is_one_too() -> None:
     failed = final_of(writer.problem(Problem(Code.ENGINE_FAILED, "broke")))
     assert failed is not None
     assert (failed["status"], failed["id"]) == ("failed", f"resp_{FRAME.request_id[4:]}")
+
+
+SEALED = {"type": "reasoning", "summary": [], "encrypted_content": "sealed"}
+SAID = [{"role": "assistant", "content": "so"}, {"role": "user", "content": "and?"}]
+
+
+def test_sealed_reasoning_is_thought_before_what_follows_it() -> None:
+    parsed = ask(input=[SEALED, *SAID])
+    assert parsed.memory is not None
+    assert (parsed.memory.thoughts, parsed.turn.messages) == (("sealed",), ())
+    whole = completed(parsed, [], {}, {"sealed": "hm"})
+    assert whole.turn.messages[0].reasoning == "hm"
+    assert [note.what for note in whole.notes] == ["a hint; the engine may ignore it"]
+
+
+@pytest.mark.parametrize("opened", [{}, {"other": "hm"}])
+def test_what_nobody_here_sealed_is_skipped_and_said(opened: dict[str, str]) -> None:
+    whole = completed(ask(input=[SEALED, *SAID]), [], {}, opened)
+    assert whole.turn.messages[0].reasoning == ""
+    assert [note.what for note in whole.notes] == ["skipped: it holds no text"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {**SEALED, "summary": [{"type": "summary_text", "text": "hm"}]},
+        {**SEALED, "content": [{"type": "reasoning_text", "text": "hm"}]},
+        {**SEALED, "encrypted_content": None},
+        {**SEALED, "encrypted_content": 7},
+        {"role": "user", "content": "hi", "encrypted_content": "x"},
+    ],
+)
+def test_what_can_be_read_is_not_opened(item: dict[str, Any]) -> None:
+    assert not is_sealed(item)
+    assert ask(input=[item, *SAID]).turn.messages
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("summary", [None, "auto"])
+def test_reasoning_is_sealed_where_that_is_asked_for(stream: bool, summary: str | None) -> None:
+    fields = {"include": ["reasoning.encrypted_content"], "reasoning": {"summary": summary}}
+    parsed = ask(stream=stream, **fields)
+    assert parsed.memory is not None
+    assert parsed.memory.seals
+    assert not [note for note in parsed.notes if note.param.startswith("include")]
+    memory = replace(parsed.memory, seal=lambda text: f"<{text}>")
+    writer = OPENAI_RESPONSES.writer(replace(parsed, memory=memory), FRAME)
+    deltas = [Delta(reasoning="h"), Delta(reasoning="m"), *ANSWER[1:]]
+    said = b"".join(map(writer.delta, deltas)) + writer.closing(END, RECEIPT)
+    response = folded(events(said)) if stream else final_of(said)
+    assert response is not None
+    assert response["output"][0]["encrypted_content"] == "<hm>"
