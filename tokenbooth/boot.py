@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
@@ -31,6 +32,7 @@ from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
 from tokenbooth.engines.upstream.engine import UpstreamEngine
 from tokenbooth.engines.upstream.values import UpstreamOptions
+from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.pool import EnginePool
@@ -59,6 +61,7 @@ from tokenbooth.workers.receipts import ReceiptSigning
 from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
+D = TypeVar("D", ResponseDesk, BackgroundDesk)
 DIALECTS = {
     dialect.name: dialect for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)
 }
@@ -145,7 +148,8 @@ async def _serving_rooms(booth: Booth, opened_till: OpenTill) -> AsyncIterator[R
             live=LiveCalls(),
             till=till,
             replays=_replay_desk(booth, till),
-            responses=_response_desk(booth, till),
+            responses=_response_desk(ResponseDesk, booth, till),
+            background=_response_desk(BackgroundDesk, booth, till),
             policy=Policy(settings.safety.blocked_phrases),
             metrics=booth.metrics,
             options=settings.gateway,
@@ -153,6 +157,7 @@ async def _serving_rooms(booth: Booth, opened_till: OpenTill) -> AsyncIterator[R
         )
         upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
         await rooms.replays.sweep(booth.op("replica"))
+        await rooms.background.sweep(booth.op("replica"))
         _watch(rooms)
         signing = ReceiptSigning(booth.store, booth.signer(), lambda: booth.op("worker"))
         receipts = signing.loop(settings.workers.receipts_every_ms)
@@ -177,8 +182,8 @@ def _replay_desk(booth: Booth, till: Till) -> ReplayDesk:
     )
 
 
-def _response_desk(booth: Booth, till: Till) -> ResponseDesk:
-    return ResponseDesk(
+def _response_desk(desk: type[D], booth: Booth, till: Till) -> D:
+    return desk(
         booth.store,
         till,
         key=booth.secrets.sealing_key,

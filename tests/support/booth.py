@@ -21,6 +21,7 @@ from tokenbooth.core.receipt import LimitScope
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, ResponseOptions, TillOptions
@@ -190,11 +191,18 @@ def _directory(store: AsyncStore, clock: ManualClock, options: GatewayOptions) -
     return Directory(store, clock.monotonic_us, pepper=PEPPER, bounds=bounds)
 
 
-def _response_desk(
+def _response_desks(
     store: AsyncStore, till: Till, noise: Noise, options: ResponseOptions | None
-) -> ResponseDesk:
-    options = options or ResponseOptions()
-    return ResponseDesk(store, till, key=SEALING_KEY, noise=noise, options=options)
+) -> dict[str, Any]:
+    parts: dict[str, Any] = {
+        "key": SEALING_KEY,
+        "noise": noise,
+        "options": options or ResponseOptions(),
+    }
+    return {
+        "responses": ResponseDesk(store, till, **parts),
+        "background": BackgroundDesk(store, till, **parts),
+    }
 
 
 @asynccontextmanager
@@ -255,7 +263,7 @@ async def open_test_booth(
         replays=ReplayDesk(
             store, till, key=SEALING_KEY, noise=noise, options=replay_options or ReplayOptions()
         ),
-        responses=_response_desk(store, till, noise, response_options),
+        **_response_desks(store, till, noise, response_options),
         policy=policy or Policy(),
         metrics=Metrics(),
         options=bounds,

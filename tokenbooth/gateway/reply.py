@@ -7,9 +7,9 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.gateway.call_cover import CallCover
 from tokenbooth.gateway.grant import Grant
 from tokenbooth.gateway.headers import Pairs, hold_headers, lowered_header, note_headers
+from tokenbooth.gateway.kept import Kept
 from tokenbooth.gateway.relay import Relay
 from tokenbooth.gateway.replay import Once
-from tokenbooth.gateway.responses import Kept
 from tokenbooth.money.leases.service import Hold
 from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect
 from tokenbooth.telemetry.metrics import Metrics

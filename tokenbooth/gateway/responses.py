@@ -16,6 +16,8 @@ from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Randomness, Sink, Store, Tx
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.receipt import Receipt
+from tokenbooth.gateway.kept import NOTHING, Kept
 from tokenbooth.gateway.options import ResponseOptions
 from tokenbooth.gateway.tee import LastWords
 from tokenbooth.gateway.till import Till
@@ -32,21 +34,6 @@ REFERENCES_MAX = 256
 Json = dict[str, Any]
 
 
-class Kept:
-    """A call of which no response is kept."""
-
-    def tee(self, sink: Sink) -> Sink:
-        """The sink that the call is to write to."""
-        return sink
-
-    async def stored(self, write: Callable[[], None]) -> Callable[[], None]:
-        """What says the last of the answer, which ``write`` does, once it is stored."""
-        return write
-
-
-NOTHING = Kept()
-
-
 class KeptAnswer(Kept):
     """A call whose response is stored when it ends."""
 
@@ -60,7 +47,9 @@ class KeptAnswer(Kept):
         self._sink = LastWords(sink)
         return self._sink
 
-    async def stored(self, write: Callable[[], None]) -> Callable[[], None]:
+    async def stored(
+        self, receipt: Receipt | None, write: Callable[[], None]
+    ) -> Callable[[], None]:
         sink = self._sink
         assert sink is not None, "an answer is written through the tee"
         sink.hold_back()
@@ -143,10 +132,20 @@ class ResponseDesk:
             op.log.fault("response_not_stored", error, request_id=op.request_id)
             return False
 
+    async def row(self, op: Op, caller: Caller, response_id: str) -> StoredResponse:
+        """A stored response, sealed. Raises RESPONSE_NOT_FOUND."""
+        return await self._store.read(partial(_response, op, caller.project_id, response_id))
+
     async def response(self, op: Op, caller: Caller, response_id: str) -> Content:
-        """A stored response. Raises RESPONSE_NOT_FOUND."""
-        stored = await self._store.read(partial(_response, op, caller.project_id, response_id))
-        return self._content(stored)
+        """A stored response as it ended, or as it begun where it is not over. Raises
+        RESPONSE_NOT_FOUND."""
+        stored = await self.row(op, caller, response_id)
+        content = self._content(stored)
+        return (
+            replace(content, response=words.running(content.response))
+            if stored.running
+            else content
+        )
 
     async def items(self, op: Op, caller: Caller, response_id: str) -> list[Json]:
         """The items that a response was made from, as far as they are still stored, oldest first.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.core.ports import Clock, Store
+from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.directory import Directory
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.options import GatewayOptions, TillOptions
@@ -30,6 +31,7 @@ class Rooms:
     till: Till
     replays: ReplayDesk
     responses: ResponseDesk
+    background: BackgroundDesk
     policy: Policy
     metrics: Metrics
     options: GatewayOptions

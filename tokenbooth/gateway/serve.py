@@ -15,6 +15,7 @@ from tokenbooth.gateway.call_cover import CallCover
 from tokenbooth.gateway.grant import Grant, check_allowed, gate
 from tokenbooth.gateway.headers import strict_of
 from tokenbooth.gateway.held import HeldCall
+from tokenbooth.gateway.kept import NOTHING, Kept
 from tokenbooth.gateway.replay import FREELY
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
@@ -32,7 +33,7 @@ async def serve(
     Problems become the dialect's own errors. Runs in a task that is not cancelled with the
     caller's connection, so that what was held is always resolved.
     """
-    reply, once = Reply(dialect, op, sink, rooms.metrics), FREELY
+    reply, once, kept = Reply(dialect, op, sink, rooms.metrics), FREELY, NOTHING
     try:
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
         reply.headers = rates.headers(rooms.rates.state(caller))
@@ -49,22 +50,25 @@ async def serve(
         async with admitted(rooms, op, grant, sink) as admission:  # 5 admit
             reply.headers = rates.headers(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
-            kept = rooms.responses.kept(op, grant.parsed)
+            kept = await keeping(rooms, op, grant)
             reply.through(kept)
             hold = await rooms.till.hold(op, hold_ask(rooms, op, grant, head))  # 7
             admission.counts()
             course = begun(rooms, op, grant, hold, reply)
+            kept.began(reply.headers)
             async with HeldCall(rooms, op, grant, course.relay, op.now()) as call:  # 10, on leaving
                 await run(rooms, grant, course, admission.seat)  # 8, 9
             admission.used(call.tokens_used)
-        last_words = await kept.stored(partial(call.answer, reply))
+        last_words = await kept.stored(call.receipt, partial(call.answer, reply))
         await once.answer(call.receipt, last_words)
     except Problem as problem:
         await once.refused(held=reply.begun)
         reply.refuse(problem)
+        await kept.refused(held=reply.begun)
     finally:
         once.close()
         reply.close()
+        kept.close()
 
 
 async def authenticate(rooms: Rooms, op: Op, head: CallHead, scope: Scope) -> Caller:
@@ -74,6 +78,14 @@ async def authenticate(rooms: Rooms, op: Op, head: CallHead, scope: Scope) -> Ca
     if scope not in caller.scopes:
         raise Problem(Code.SCOPE_MISSING, f"This key does not carry the scope `{scope.value}`.")
     return caller
+
+
+async def keeping(rooms: Rooms, op: Op, grant: Grant) -> Kept:
+    """What becomes of the response; one that runs in the background is stored from here on."""
+    memory = grant.parsed.memory
+    if memory is not None and memory.background:
+        return await rooms.background.opened(op, grant.parsed)
+    return rooms.responses.kept(op, grant.parsed)
 
 
 def screen(rooms: Rooms, grant: Grant) -> None:

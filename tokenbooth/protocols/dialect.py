@@ -28,9 +28,13 @@ class Memory:
     """What a body asks of a dialect that remembers: to ``store`` the answer, and to go on from what
     was stored, which until it is read is not in the turn. ``items`` are the input as it was read,
     ``references`` the ids of what it only names, ``thoughts`` the reasoning in it that only the
-    booth can open. ``seals`` asks for reasoning in that form; ``seal`` makes it."""
+    booth can open. In the ``background`` a call is always told as a stream, and ``streams`` says
+    whether its caller listens from the beginning. ``seals`` asks for reasoning in that
+    form; ``seal`` makes it."""
 
     store: bool
+    background: bool
+    streams: bool
     previous_id: str | None
     references: tuple[str, ...]
     items: tuple[Mapping[str, Any], ...] = field(repr=False)

@@ -141,7 +141,15 @@ def test_every_verb_is_looped_with_its_own_period(tmp_path: Path):
         async with open_test_booth(tmp_path) as booth:
             loops = upkeep(booth).loops()
             names = [loop.name for loop in loops]
-            assert names == ["revocations", "catalog", "beat", "replays", "responses", "health"]
+            assert names == [
+                "revocations",
+                "catalog",
+                "beat",
+                "replays",
+                "responses",
+                "cancels",
+                "health",
+            ]
             assert all(loop.every_ms > 0 for loop in loops)
             assert await loops[3].verb() == 0
             assert await loops[4].verb() == 0

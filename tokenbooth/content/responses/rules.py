@@ -1,5 +1,8 @@
 """Decisions about stored responses, and the form in which they are kept."""
 
+import zlib
+from collections.abc import Sequence
+
 import msgspec
 
 from tokenbooth.content.responses.values import Content
@@ -18,6 +21,16 @@ def unpacked(packed_content: bytes) -> Content:
     """What was packed. Raises ``msgspec.DecodeError`` for anything else."""
     items, response = msgspec.msgpack.decode(packed_content, type=tuple[bytes, bytes])
     return Content(items, response)
+
+
+def packed_events(events: Sequence[bytes]) -> bytes:
+    """Events as bytes; they say nearly the same again and again, so they are compressed."""
+    return zlib.compress(msgspec.msgpack.encode(list(events)))
+
+
+def unpacked_events(packed_events: bytes) -> tuple[bytes, ...]:
+    """What was packed. Raises ``zlib.error`` or ``msgspec.DecodeError`` for anything else."""
+    return msgspec.msgpack.decode(zlib.decompress(packed_events), type=tuple[bytes, ...])
 
 
 def not_found(response_id: str, param: str | None = None) -> Problem:
@@ -51,11 +64,11 @@ def chain_too_long(previous_id: str, bytes_max: int) -> Problem:
     )
 
 
-def still_running(previous_id: str) -> Problem:
-    """What a caller is told who wants to go on from what is not over yet."""
+def still_running(response_id: str, param: str | None) -> Problem:
+    """What a caller is told who wants to go on from, or delete, what is not over yet."""
     return Problem(
         Code.STATE_CONFLICT,
-        f"The response {previous_id[:200]!r} is not over yet.",
-        param="previous_response_id",
+        f"The response {response_id[:200]!r} is not over yet; wait for it, or cancel it.",
+        param=param,
         retry_after_s=1,
     )

@@ -1,6 +1,7 @@
 """Verbs on stored responses. Each is one step of one transaction."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 
 from tokenbooth.content.replays import service as replays
 from tokenbooth.content.responses import sql
@@ -9,9 +10,11 @@ from tokenbooth.content.responses.rules import (
     chain_too_long,
     not_found,
     packed,
+    packed_events,
     previous_not_found,
     still_running,
     unpacked,
+    unpacked_events,
 )
 from tokenbooth.content.responses.values import Content, ResponseAsk, StoredResponse
 from tokenbooth.content.sealing.service import Place, Unreadable, seal, unseal
@@ -21,23 +24,39 @@ from tokenbooth.core.ports import Randomness, Tx
 __all__ = [
     "BATCH",
     "CHAIN_MAX",
+    "GROUPS",
     "Content",
     "ResponseAsk",
+    "ResponseKey",
     "StoredResponse",
+    "add_events",
+    "begin",
+    "cancel",
+    "cancelled",
     "chain",
     "content_of",
     "drop",
     "drop_over",
+    "events",
+    "events_of",
+    "finish",
     "found",
     "keep",
     "not_found",
+    "past",
     "response",
     "sealed_content",
+    "sealed_events",
     "sealed_thought",
     "thought_of",
+    "withdraw",
 ]
 
 BATCH = 200
+GROUPS = 64
+EVENTS_PURPOSE = b"tokenbooth response events 1"
+# Project and response.
+ResponseKey = tuple[str, str]
 PURPOSE = b"tokenbooth stored response 1"
 THOUGHT_PURPOSE = b"tokenbooth reasoning 1"
 SALT_BYTES = 16
@@ -49,6 +68,67 @@ def keep(op: Op, tx: Tx, ask: ResponseAsk, sealed: bytes) -> bool:
         return False
     sql.add_response(tx, ask, sealed, op.now(), over=True)
     return True
+
+
+def begin(op: Op, tx: Tx, ask: ResponseAsk, sealed: bytes) -> bool:
+    """Store a background response before it runs; False where the project keeps no answers."""
+    if not replays.answers_kept(op, tx, ask.project_id):
+        return False
+    return sql.add_response(tx, ask, sealed, op.now(), over=False)
+
+
+def withdraw(op: Op, tx: Tx, project_id: str, response_id: str) -> None:
+    """A background response that did not come to run never was."""
+    sql.withdraw_response(tx, project_id, response_id)
+
+
+def finish(op: Op, tx: Tx, project_id: str, response_id: str, sealed: bytes) -> bool:
+    """Say how a background response ended, once; False where that was said already."""
+    return sql.finish_response(tx, project_id, response_id, sealed)
+
+
+def cancel(op: Op, tx: Tx, project_id: str, response_id: str) -> None:
+    """Ask the process that runs it for its end."""
+    sql.cancel_response(tx, project_id, response_id, op.now())
+
+
+def cancelled(op: Op, tx: Tx, replica_id: str) -> frozenset[str]:
+    """The running responses of that process whose callers want them to end."""
+    return sql.cancelled_ids(tx, replica_id)
+
+
+def past(op: Op, tx: Tx, replica_id: str, epoch: int) -> tuple[StoredResponse, ...]:
+    """Running responses of that process from before ``epoch``, at most ``BATCH`` of them."""
+    return sql.past_responses(tx, replica_id, epoch, BATCH)
+
+
+def add_events(op: Op, tx: Tx, key: ResponseKey, first_number: int, sealed: bytes) -> None:
+    """What a background response said, under the number of its first event; the last word counts,
+    because it is never shorter."""
+    sql.add_events(tx, *key, first_number, sealed)
+
+
+def events(op: Op, tx: Tx, key: ResponseKey, first: int) -> tuple[tuple[int, bytes], ...]:
+    """Sealed groups of events by their first number, at most ``GROUPS``; the first of them holds
+    event ``first``."""
+    return sql.events(tx, *key, first, GROUPS)
+
+
+def sealed_events(
+    events: Sequence[bytes], key: ResponseKey, first_number: int, secret: bytes, noise: Randomness
+) -> bytes:
+    """The form in which a group of events is stored; ``secret`` is the instance's sealing key."""
+    return seal(packed_events(events), secret, _events_place(key, first_number), noise)
+
+
+def events_of(
+    sealed: bytes, key: ResponseKey, first_number: int, secret: bytes
+) -> tuple[bytes, ...]:
+    """What was sealed. Raises RESPONSE_NOT_FOUND where it cannot be read."""
+    try:
+        return unpacked_events(unseal(sealed, secret, _events_place(key, first_number)))
+    except Unreadable:
+        raise not_found(key[1]) from None
 
 
 def found(op: Op, tx: Tx, project_id: str, response_id: str) -> StoredResponse | None:
@@ -82,7 +162,7 @@ def chain(
         if link is None:
             raise previous_not_found(last_id, wanted)
         if link.running:
-            raise still_running(wanted)
+            raise still_running(wanted, "previous_response_id")
         left_bytes -= len(link.sealed)
         if left_bytes < 0 or len(links) == CHAIN_MAX:
             raise chain_too_long(last_id, bytes_max)
@@ -92,8 +172,10 @@ def chain(
 
 
 def drop(op: Op, tx: Tx, project_id: str, response_id: str) -> None:
-    """Delete a response with all that is kept of it. Raises RESPONSE_NOT_FOUND."""
-    response(op, tx, project_id, response_id)
+    """Delete a response with all that is kept of it. Raises RESPONSE_NOT_FOUND, and STATE_CONFLICT
+    while it runs."""
+    if response(op, tx, project_id, response_id).running:
+        raise still_running(response_id, None)
     sql.delete_response(tx, project_id, response_id)
 
 
@@ -134,6 +216,10 @@ def thought_of(sealed: str, project_id: str, key: bytes) -> str | None:
         return unseal(raw[SALT_BYTES:], key, place).decode("utf-8", "surrogatepass")
     except (ValueError, Unreadable):
         return None
+
+
+def _events_place(key: ResponseKey, first_number: int) -> Place:
+    return Place(EVENTS_PURPOSE, (*key, str(first_number)))
 
 
 def _place(project_id: str, response_id: str) -> Place:

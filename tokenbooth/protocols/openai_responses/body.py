@@ -56,7 +56,6 @@ def response_json(parsed: Parsed, frame: AnswerFrame) -> Json:
         "created_at": frame.created_s,
         "status": "in_progress",
         "completed_at": None,
-        "background": False,
         "error": None,
         "incomplete_details": None,
         "model": frame.model,
@@ -81,6 +80,7 @@ def response_json(parsed: Parsed, frame: AnswerFrame) -> Json:
 def _asked(echo: Mapping[str, object]) -> Json:
     """What the answer gives back of the body."""
     return {
+        "background": False,
         "instructions": None,
         "max_output_tokens": None,
         "max_tool_calls": None,
@@ -113,7 +113,7 @@ def ended_json(
     }
     if reason is None and frame.now is not None:
         made["completed_at"] = frame.now() // 1_000_000
-    usage = _usage(end, receipt)
+    usage = usage_json(end, receipt)
     if usage is not None:
         made["usage"] = usage
     if end.fingerprint is not None:
@@ -139,18 +139,18 @@ def failed_json(problem: Problem, request_id: str) -> Json:
     }
 
 
-def _usage(end: RunEnd, receipt: Receipt | None) -> Json | None:
+def usage_json(end: RunEnd, receipt: Receipt | None) -> Json | None:
     """What was settled, with its cost; without a receipt, what the engine counted."""
     if receipt is None:
-        return None if end.usage is None else _tokens(end.usage)
+        return None if end.usage is None else tokens_json(end.usage)
     return {
-        **_tokens(receipt.usage),
+        **tokens_json(receipt.usage),
         "cost": cost_json(receipt.cost_nano, receipt.price_version, receipt.currency),
         "limits": limits_json(receipt.limits, receipt.currency),
     }
 
 
-def _tokens(usage: Usage) -> Json:
+def tokens_json(usage: Usage) -> Json:
     """Token counts under the names of this dialect, in which every count is a number: cached
     tokens are 0 also where the engine does not tell."""
     made: Json = {

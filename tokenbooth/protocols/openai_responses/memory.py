@@ -14,6 +14,7 @@ from tokenbooth.protocols.dialect import Memory, Parsed
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_responses.body import RESPONSE_ID, response_id
 from tokenbooth.protocols.openai_responses.items import ITEM, REASONING_ID, messages_of
+from tokenbooth.protocols.openai_responses.output import RUNNING
 from tokenbooth.protocols.openai_responses.shapes import SKIPPED
 from tokenbooth.protocols.shape import Json, Strangers, bad_value
 from tokenbooth.protocols.wire_json import encode
@@ -43,6 +44,8 @@ def memory_of(fields: Json) -> Memory:
     )
     return Memory(
         store=fields.get("store", True),
+        background=fields.get("background", False),
+        streams=fields.get("stream", False),
         previous_id=fields.get("previous_response_id"),
         references=tuple(item["id"] for item in items if item.get("type") == REFERENCE),
         items=tuple(items),
@@ -128,6 +131,11 @@ def listed_items(items: bytes) -> list[Json]:
     """Stored input items."""
     found: list[Json] = json.loads(items)
     return found
+
+
+def running(response: bytes) -> bytes:
+    """A stored response that is not over."""
+    return encode({**json.loads(response), "status": RUNNING})
 
 
 def final_of(said: bytes) -> Json | None:

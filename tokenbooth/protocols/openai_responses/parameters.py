@@ -5,7 +5,7 @@ It drives the reader, ``docs/parameters.md`` and the request schema of the OpenA
 
 from tokenbooth.core.terms import ServiceTier
 from tokenbooth.protocols.openai_responses.items import INPUT
-from tokenbooth.protocols.openai_responses.shapes import Anything, Kinds, Off, TextMap
+from tokenbooth.protocols.openai_responses.shapes import Anything, Kinds, TextMap
 from tokenbooth.protocols.parameters import Parameter, Treatment
 from tokenbooth.protocols.shape import (
     Either,
@@ -280,7 +280,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         "There are none here.",
         "ignored: there are none here",
     ),
-    Parameter("background", _R, Off("background responses are not served here"), "Only false."),
+    Parameter(
+        "background",
+        _H,
+        Flag(),
+        "true answers at once, and the response is read, followed or cancelled later; it needs "
+        "store.",
+    ),
     Parameter(
         "previous_response_id",
         _H,

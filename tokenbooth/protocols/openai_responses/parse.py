@@ -29,6 +29,7 @@ from tokenbooth.protocols.strict_json import read_object
 
 _NOTED = tuple(row for row in PARAMETERS if row.treatment is Treatment.IGNORED)
 _REPEATED = (
+    "background",
     "instructions",
     "max_output_tokens",
     "max_tool_calls",
@@ -89,7 +90,9 @@ def parse(raw: bytes) -> Parsed:
         "tool_choice": chosen,
         "tools": given_back,
     }
-    stream = fields.get("stream", False)
+    if memory.background and not memory.store:
+        bad_value("background", "needs store: true, because the response is read later")
+    stream = memory.streams or memory.background
     return Parsed(turn, stream, stream, notes.finished(strangers), echo=echo, memory=memory)
 
 

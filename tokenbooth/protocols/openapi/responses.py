@@ -87,7 +87,7 @@ def _response() -> Json:
             "object": {"const": "response"},
             "created_at": COUNT,
             "status": _STATUS,
-            "background": {"const": False},
+            "background": _FLAG,
             "error": _NULL,
             "incomplete_details": maybe(record({"reason": reasons})),
             "model": TEXT,

@@ -67,7 +67,7 @@ def test_content_opens_only_in_its_own_row_and_under_its_own_key():
         (previous_not_found("resp_1", "resp_1"), Code.PREVIOUS_RESPONSE_NOT_FOUND, "previous"),
         (previous_not_found("resp_2", "resp_1"), Code.PREVIOUS_RESPONSE_NOT_FOUND, "previous"),
         (chain_too_long("resp_1", 9), Code.INVALID_VALUE, "previous"),
-        (still_running("resp_1"), Code.STATE_CONFLICT, "previous"),
+        (still_running("resp_1", "previous_response_id"), Code.STATE_CONFLICT, "previous"),
     ],
 )
 def test_callers_are_told_which_response_it_is_about(problem, code, param):
