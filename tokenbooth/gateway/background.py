@@ -30,6 +30,7 @@ from tokenbooth.gateway.kept import Kept
 from tokenbooth.gateway.options import ResponseOptions
 from tokenbooth.gateway.tee import AnswerSpace
 from tokenbooth.gateway.till import Till
+from tokenbooth.money.leases import service as leases
 from tokenbooth.money.meter import service as meter
 from tokenbooth.protocols.dialect import Memory, Parsed
 from tokenbooth.protocols.openai_responses import memory as words
@@ -260,9 +261,10 @@ class BackgroundDesk:
         return len(hit)
 
     async def sweep(self, op: Op) -> int:
-        """End the responses of this process that nobody runs any more; returns how many.
+        """End the responses that nobody runs any more; returns how many.
 
-        At a start these are those of earlier runs, after their journal was told.
+        They are of this process, at a start those of earlier runs, after their journal was told,
+        or of processes whose leases were forfeited.
         """
         epoch = self._till.epoch + 1
         found = await self._store.read(partial(_past, op, self._till.replica_id, epoch))
@@ -331,8 +333,8 @@ def _add_events(op: Op, key: ResponseKey, first: int, sealed: bytes, tx: Tx) -> 
 
 
 def _finish(op: Op, key: ResponseKey, sealed: bytes, group: tuple[int, bytes], tx: Tx) -> None:
-    if responses.finish(op, tx, *key, sealed):
-        responses.add_events(op, tx, key, *group)
+    responses.add_events(op, tx, key, *group)
+    responses.finish(op, tx, *key, sealed)
 
 
 def _withdraw(op: Op, key: ResponseKey, tx: Tx) -> None:
@@ -348,4 +350,10 @@ def _cancelled(op: Op, replica_id: str, tx: Tx) -> frozenset[str]:
 
 
 def _past(op: Op, replica_id: str, epoch: int, tx: Tx) -> tuple[StoredResponse, ...]:
-    return responses.past(op, tx, replica_id, epoch)
+    lost = {
+        line.id: line.forfeited_epoch + 1
+        for line in leases.replicas(op, tx)
+        if line.id != replica_id and line.forfeited_epoch
+    }
+    gone = {**lost, replica_id: epoch}
+    return tuple(row for name in gone for row in responses.past(op, tx, name, gone[name]))

@@ -56,6 +56,7 @@ def test_every_path_of_the_api_is_there() -> None:
         "/v1/responses",
         STORED,
         f"{STORED}/input_items",
+        f"{STORED}/cancel",
         "/v1/responses/input_tokens",
         "/v1/messages",
         "/v1/messages/count_tokens",
@@ -108,7 +109,7 @@ def test_operations_are_named_apart() -> None:
 def test_only_a_call_to_a_model_is_made_once_by_its_key() -> None:
     """Every other verb reads, so that making it twice changes nothing."""
     changing = {path: verbs["post"] for path, verbs in DOCUMENT["paths"].items() if "post" in verbs}
-    assert set(changing) == {*PAID, "/v1/quote", *COUNTS}
+    assert set(changing) == {*PAID, "/v1/quote", *COUNTS, f"{STORED}/cancel"}
     for path, post in changing.items():
         keyed = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", []))
         assert keyed is ("422" in post["responses"]) is (path in PAID)

@@ -82,9 +82,9 @@ def withdraw(op: Op, tx: Tx, project_id: str, response_id: str) -> None:
     sql.withdraw_response(tx, project_id, response_id)
 
 
-def finish(op: Op, tx: Tx, project_id: str, response_id: str, sealed: bytes) -> bool:
-    """Say how a background response ended, once; False where that was said already."""
-    return sql.finish_response(tx, project_id, response_id, sealed)
+def finish(op: Op, tx: Tx, project_id: str, response_id: str, sealed: bytes) -> None:
+    """Say how a background response ended, once."""
+    sql.finish_response(tx, project_id, response_id, sealed)
 
 
 def cancel(op: Op, tx: Tx, project_id: str, response_id: str) -> None:
@@ -103,9 +103,10 @@ def past(op: Op, tx: Tx, replica_id: str, epoch: int) -> tuple[StoredResponse, .
 
 
 def add_events(op: Op, tx: Tx, key: ResponseKey, first_number: int, sealed: bytes) -> None:
-    """What a background response said, under the number of its first event; the last word counts,
-    because it is never shorter."""
-    sql.add_events(tx, *key, first_number, sealed)
+    """What a background response said, under the number of its first event, while it runs; the
+    last word counts, because it is never shorter."""
+    if sql.locked_running(tx, *key):
+        sql.add_events(tx, *key, first_number, sealed)
 
 
 def events(op: Op, tx: Tx, key: ResponseKey, first: int) -> tuple[tuple[int, bytes], ...]:

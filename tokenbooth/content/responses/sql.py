@@ -19,6 +19,7 @@ RUNNING_EXTRA_US = 86_400_000_000
 _ADD = insert(STORED_RESPONSE).on_conflict_do_nothing()
 _FIND = select(STORED_RESPONSE).where(_IS_THIS, _C.expires_us > bindparam("now_us"))
 _DELETE = delete(STORED_RESPONSE).where(_IS_THIS)
+_RUNNING = select(_C.id).where(_IS_THIS, _IS_RUNNING).with_for_update()
 _WITHDRAW = delete(STORED_RESPONSE).where(_IS_THIS, _IS_RUNNING)
 _FINISH = update(STORED_RESPONSE).where(_IS_THIS, _IS_RUNNING)
 _CANCEL = update(STORED_RESPONSE).where(_IS_THIS, _IS_RUNNING, _C.cancel_us.is_(None))
@@ -108,12 +109,16 @@ def withdraw_response(tx: Tx, project_id: str, response_id: str) -> None:
     tx.execute(_WITHDRAW, {"project": project_id, "response": response_id})
 
 
-def finish_response(tx: Tx, project_id: str, response_id: str, sealed: bytes) -> bool:
+def finish_response(tx: Tx, project_id: str, response_id: str, sealed: bytes) -> None:
     """Only while it runs: the first end stays."""
     values = {"state": "over", "sealed": sealed}
     wanted = {"project": project_id, "response": response_id}
-    ended: int = tx.execute(_FINISH.values(values), wanted).rowcount
-    return ended > 0
+    tx.execute(_FINISH.values(values), wanted)
+
+
+def locked_running(tx: Tx, project_id: str, response_id: str) -> bool:
+    wanted = {"project": project_id, "response": response_id}
+    return tx.execute(_RUNNING, wanted).one_or_none() is not None
 
 
 def cancel_response(tx: Tx, project_id: str, response_id: str, now_us: int) -> None:

@@ -86,9 +86,18 @@ def _response() -> Json:
             "id": TEXT,
             "object": {"const": "response"},
             "created_at": COUNT,
-            "status": _STATUS,
+            "status": {
+                "enum": [
+                    "completed",
+                    "incomplete",
+                    "failed",
+                    "cancelled",
+                    "queued",
+                    "in_progress",
+                ]
+            },
             "background": _FLAG,
-            "error": _NULL,
+            "error": maybe(_OBJECT),
             "incomplete_details": maybe(record({"reason": reasons})),
             "model": TEXT,
             "output": array(_output()),

@@ -45,11 +45,18 @@ def stored_paths() -> dict[str, Any]:
         query("order", "Newest first, unless asc.", {"enum": ["asc", "desc"]}),
         query("after", "The last id of the page before.", TEXT),
     ]
+    again = [
+        query("stream", "Follow a background response.", {"type": "boolean"}),
+        query("starting_after", "The last event that is known.", COUNT),
+    ]
     return {
         "/v1/responses/input_tokens": {"post": _count()},
         _ONE: {
-            "get": _operation("getResponse", "A stored response. Free.", "Response"),
+            "get": _operation("getResponse", "A stored response. Free.", "Response", *again),
             "delete": _operation("deleteResponse", "Delete it, and its input.", "ResponseDeleted"),
+        },
+        f"{_ONE}/cancel": {
+            "post": _operation("cancelResponse", "End a background response. Free.", "Response")
         },
         f"{_ONE}/input_items": {
             "get": _operation(
@@ -80,13 +87,16 @@ def _count() -> Json:
 
 
 def _operation(name: str, summary: str, answered: str, *parameters: Json) -> Json:
+    content: dict[str, Json] = {"application/json": ref(answered)}
+    if any(parameter["name"] == "stream" for parameter in parameters):
+        content["text/event-stream"] = TEXT
     return {
         "operationId": name,
         "summary": summary,
         "security": KEYED,
         "parameters": [in_path("response_id"), *parameters],
         "responses": {
-            "200": answer("It.", {"application/json": ref(answered)}),
+            "200": answer("It.", content),
             **errors(FOUND, OPENAI),
         },
     }

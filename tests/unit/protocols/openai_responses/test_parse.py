@@ -289,7 +289,6 @@ def test_what_is_ignored_is_said(fields: dict[str, Any], notes: dict[str, str]) 
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"background": True}, "background"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"conversation": {"id": "conv_1"}}, "conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
@@ -376,3 +375,17 @@ def test_an_empty_text_is_an_input() -> None:
 def test_a_choice_without_tools_is_nothing() -> None:
     assert ask(tool_choice="none", tools=[]).turn.tool_choice.mode.value == "none"
     assert ask().turn.tool_choice == ToolChoice()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_in_the_background_every_answer_is_told_as_a_stream(stream: bool) -> None:
+    parsed = ask(background=True, stream=stream)
+    assert parsed.stream
+    assert parsed.memory is not None
+    assert (parsed.memory.background, parsed.memory.streams) == (True, stream)
+    assert parsed.echo["background"] is True
+
+
+def test_the_background_needs_storage() -> None:
+    problem = refused(background=True, store=False)
+    assert (problem.code, problem.param) == (Code.INVALID_VALUE, "background")
