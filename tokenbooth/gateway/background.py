@@ -26,8 +26,9 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Receipt
 from tokenbooth.gateway.event_log import EventLog
 from tokenbooth.gateway.headers import Pairs
-from tokenbooth.gateway.kept import Kept
+from tokenbooth.gateway.kept import Kept, Tell
 from tokenbooth.gateway.options import ResponseOptions
+from tokenbooth.gateway.rules import Delivery
 from tokenbooth.gateway.tee import AnswerSpace
 from tokenbooth.gateway.till import Till
 from tokenbooth.money.leases import service as leases
@@ -57,6 +58,8 @@ class BackgroundCall(Kept):
         self._told = 0
         self._flushing: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
+        self._delivered: tuple[Delivery, int | None] | None = None
+        self._tell: Tell | None = None
         self._log: EventLog | None = None
         self.key = key
 
@@ -74,6 +77,11 @@ class BackgroundCall(Kept):
         self._log = EventLog(sink, self._desk.space, streams=self._memory.streams)
         self._desk.live[self.key] = self._log
         return self._log
+
+    def delivering(self, tell: Tell) -> Tell:
+        """A crash leaves what is stored and nothing else, so that is what left."""
+        self._tell = tell
+        return self._left
 
     def began(self, headers: Pairs) -> None:
         self.log.answer(encode(self._begun), headers)
@@ -139,13 +147,18 @@ class BackgroundCall(Kept):
                     return
                 await asyncio.sleep(FINISH_PAUSE_S)
 
+    def _left(self, delivery: Delivery, first_output_us: int | None) -> None:
+        self._delivered = delivery, first_output_us
+
     async def _flush_often(self) -> None:
         while not self._ending.is_set():
-            events = tuple(self.log.events[self._told :])
+            events, delivered = tuple(self.log.events[self._told :]), self._delivered
             if events:
                 with suppress(Problem):  # then they are stored with those that follow
                     await self._desk.add_events(self._op, self.key, self._told, events)
                     self._told += len(events)
+                    if delivered is not None and self._tell is not None:
+                        self._tell(*delivered)
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_EVERY_S):
                     await self._ending.wait()

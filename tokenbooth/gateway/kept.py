@@ -5,6 +5,9 @@ from collections.abc import Callable
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.receipt import Receipt
 from tokenbooth.gateway.headers import Pairs
+from tokenbooth.gateway.rules import Delivery
+
+Tell = Callable[[Delivery, int | None], None]
 
 
 class Kept:
@@ -13,6 +16,10 @@ class Kept:
     def tee(self, sink: Sink) -> Sink:
         """The sink that the call is to write to."""
         return sink
+
+    def delivering(self, tell: Tell) -> Tell:
+        """Who hears what has left; ``tell`` writes it down for a crash."""
+        return tell
 
     def began(self, headers: Pairs) -> None:
         """Money is held, and the call runs."""

@@ -54,7 +54,7 @@ async def serve(
             reply.through(kept)
             hold = await rooms.till.hold(op, hold_ask(rooms, op, grant, head))  # 7
             admission.counts()
-            course = begun(rooms, op, grant, hold, reply)
+            course = begun(rooms, op, grant, hold, reply, kept)
             kept.began(reply.headers)
             async with HeldCall(rooms, op, grant, course.relay, op.now()) as call:  # 10, on leaving
                 await run(rooms, grant, course, admission.seat)  # 8, 9
@@ -113,7 +113,7 @@ def hold_ask(rooms: Rooms, op: Op, grant: Grant, head: CallHead) -> HoldAsk:
     )
 
 
-def begun(rooms: Rooms, op: Op, grant: Grant, hold: Hold, reply: Reply) -> Course:
+def begun(rooms: Rooms, op: Op, grant: Grant, hold: Hold, reply: Reply, kept: Kept) -> Course:
     """The answer's relay with the money under it."""
     grows = grant.parsed.turn.output_tokens_max is None
     cover = CallCover(
@@ -124,4 +124,4 @@ def begun(rooms: Rooms, op: Op, grant: Grant, hold: Hold, reply: Reply) -> Cours
         exact=grant.input_exact,
         now=op.now,
     )
-    return Course(hold, reply.begin(grant, hold, cover), cover)
+    return Course(hold, reply.begin(grant, hold, kept.delivering(cover.delivered)), cover)

@@ -195,4 +195,5 @@ def test_a_killed_server_leaves_a_failed_response_with_what_was_said(tmp_path):
             record = record_of(client, response_id)
             assert record["status"] == "interrupted"
             assert found.usage.output_tokens == record["usage"]["completion_tokens"] > 0
+            assert found.usage.output_tokens <= len(found.output_text.split())
         assert instance.stop() == 0

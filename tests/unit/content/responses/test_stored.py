@@ -120,7 +120,10 @@ def test_a_chain_is_bounded_in_bytes(desk: ClaimDesk):
     assert (refused.value.code, refused.value.param) == (Code.INVALID_VALUE, "previous_response_id")
 
 
-def test_a_chain_is_bounded_in_length_even_in_a_circle(desk: ClaimDesk):
+def test_a_chain_is_bounded_in_length_even_in_a_circle(
+    desk: ClaimDesk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(responses, "CHAIN_MAX", 5)
     keep(desk, "resp_0", previous_id="resp_1")
     keep(desk, "resp_1", previous_id="resp_0")
     with pytest.raises(Problem) as refused:
