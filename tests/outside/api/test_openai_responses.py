@@ -173,7 +173,7 @@ def test_what_is_not_honoured_stands_in_a_header(client):
         ({"temperature": 9}, openai.BadRequestError, "temperature"),
         ({"max_output_tokens": 10**9}, openai.BadRequestError, "max_output_tokens"),
         ({"previous_response_id": "resp_1"}, openai.NotFoundError, "previous_response_id"),
-        ({"background": True}, openai.BadRequestError, "background"),
+        ({"background": True, "store": False}, openai.BadRequestError, "background"),
         ({"model": "plain", "tools": [TOOL]}, openai.BadRequestError, "tools"),
         ({"model": "broken"}, openai.InternalServerError, None),
     ],

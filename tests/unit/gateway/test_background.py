@@ -424,3 +424,33 @@ def test_one_of_a_lost_process_ends_when_its_leases_are_forfeited(tmp_path: Path
             log.cut()
 
     in_loop(scenario)
+
+
+def test_a_crash_would_be_charged_for_what_is_stored_and_not_for_what_was_only_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def scenario():
+        async with open_test_booth(tmp_path, HANG, progress_tokens=1, progress_every_ms=0) as booth:
+            noted: list[int] = []
+            calls = booth.rooms.till.running
+            progress = calls.progress
+
+            def note(request_id: str, usage: Any, first_output_us: int | None) -> None:
+                noted.append(usage.output_tokens)
+                progress(request_id, usage, first_output_us)
+
+            monkeypatch.setattr(calls, "progress", note)
+            store = flaky_background(booth)
+            store.fails = ["works", *["before"] * 10**6]
+            async with running(booth, 9) as (key, log):
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert noted == []
+                store.fails = []
+                while not (await booth.rooms.background.said(booth.op, key, 8))[0]:
+                    await asyncio.sleep(0)
+                log.cut()
+            assert all(tokens <= 6 for tokens in noted)
+            assert (await booth.record()).usage.output_tokens == 6  # type: ignore[union-attr]
+
+    in_loop(scenario)
