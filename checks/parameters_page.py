@@ -45,16 +45,17 @@ RESPONSES_FOOT = """\
 Without a `type`, an object with a `role` is a message. Calls that stand side by side, and what the
 assistant said before them, become one message of the assistant. Parts of type `text` are read as
 `input_text`. Images stand in messages of the user and in outputs of tools, as `https:` or
-`data:image/` addresses. A reference to reasoning is skipped with a note; one to anything else is
-refused, because nothing is stored. Items, tools and choices of hosted tools, and those of types
+`data:image/` addresses. A reference stands for an item of a stored response; one to reasoning that
+is not there is skipped with a note, one to anything else that is not there is refused. Items, tools
+and choices of hosted tools, and those of types
 that are not known here, are skipped with a note.
 
 ### Answers of a response
 
 Every field of the published response is there, null where there is nothing to say. The answer gives
-back what it was asked with; `tools` are those that the model could call. `store` is false and
-`truncation` is `disabled`, whatever was sent. Reasoning is an item of its own, with
-`reasoning_text`, or with `summary_text` where a summary was asked for. An item is `incomplete`
+back what it was asked with; `tools` are those that the model could call. `store` is false where
+nothing is kept, and `truncation` is `disabled`, whatever was sent. Reasoning is an item of its own,
+with `reasoning_text`, or with `summary_text` where a summary was asked for. An item is `incomplete`
 where the answer was cut inside it. How a stream is told is written in
 [What an answer says](answers.md).
 """

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
@@ -35,6 +36,7 @@ from tokenbooth.engines.static.engine import StaticEngine
 from tokenbooth.engines.static.values import StaticOptions
 from tokenbooth.engines.upstream.engine import UpstreamEngine
 from tokenbooth.engines.upstream.values import UpstreamOptions
+from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.books import Books, StoreBooks
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
@@ -42,6 +44,7 @@ from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.reconcile import Reconciler
 from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.replay import ReplayDesk
+from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
@@ -59,12 +62,14 @@ from tokenbooth.web.count_tokens import count_endpoint
 from tokenbooth.web.endpoint import account_endpoint
 from tokenbooth.web.files import FileRooms, upload_endpoint
 from tokenbooth.web.quote import quote_endpoint
+from tokenbooth.web.responses import response_routes
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Loop, Workers
 from tokenbooth.workers.receipts import ReceiptSigning
 from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
+D = TypeVar("D", ResponseDesk, BackgroundDesk)
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
@@ -169,6 +174,8 @@ async def _serving_rooms(
             live=LiveCalls(),
             till=till,
             replays=_replay_desk(booth, till),
+            responses=_response_desk(ResponseDesk, booth, till),
+            background=_response_desk(BackgroundDesk, booth, till),
             policy=Policy(settings.safety.blocked_phrases),
             metrics=booth.metrics,
             options=settings.gateway,
@@ -176,6 +183,7 @@ async def _serving_rooms(
         )
         upkeep = Upkeep(rooms, lambda: booth.op("worker"), settings.workers)
         await rooms.replays.sweep(booth.op("replica"))
+        await rooms.background.sweep(booth.op("replica"))
         _watch(rooms)
         signing = ReceiptSigning(
             booth.store,
@@ -202,6 +210,16 @@ def _replay_desk(booth: Booth, till: Till) -> ReplayDesk:
         key=booth.secrets.sealing_key,
         noise=booth.randomness,
         options=booth.settings.replays,
+    )
+
+
+def _response_desk(desk: type[D], booth: Booth, till: Till) -> D:
+    return desk(
+        booth.store,
+        till,
+        key=booth.secrets.sealing_key,
+        noise=booth.randomness,
+        options=booth.settings.responses,
     )
 
 
@@ -249,6 +267,10 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             refusal=ANTHROPIC_MESSAGES.refusal,
         ),
         Route("POST", "/v1/files", upload_endpoint(uploads)),
+        *(
+            Route(r.method, r.pattern, r.endpoint, refusal=OPENAI_RESPONSES.refusal)
+            for r in response_routes(rooms)
+        ),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)

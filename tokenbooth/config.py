@@ -20,8 +20,8 @@ import msgspec
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, TillOptions
-from tokenbooth.store.options import StoreOptions
+from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, ResponseOptions, TillOptions
+from tokenbooth.store.options import StoreOptions, mask_password
 from tokenbooth.workers.options import WorkerOptions
 
 FILE_NAME = "tokenbooth.toml"
@@ -63,6 +63,7 @@ class Settings:
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
     till: TillOptions = field(default_factory=TillOptions)
     replays: ReplayOptions = field(default_factory=ReplayOptions)
+    responses: ResponseOptions = field(default_factory=ResponseOptions)
     workers: WorkerOptions = field(default_factory=WorkerOptions)
     store: StoreOptions
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
@@ -121,6 +122,10 @@ RULES: Mapping[str, Rule] = {
     "replays.kept_s": Rule("Seconds that an idempotency key and its answer stand.", 60, 2_592_000),
     "replays.answer_bytes_max": Rule("Bytes of the largest answer kept.", 0, 1 << 26),
     "replays.answers_bytes_max": Rule("The same of all that are being written.", 0, 1 << 34),
+    "responses.kept_s": Rule("Seconds that a stored response is kept.", 60, 315_360_000),
+    "responses.response_bytes_max": Rule("Bytes of the largest one, with its input.", 0, 1 << 28),
+    "responses.background_calls_max": Rule("Background calls of a project at once.", 0, 10_000),
+    "responses.background_bytes_max": Rule("Bytes of events of all of them.", 0, 1 << 34),
     "till.block_nano_max": Rule("Nano-units leased ahead; a lost disk costs no more.", 0, 10**15),
     "till.output_step_tokens": Rule("Tokens held for where no limit is stated.", 1, 1 << 20),
     "till.idle_ms": Rule("Milliseconds after which unused leased money goes back.", 100, 3_600_000),
@@ -247,11 +252,6 @@ def shown(loaded: Loaded) -> Iterator[Setting]:
             value = getattr(section, option.name)
             shown_value = mask_password(value) if isinstance(value, str) else value
             yield Setting(key, shown_value, loaded.origins[key], RULES[key].text)
-
-
-def mask_password(text: str) -> str:
-    """``scheme://name:password@…`` with the password hidden."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
 
 
 def commented_defaults() -> str:

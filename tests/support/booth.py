@@ -21,13 +21,15 @@ from tokenbooth.core.receipt import LimitScope
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.scripted.engine import ScriptedEngine
 from tokenbooth.engines.scripted.values import ScriptOptions
+from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.books import StoreBooks
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
-from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, TillOptions
+from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, ResponseOptions, TillOptions
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.replay import ReplayDesk
+from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
@@ -190,6 +192,20 @@ def _directory(store: AsyncStore, clock: ManualClock, options: GatewayOptions) -
     return Directory(store, clock.monotonic_us, pepper=PEPPER, bounds=bounds)
 
 
+def _response_desks(
+    store: AsyncStore, till: Till, noise: Noise, options: ResponseOptions | None
+) -> dict[str, Any]:
+    parts: dict[str, Any] = {
+        "key": SEALING_KEY,
+        "noise": noise,
+        "options": options or ResponseOptions(),
+    }
+    return {
+        "responses": ResponseDesk(store, till, **parts),
+        "background": BackgroundDesk(store, till, **parts),
+    }
+
+
 @asynccontextmanager
 async def open_test_booth(
     directory: Path,
@@ -200,6 +216,7 @@ async def open_test_booth(
     policy: Policy | None = None,
     deployment: Mapping[str, Any] | None = None,
     replay_options: ReplayOptions | None = None,
+    response_options: ResponseOptions | None = None,
     **options: int,
 ) -> AsyncIterator[TestBooth]:
     """A booth whose model ``demo`` has one deployment for each script, in order.
@@ -248,6 +265,7 @@ async def open_test_booth(
         replays=ReplayDesk(
             store, till, key=SEALING_KEY, noise=noise, options=replay_options or ReplayOptions()
         ),
+        **_response_desks(store, till, noise, response_options),
         policy=policy or Policy(),
         metrics=Metrics(),
         options=bounds,

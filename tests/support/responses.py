@@ -148,6 +148,7 @@ class Folder:
             "error",
             "incomplete_details",
             "usage",
+            "completed_at",
             "system_fingerprint",
             "stopped",
         }
@@ -168,6 +169,8 @@ class Folder:
         if item["type"] in _CALLS:
             assert self._told.pop(place) == "done"
         self._items[place]["status"] = item["status"]
+        if item["type"] == "reasoning":
+            self._items[place]["encrypted_content"] = item["encrypted_content"]
         assert item["status"] in ("completed", "incomplete")
         assert self._items[place] == item
 

@@ -184,6 +184,18 @@ class Code(Enum):
         "No file with that id belongs to this project, or it has expired.",
         "List the files at `GET /v1/files`; every file says when it expires.",
     )
+    RESPONSE_NOT_FOUND = CodeEntry(
+        "response_not_found",
+        Kind.NOT_FOUND,
+        "No response with that id is stored for this project.",
+        "Check the id; what was sent with `store: false`, is deleted or expired is not there.",
+    )
+    PREVIOUS_RESPONSE_NOT_FOUND = CodeEntry(
+        "previous_response_not_found",
+        Kind.NOT_FOUND,
+        "The response to go on from, or one before it, is not stored for this project.",
+        "Send the items of the conversation instead of its id.",
+    )
     RECEIPT_NOT_READY = CodeEntry(
         "receipt_not_ready",
         Kind.CONFLICT,

@@ -41,5 +41,6 @@ async def count(
         parsed = dialect.parse(raw)
         check_allowed(caller, parsed.turn.model)
         model = await rooms.directory.model(op, parsed.turn.model)
+        parsed = await rooms.responses.recalled(op, caller, parsed)
         found = await weighed(rooms, dialect, parsed, model)
     return Counted(caller, found.parsed, found.input_tokens, found.input_exact)

@@ -72,10 +72,13 @@ def check_allowed(caller: Caller, model: str) -> None:
 
 async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed) -> Grant:
     """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PRICE_UNKNOWN, PRICE_NOT_OFFERED,
-    UNSUPPORTED_FEATURE, CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY."""
+    UNSUPPORTED_FEATURE, CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY, and what
+    reading stored responses raises."""
     turn = parsed.turn
     check_allowed(caller, turn.model)
     model = await rooms.directory.model(op, turn.model)
+    parsed = await rooms.responses.recalled(op, caller, parsed)
+    turn = parsed.turn
     price = await rooms.directory.price(op, question_of(caller, turn))
     found = await weighed(rooms, dialect, parsed, model)
     input_tokens, context, exact = found.input_tokens, found.context_tokens, found.input_exact

@@ -48,6 +48,20 @@ class ReplayOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseOptions:
+    """How long a stored response is kept, and how large one may be with its input.
+
+    ``background_calls_max`` is of one project in one process, ``background_bytes_max`` of the
+    events of all that run there.
+    """
+
+    kept_s: int = 30 * 86_400
+    response_bytes_max: int = 4 * 1024 * 1024
+    background_calls_max: int = 64
+    background_bytes_max: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TillOptions:
     """How money is leased and told of; what is not a setting is a field all the same, for tests.
 

@@ -5,9 +5,9 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.problem import Problem
-from tokenbooth.gateway.call_cover import CallCover
 from tokenbooth.gateway.grant import Grant
 from tokenbooth.gateway.headers import Pairs, hold_headers, lowered_header, note_headers
+from tokenbooth.gateway.kept import Kept, Tell
 from tokenbooth.gateway.relay import Relay
 from tokenbooth.gateway.replay import Once
 from tokenbooth.money.leases.service import Hold
@@ -39,11 +39,11 @@ class Reply:
         if self._dialect.name == ANTHROPIC:
             self.headers += rates.anthropic_headers(state, self._op.now())
 
-    def through(self, once: Once) -> None:
+    def through(self, keeper: Once | Kept) -> None:
         """Write by way of what remembers the answer."""
-        self._sink = once.tee(self._sink)
+        self._sink = keeper.tee(self._sink)
 
-    def begin(self, grant: Grant, hold: Hold, cover: CallCover) -> Relay:
+    def begin(self, grant: Grant, hold: Hold, delivered: Tell) -> Relay:
         """The relay that the run pushes to; from now on it knows whether the answer has begun."""
         parsed = grant.parsed
         self.headers = (
@@ -59,13 +59,14 @@ class Reply:
             created_s=self._op.now() // 1_000_000,
             model=parsed.turn.model,
             input_tokens=grant.input_tokens if grant.input_exact else 0,
+            now=self._op.now,
         )
         self._relay = Relay(
             self._dialect.writer(parsed, frame),
             self._sink,
             stream_headers=(*self.headers, *held) if parsed.stream else None,
             output_tokens_max=hold.output_tokens_max * parsed.turn.choices,
-            delivered=cover.delivered,
+            delivered=delivered,
             now=self._op.now,
         )
         return self._relay

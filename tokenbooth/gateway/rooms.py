@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.core.ports import Clock, Store
+from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.directory import Directory
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.options import GatewayOptions, TillOptions
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.replay import ReplayDesk
+from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.till import Till
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.telemetry.metrics import Metrics
@@ -28,6 +30,8 @@ class Rooms:
     live: LiveCalls
     till: Till
     replays: ReplayDesk
+    responses: ResponseDesk
+    background: BackgroundDesk
     policy: Policy
     metrics: Metrics
     options: GatewayOptions

@@ -14,6 +14,7 @@ from tokenbooth.gateway.call_cover import CallCover
 from tokenbooth.gateway.grant import Grant, check_allowed, gate
 from tokenbooth.gateway.headers import strict_of
 from tokenbooth.gateway.held import HeldCall
+from tokenbooth.gateway.kept import NOTHING, Kept
 from tokenbooth.gateway.replay import FREELY
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
@@ -31,7 +32,7 @@ async def serve(
     Problems become the dialect's own errors. Runs in a task that is not cancelled with the
     caller's connection, so that what was held is always resolved.
     """
-    reply, once = Reply(dialect, op, sink, rooms.metrics), FREELY
+    reply, once, kept = Reply(dialect, op, sink, rooms.metrics), FREELY, NOTHING
     try:
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
         reply.rated(rooms.rates.state(caller))
@@ -48,19 +49,25 @@ async def serve(
         async with admitted(rooms, op, grant, sink) as admission:  # 5 admit
             reply.rated(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
+            kept = await keeping(rooms, op, grant)
+            reply.through(kept)
             hold = await rooms.till.hold(op, hold_ask(rooms, op, grant, head))  # 7
             admission.counts()
-            course = begun(rooms, op, grant, hold, reply)
+            course = begun(rooms, op, grant, hold, reply, kept)
+            kept.began(reply.headers)
             async with HeldCall(rooms, op, grant, course.relay, op.now()) as call:  # 10, on leaving
                 await run(rooms, grant, course, admission.seat)  # 8, 9
             admission.used(call.tokens_used)
-        await once.answer(call.receipt, partial(call.answer, reply))
+        last_words = await kept.stored(call.receipt, partial(call.answer, reply))
+        await once.answer(call.receipt, last_words)
     except Problem as problem:
         await once.refused(held=reply.begun)
         reply.refuse(problem)
+        await kept.refused(held=reply.begun)
     finally:
         once.close()
         reply.close()
+        kept.close()
 
 
 async def authenticate(rooms: Rooms, op: Op, head: CallHead, scope: Scope) -> Caller:
@@ -70,6 +77,14 @@ async def authenticate(rooms: Rooms, op: Op, head: CallHead, scope: Scope) -> Ca
     if scope not in caller.scopes:
         raise Problem(Code.SCOPE_MISSING, f"This key does not carry the scope `{scope.value}`.")
     return caller
+
+
+async def keeping(rooms: Rooms, op: Op, grant: Grant) -> Kept:
+    """What becomes of the response; one that runs in the background is stored from here on."""
+    memory = grant.parsed.memory
+    if memory is not None and memory.background:
+        return await rooms.background.opened(op, grant.parsed)
+    return rooms.responses.kept(op, grant.parsed)
 
 
 def screen(rooms: Rooms, grant: Grant) -> None:
@@ -97,7 +112,7 @@ def hold_ask(rooms: Rooms, op: Op, grant: Grant, head: CallHead) -> HoldAsk:
     )
 
 
-def begun(rooms: Rooms, op: Op, grant: Grant, hold: Hold, reply: Reply) -> Course:
+def begun(rooms: Rooms, op: Op, grant: Grant, hold: Hold, reply: Reply, kept: Kept) -> Course:
     """The answer's relay with the money under it."""
     grows = grant.parsed.turn.output_tokens_max is None
     cover = CallCover(
@@ -108,4 +123,4 @@ def begun(rooms: Rooms, op: Op, grant: Grant, hold: Hold, reply: Reply) -> Cours
         exact=grant.input_exact,
         now=op.now,
     )
-    return Course(hold, reply.begin(grant, hold, cover), cover)
+    return Course(hold, reply.begin(grant, hold, kept.delivering(cover.delivered)), cover)

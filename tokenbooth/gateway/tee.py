@@ -1,4 +1,4 @@
-"""A sink that remembers what it passes on, within bounds."""
+"""Sinks that can hold back what they are told, and one that remembers it, within bounds."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,18 +28,13 @@ class AnswerSpace:
         self._free_bytes += size_bytes
 
 
-class Tee:
+class Weir:
     """Passes everything on at once, until ``hold_back``; then all waits for ``let_go``."""
 
-    def __init__(self, sink: Sink, space: AnswerSpace, bytes_max: int) -> None:
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._space = space
-        self._bytes_max = bytes_max
         self._status: int | None = None
         self._headers: tuple[tuple[str, str], ...] = ()
-        self._chunks: list[bytes] = []
-        self._size_bytes = 0
-        self._lack: Lack | None = None
         self._held_back: list[Callable[[], None]] | None = None
 
     @property
@@ -51,7 +46,6 @@ class Tee:
         self._pass_on(partial(self._sink.start, status, headers))
 
     def write(self, chunk: bytes) -> None:
-        self._remember(chunk)
         self._pass_on(partial(self._sink.write, chunk))
 
     def end(self) -> None:
@@ -70,6 +64,58 @@ class Tee:
         for passed in waiting:
             passed()
 
+    def _pass_on(self, passed: Callable[[], None]) -> None:
+        if self._held_back is None:
+            passed()
+        else:
+            self._held_back.append(passed)
+
+
+class LastWords(Weir):
+    """Keeps the last words of an answer apart while they are held back, so that they may be read,
+    and changed, before they leave."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink)
+        self.words = b""
+
+    @property
+    def well(self) -> bool:
+        """Whether the answer is one, and no refusal."""
+        return self._status == 200
+
+    def write(self, chunk: bytes) -> None:
+        if self._held_back is None:
+            super().write(chunk)
+        else:
+            self.words += chunk
+
+    def end(self) -> None:
+        if self._held_back is not None:
+            self._held_back.append(self._leave)
+        super().end()
+
+    def _leave(self) -> None:
+        words, self.words = self.words, b""
+        if words:
+            self._sink.write(words)
+
+
+class Tee(Weir):
+    """Remembers what it passes on."""
+
+    def __init__(self, sink: Sink, space: AnswerSpace, bytes_max: int) -> None:
+        super().__init__(sink)
+        self._space = space
+        self._bytes_max = bytes_max
+        self._chunks: list[bytes] = []
+        self._size_bytes = 0
+        self._lack: Lack | None = None
+
+    def write(self, chunk: bytes) -> None:
+        self._remember(chunk)
+        super().write(chunk)
+
     def answer(self) -> StoredAnswer | Lack:
         """What was said so far, or why it is not known any more."""
         if self._lack is not None or self._status is None:
@@ -79,12 +125,6 @@ class Tee:
     def close(self) -> None:
         """Remember nothing any more."""
         self._forget(Lack.NOT_STORED)
-
-    def _pass_on(self, passed: Callable[[], None]) -> None:
-        if self._held_back is None:
-            passed()
-        else:
-            self._held_back.append(passed)
 
     def _remember(self, chunk: bytes) -> None:
         if self._lack is not None or not chunk:

@@ -4,9 +4,9 @@ Both are pure. A writer is a fold: each delta turns into the wire bytes that it 
 stream and writing the whole answer must come to the same result.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.features import Feature
@@ -23,11 +23,36 @@ class Note:
     what: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a body asks of a dialect that remembers: to ``store`` the answer, and to go on from what
+    was stored, which until it is read is not in the turn. ``items`` are the input as it was read,
+    ``references`` the ids of what it only names, ``thoughts`` the reasoning in it that only the
+    booth can open. In the ``background`` a call is always told as a stream, and ``streams`` says
+    whether its caller listens from the beginning. ``seals`` asks for reasoning in that
+    form; ``seal`` makes it."""
+
+    store: bool
+    background: bool
+    streams: bool
+    previous_id: str | None
+    references: tuple[str, ...]
+    items: tuple[Mapping[str, Any], ...] = field(repr=False)
+    thoughts: tuple[str, ...] = field(default=(), repr=False)
+    seals: bool = False
+    seal: Callable[[str], str] | None = None
+
+    @property
+    def recalls(self) -> bool:
+        """Whether the turn is whole only with what was stored."""
+        return self.previous_id is not None or bool(self.references or self.thoughts)
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A read body. ``include_usage`` asks for the usage event of a stream; without
     ``reasoning_shown`` what the model thinks stays out of the answer. ``echo`` is what the answer
-    gives back of the body, under the dialect's own names."""
+    gives back of the body, under the dialect's own names; ``memory`` is of those that remember."""
 
     turn: Turn
     stream: bool
@@ -35,17 +60,19 @@ class Parsed:
     notes: tuple[Note, ...] = ()
     reasoning_shown: bool = True
     echo: Mapping[str, object] = field(default_factory=dict)
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerFrame:
     """The constants of one answer; ``created_s`` is Unix seconds, and ``input_tokens`` what is
-    known of them before the run, 0 where that is only a bound."""
+    known of them before the run, 0 where that is only a bound. ``now`` tells Unix microseconds."""
 
     request_id: str
     created_s: int
     model: str
     input_tokens: int = 0
+    now: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

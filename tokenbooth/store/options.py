@@ -1,5 +1,6 @@
 """What opens a store."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,11 @@ from tokenbooth.core.problem import Problem
 
 SQLITE_SCHEME = "sqlite://"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+
+
+def mask_password(text: str) -> str:
+    """``scheme://name:password@…`` with the password hidden."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""``POST /v1/messages/count_tokens``: how long a prompt is, in the words of its dialect."""
+"""How long a prompt is, in the words of its dialect: ``POST /v1/messages/count_tokens`` and
+``POST /v1/responses/input_tokens``."""
 
 from tokenbooth.admission.queue.service import Gate
 from tokenbooth.admission.rates import service as rates
@@ -17,14 +18,19 @@ COUNTS_AT_ONCE = 4
 COUNTS_QUEUE_MAX = 64
 
 
-def count_endpoint(rooms: Rooms, dialect: Dialect) -> Endpoint:
-    """Any query parameter is let pass: clients name their betas there."""
+def count_endpoint(rooms: Rooms, dialect: Dialect, kind: str | None = None) -> Endpoint:
+    """``kind`` is the ``object`` of the answer, where the dialect has one. Any query parameter is
+    let pass: clients name their betas there."""
     turns = Gate(COUNTS_AT_ONCE, COUNTS_QUEUE_MAX)
 
     async def answered(op: Op, head: CallHead, body: Body) -> Answer:
         found = await count(rooms, dialect, op, head, body, free_turn(turns, "token counts"))
         answer = json_answer(
-            {"input_tokens": found.input_tokens, "input_tokens_exact": found.input_exact}
+            {
+                **({} if kind is None else {"object": kind}),
+                "input_tokens": found.input_tokens,
+                "input_tokens_exact": found.input_exact,
+            }
         )
         limits = rates.headers(rooms.rates.state(found.caller))
         noted = note_headers(found.parsed.notes)

@@ -31,6 +31,8 @@ class Upkeep:
             Loop("beat", options.beat_every_ms, self.beat),
             Loop("replays", options.replays_every_ms, self.tidy_replays),
             Loop("files", options.replays_every_ms, self.tidy_files),
+            Loop("responses", options.replays_every_ms, self.tidy_responses),
+            Loop("cancels", options.revocation_every_ms, self.stop_cancelled),
             Loop("health", options.beat_every_ms, self._rooms.engines.health),
         )
 
@@ -65,6 +67,15 @@ class Upkeep:
         """Delete uploaded files whose time is over."""
         op = self._new_op()
         return await self._rooms.store.write(lambda tx: files.drop_expired(op, tx))
+
+    async def tidy_responses(self) -> int:
+        """End responses that nobody runs any more, and delete those whose time is over."""
+        await self._rooms.background.sweep(self._new_op())
+        return await self._rooms.responses.tidy(self._new_op())
+
+    async def stop_cancelled(self) -> int:
+        """End the background calls here whose callers asked for that elsewhere."""
+        return await self._rooms.background.stop_cancelled(self._new_op())
 
     async def beat(self) -> None:
         """Say that this replica lives, so that others wait for what it gives back."""

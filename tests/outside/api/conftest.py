@@ -15,6 +15,7 @@ from tokenbooth.proving.instance import PrivateInstance
 SCRIPTS = (
     Script("demo"),
     Script("slow", {"chunks": "2000", "chunk_delay_ms": "20"}),
+    Script("paced", {"chunks": "40", "chunk_delay_ms": "20"}),
     Script("echo", {"answer": "echo"}),
     Script("thinker", {"reasoning_tokens": "8"}),
     Script("late", {"chunks": "4", "first_delay_ms": "2500"}),

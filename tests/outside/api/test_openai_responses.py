@@ -150,18 +150,18 @@ def test_what_is_not_honoured_stands_in_a_header(client):
     raw = client.responses.with_raw_response.create(
         model="demo",
         input="hello",
-        store=True,
+        truncation="auto",
         tools=[{"type": "web_search"}],
-        include=["reasoning.encrypted_content"],
+        include=["web_search_call.results"],
         extra_body={"zebra": 1},
     )
     notes = raw.headers["x-tokenbooth-notes"]
-    assert "store=ignored: answers are not stored" in notes
+    assert "truncation=ignored" in notes
     assert "tools[].type=web_search=skipped" in notes
-    assert "include=reasoning.encrypted_content=ignored" in notes
+    assert "include=web_search_call.results=ignored" in notes
     assert "zebra=ignored: unknown here" in notes
     body = json.loads(raw.content)
-    assert body["store"] is False
+    assert body["store"] is True
     assert body["tools"] == []
 
 
@@ -172,8 +172,8 @@ def test_what_is_not_honoured_stands_in_a_header(client):
         ({"input": []}, openai.BadRequestError, "input"),
         ({"temperature": 9}, openai.BadRequestError, "temperature"),
         ({"max_output_tokens": 10**9}, openai.BadRequestError, "max_output_tokens"),
-        ({"previous_response_id": "resp_1"}, openai.BadRequestError, "previous_response_id"),
-        ({"background": True}, openai.BadRequestError, "background"),
+        ({"previous_response_id": "resp_1"}, openai.NotFoundError, "previous_response_id"),
+        ({"background": True, "store": False}, openai.BadRequestError, "background"),
         ({"model": "plain", "tools": [TOOL]}, openai.BadRequestError, "tools"),
         ({"model": "broken"}, openai.InternalServerError, None),
     ],

@@ -21,10 +21,22 @@ from tokenbooth.store.tables import (
     money,
     prices,
     receipts,
+    responses,
 )
 from tokenbooth.store.tables.metadata import METADATA
 
-TABLE_MODULES = (access, audits, cards, catalog, content, files, money, prices, receipts)
+TABLE_MODULES = (
+    access,
+    audits,
+    cards,
+    catalog,
+    content,
+    files,
+    money,
+    prices,
+    receipts,
+    responses,
+)
 
 
 def described(connection: Connection) -> dict[str, dict[str, object]]:
@@ -146,7 +158,8 @@ def test_a_failing_migration_leaves_nothing_behind(empty_options: StoreOptions) 
 def test_steps_one_by_one_reach_the_same_schema(empty_options: StoreOptions) -> None:
     if empty_options.is_sqlite:
         empty_options.sqlite_path.touch()
-    for revision in ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009"):
+    for number in range(1, 10):
+        revision = f"{number:04d}"
         run_once(empty_options, lambda tx, to=revision: upgrade(tx, to))
         assert run_once(empty_options, revision_in) == revision
     assert revision == HEAD

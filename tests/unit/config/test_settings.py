@@ -19,11 +19,11 @@ from tokenbooth.config import (
     commented_defaults,
     data_dir_of,
     load_settings,
-    mask_password,
     shown,
 )
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.store.options import mask_password
 
 
 def write_file(home: Path, text: str) -> None:

@@ -87,9 +87,10 @@ def test_notes_stand_in_the_header(tmp_path: Path):
     async def scenario():
         async with open_test_booth(tmp_path) as booth:
             for stream in (False, True):
-                sink = await ask(booth, store=True, zebra=1, stream=stream)
+                sink = await ask(booth, truncation="auto", zebra=1, stream=stream)
                 assert sink.headers["x-tokenbooth-notes"] == (
-                    "store=ignored: answers are not stored, zebra=ignored: unknown here"
+                    "truncation=ignored: an input that is too long is refused, "
+                    "zebra=ignored: unknown here"
                 )
 
     in_loop(scenario)

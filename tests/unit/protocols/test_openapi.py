@@ -32,6 +32,8 @@ from tokenbooth.protocols.problems import (
 )
 
 DOCUMENT = openapi_document("1.2.3")
+STORED = "/v1/responses/{response_id}"
+COUNTS = ("/v1/messages/count_tokens", "/v1/responses/input_tokens")
 PAID = (
     "/v1/chat/completions",
     "/v1/responses",
@@ -61,6 +63,10 @@ def test_every_path_of_the_api_is_there() -> None:
         "/v1/completions",
         "/v1/embeddings",
         "/v1/responses",
+        STORED,
+        f"{STORED}/input_items",
+        f"{STORED}/cancel",
+        "/v1/responses/input_tokens",
         "/v1/messages",
         "/v1/messages/count_tokens",
         "/v1/quote",
@@ -115,12 +121,12 @@ def test_operations_are_named_apart() -> None:
 def test_only_a_call_to_a_model_is_made_once_by_its_key() -> None:
     """Every other verb reads, but for the files: two uploads are two files."""
     changing = {path: verbs["post"] for path, verbs in DOCUMENT["paths"].items() if "post" in verbs}
-    assert set(changing) == {*PAID, "/v1/quote", "/v1/messages/count_tokens", "/v1/files"}
+    assert set(changing) == {*PAID, "/v1/quote", *COUNTS, "/v1/files", f"{STORED}/cancel"}
     for path, post in changing.items():
         keyed = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", []))
         assert keyed is ("422" in post["responses"]) is (path in PAID)
-    deleting = [path for path, verbs in DOCUMENT["paths"].items() if "delete" in verbs]
-    assert deleting == ["/v1/files/{file_id}"]
+    deleting = {path for path, verbs in DOCUMENT["paths"].items() if "delete" in verbs}
+    assert deleting == {"/v1/files/{file_id}", STORED}
     assert all(set(verbs) <= {"get", "post", "delete"} for verbs in DOCUMENT["paths"].values())
 
 

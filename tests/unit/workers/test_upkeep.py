@@ -141,8 +141,17 @@ def test_every_verb_is_looped_with_its_own_period(tmp_path: Path):
         async with open_test_booth(tmp_path) as booth:
             loops = upkeep(booth).loops()
             names = [loop.name for loop in loops]
-            assert names == ["revocations", "catalog", "beat", "replays", "files", "health"]
+            assert names == [
+                "revocations",
+                "catalog",
+                "beat",
+                "replays",
+                "files",
+                "responses",
+                "cancels",
+                "health",
+            ]
             assert all(loop.every_ms > 0 for loop in loops)
-            assert [await loops[at].verb() for at in (3, 4)] == [0, 0]
+            assert [await loops[at].verb() for at in (3, 4, 5)] == [0, 0, 0]
 
     in_loop(scenario)

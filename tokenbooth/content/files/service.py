@@ -8,12 +8,12 @@ from tokenbooth.content.files.rules import (
     expires_us,
 )
 from tokenbooth.content.files.values import FileAsk, FilesPage, Purpose, StoredFile
+from tokenbooth.content.sealing.service import Place, Unreadable, seal, unseal
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Randomness, Tx
 from tokenbooth.core.problem import Problem
-from tokenbooth.signing.sealing import Form, Unreadable
 
 __all__ = [
     "FILE_BYTES_MAX",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 BATCH = 50
-_FORM = Form(b"tbf1", b"tokenbooth stored file 1")
+_PURPOSE = b"tokenbooth stored file 1"
 
 
 def new_file(op: Op, caller: Caller, ask: FileAsk, file_id: str) -> StoredFile:
@@ -93,13 +93,13 @@ def drop_expired(op: Op, tx: Tx) -> int:
 
 def sealed_content(file: StoredFile, plain: bytes, key: bytes, noise: Randomness) -> bytes:
     """The form in which content is stored; ``key`` is the instance's sealing key."""
-    return _FORM.seal(plain, key, (file.project_id, file.id), noise)
+    return seal(plain, key, Place(_PURPOSE, (file.project_id, file.id)), noise)
 
 
 def unsealed(sealed: bytes, key: bytes, project_id: str, file_id: str) -> bytes:
     """The content as it was uploaded. Raises INTERNAL where it cannot be read."""
     try:
-        return _FORM.unseal(sealed, key, (project_id, file_id))
+        return unseal(sealed, key, Place(_PURPOSE, (project_id, file_id)))
     except Unreadable as error:
         raise Problem(Code.INTERNAL, "The file cannot be read.", detail=str(error)) from error
 

@@ -14,7 +14,6 @@ from tokenbooth.content.replays.rules import (
     refusal_of,
     unpacked,
 )
-from tokenbooth.content.replays.sealing import Unreadable, seal, unseal
 from tokenbooth.content.replays.values import (
     Claim,
     ClaimAsk,
@@ -24,6 +23,7 @@ from tokenbooth.content.replays.values import (
     Over,
     StoredAnswer,
 )
+from tokenbooth.content.sealing.service import Place, Unreadable, seal, unseal
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Randomness, Tx
 
@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 BATCH = 500
+PURPOSE = b"tokenbooth stored answer 1"
 _PLACES = ("", "")
 
 
@@ -132,5 +133,5 @@ def answer_of(claimed: Claim, key: bytes) -> StoredAnswer | None:
         return None
 
 
-def _place(held: Claim | ClaimAsk) -> tuple[str, str, str]:
-    return (held.project_id, held.key, held.request_id)
+def _place(held: Claim | ClaimAsk) -> Place:
+    return Place(PURPOSE, (held.project_id, held.key, held.request_id))

@@ -37,7 +37,7 @@ _PARAMS: Mapping[Feature, str] = MappingProxyType(
 
 
 class OpenAiResponses:
-    """``POST /v1/responses``, of which nothing is kept."""
+    """``POST /v1/responses``; what is kept of it is composed by the gateway."""
 
     name = "openai_responses"
     output_limit_param = "max_output_tokens"

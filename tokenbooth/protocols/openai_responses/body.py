@@ -34,31 +34,36 @@ _REASONS: Mapping[FinishReason, str] = MappingProxyType(
 _TIERS = MappingProxyType({ServiceTier.STANDARD: "default"})
 
 
+RESPONSE_ID = "resp_"
+
+
 def core_id(frame: AnswerFrame) -> str:
     """What all ids of an answer hold."""
     return frame.request_id.removeprefix("req_")
+
+
+def response_id(request_id: str) -> str:
+    """The id of the response of a call."""
+    return RESPONSE_ID + request_id.removeprefix("req_")
 
 
 def response_json(parsed: Parsed, frame: AnswerFrame) -> Json:
     """The response as it begins."""
     tier = parsed.turn.service_tier
     return {
-        "id": f"resp_{core_id(frame)}",
+        "id": response_id(frame.request_id),
         "object": "response",
         "created_at": frame.created_s,
         "status": "in_progress",
         "completed_at": None,
-        "background": False,
         "error": None,
         "incomplete_details": None,
         "model": frame.model,
         "output": [],
         **_asked(parsed.echo),
         "service_tier": _TIERS.get(tier, tier.value),
-        "store": False,
         "truncation": "disabled",
         "usage": None,
-        "previous_response_id": None,
         "conversation": None,
         "prompt": None,
         "prompt_cache_retention": None,
@@ -75,14 +80,17 @@ def response_json(parsed: Parsed, frame: AnswerFrame) -> Json:
 def _asked(echo: Mapping[str, object]) -> Json:
     """What the answer gives back of the body."""
     return {
+        "background": False,
         "instructions": None,
         "max_output_tokens": None,
         "max_tool_calls": None,
         "metadata": {},
         "parallel_tool_calls": True,
+        "previous_response_id": None,
         "prompt_cache_key": None,
         "reasoning": {"effort": None, "summary": None},
         "safety_identifier": None,
+        "store": True,
         "temperature": None,
         "text": {"format": {"type": "text"}, "verbosity": None},
         "tool_choice": "auto",
@@ -94,14 +102,18 @@ def _asked(echo: Mapping[str, object]) -> Json:
     }
 
 
-def ended_json(finish: FinishReason, end: RunEnd, receipt: Receipt | None) -> Json:
+def ended_json(
+    finish: FinishReason, end: RunEnd, receipt: Receipt | None, frame: AnswerFrame
+) -> Json:
     """What changes when an answer ends well, or is cut short."""
     reason = _REASONS.get(finish)
     made: Json = {
         "status": "completed" if reason is None else "incomplete",
         "incomplete_details": None if reason is None else {"reason": reason},
     }
-    usage = _usage(end, receipt)
+    if reason is None and frame.now is not None:
+        made["completed_at"] = frame.now() // 1_000_000
+    usage = usage_json(end, receipt)
     if usage is not None:
         made["usage"] = usage
     if end.fingerprint is not None:
@@ -127,18 +139,18 @@ def failed_json(problem: Problem, request_id: str) -> Json:
     }
 
 
-def _usage(end: RunEnd, receipt: Receipt | None) -> Json | None:
+def usage_json(end: RunEnd, receipt: Receipt | None) -> Json | None:
     """What was settled, with its cost; without a receipt, what the engine counted."""
     if receipt is None:
-        return None if end.usage is None else _tokens(end.usage)
+        return None if end.usage is None else tokens_json(end.usage)
     return {
-        **_tokens(receipt.usage),
+        **tokens_json(receipt.usage),
         "cost": cost_json(receipt.cost_nano, receipt.price_version, receipt.currency),
         "limits": limits_wire(receipt.limits, receipt.currency),
     }
 
 
-def _tokens(usage: Usage) -> Json:
+def tokens_json(usage: Usage) -> Json:
     """Token counts under the names of this dialect, in which every count is a number: cached
     tokens are 0 also where the engine does not tell."""
     made: Json = {

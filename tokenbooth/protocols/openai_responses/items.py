@@ -36,8 +36,7 @@ _NO_AUDIO = "audio input is not served here"
 _THOUGHT = "input[].type=reasoning"
 _SEALED = "skipped: it holds no text"
 _UNANSWERED = "skipped where nothing of the assistant follows"
-_NOT_FOUND = "skipped: reasoning is not stored here"
-_NOT_KEPT = "responses are not stored here; send the items themselves"
+_NOT_FOUND = "skipped: no such reasoning is stored"
 _ANY = Field(Anything())
 _TEXT = Record(
     {
@@ -113,11 +112,13 @@ ITEM = Kinds(
 INPUT = Either(Text(), Listed(ITEM, 1, ITEMS_MAX))
 
 
-def messages_of(said: str | Sequence[Json], notes: Notes) -> tuple[Message, ...]:
+def messages_of(
+    said: str | Sequence[Json], notes: Notes, *, earlier: int = 0
+) -> tuple[Message, ...]:
     """Checked input to Messages; what is left out gets a note.
 
-    Raises Problem UNSUPPORTED_FEATURE for a reference to what is not stored, and for an image
-    that is a file or is not a user's.
+    The first ``earlier`` items are not of this body. Raises Problem UNSUPPORTED_FEATURE for an
+    image that is a file or is not a user's.
     """
     if isinstance(said, str):
         return (Message(Role.USER, (TextPart(said),)),)
@@ -127,7 +128,7 @@ def messages_of(said: str | Sequence[Json], notes: Notes) -> tuple[Message, ...]
         if item.get("type") == "reasoning":
             thoughts += _thoughts(item, notes)
             continue
-        message = _message(item, f"input[{place}]", notes)
+        message = _message(item, f"input[{place - earlier}]", notes)
         if message is None:
             continue
         if message.role is Role.ASSISTANT:
@@ -202,8 +203,6 @@ def _message(item: Json, path: str, notes: Notes) -> Message | None:
         case "function_call_output" | "custom_tool_call_output":
             parts = _parts(item["output"], f"{path}.output", Role.TOOL, notes)
             return Message(Role.TOOL, parts, tool_call_id=item["call_id"])
-    if not item["id"].startswith(REASONING_ID):
-        unsupported(f"{path}.id", _NOT_KEPT)
     notes.add("input[].type=item_reference", _NOT_FOUND)
     return None
 

@@ -7,7 +7,7 @@ request id, a name sent twice is kept once, and nothing counts after the finish.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,12 +32,16 @@ SPOKEN_IDS = {"message": "msg", "reasoning": "rs"}
 @dataclass(frozen=True, slots=True)
 class Form:
     """What an answer looks like: ``core_id`` is in the ids of its items, and ``tools`` are known by
-    the names that the model knows."""
+    the names that the model knows. ``seal`` hides reasoning from all but the booth."""
 
     core_id: str
     tools: Mapping[str, Called]
     summarized: bool
     logprobs: bool
+    seal: Callable[[str], str] | None = None
+
+    def item_id(self, prefix: str, place: int) -> str:
+        return f"{prefix}_{self.core_id}_{place}"
 
 
 class Item(Protocol):
@@ -55,12 +59,14 @@ class Item(Protocol):
 class Spoken:
     """A message, or reasoning: parts one after the other."""
 
-    def __init__(self, name: str, item_id: str, place: int, events: Events) -> None:
+    def __init__(self, form: Form, name: str, place: int, events: Events) -> None:
         self.name = name
         self.open = True
-        self._id = item_id
+        self._id = form.item_id(SPOKEN_IDS[name], place)
         self._place = place
         self._events = events
+        self._seal = form.seal
+        self._sealed: str | None = None
         self._status = RUNNING
         self._parts: list[Part] = []
         events.add("response.output_item.added", {"output_index": place, "item": self.whole()})
@@ -78,6 +84,8 @@ class Spoken:
     def close(self, status: str) -> None:
         self._parts[-1].close()
         self.leave(status)
+        if self.name == "reasoning" and self._seal is not None:
+            self._sealed = self._seal("".join(part.text for part in self._parts))
         self._events.add(
             "response.output_item.done", {"output_index": self._place, "item": self.whole()}
         )
@@ -93,7 +101,7 @@ class Spoken:
             return {**head, "role": "assistant", "phase": None, "content": content}
         summary = [part.whole() for part in self._parts if part.kind is SUMMARY_TEXT]
         content = [part.whole() for part in self._parts if part.kind is not SUMMARY_TEXT]
-        return {**head, "summary": summary, "content": content, "encrypted_content": None}
+        return {**head, "summary": summary, "content": content, "encrypted_content": self._sealed}
 
 
 class Call:
@@ -245,7 +253,7 @@ class Output:
         spoken = self._spoken
         if spoken is None or spoken.name != name:
             self._hush()
-            spoken = Spoken(name, self._item_id(SPOKEN_IDS[name]), len(self._items), self._events)
+            spoken = Spoken(self._form, name, len(self._items), self._events)
             self._items.append(spoken)
             self._spoken = spoken
         self._last = spoken
@@ -270,12 +278,9 @@ class Output:
     def _begin(self, call: Call, name: str) -> None:
         self._hush()
         tool = self._form.tools.get(name) or Called(name)
-        item_id = self._item_id("ctc" if tool.custom else "fc")
+        item_id = self._form.item_id("ctc" if tool.custom else "fc", len(self._items))
         call.begin(tool, item_id, len(self._items))
         self._items.append(call)
-
-    def _item_id(self, prefix: str) -> str:
-        return f"{prefix}_{self._form.core_id}_{len(self._items)}"
 
     def _call_id(self, said: str | None) -> str:
         made = f"call_{self._form.core_id}_{len(self._calls)}"

@@ -5,7 +5,7 @@ It drives the reader, ``docs/parameters.md`` and the request schema of the OpenA
 
 from tokenbooth.core.terms import ServiceTier
 from tokenbooth.protocols.openai_responses.items import INPUT
-from tokenbooth.protocols.openai_responses.shapes import Anything, Kinds, Off, TextMap
+from tokenbooth.protocols.openai_responses.shapes import Anything, Kinds, TextMap
 from tokenbooth.protocols.parameters import Parameter, Treatment
 from tokenbooth.protocols.shape import (
     Either,
@@ -109,7 +109,8 @@ _END_CUSTOMER = Text(high=END_CUSTOMER_CHARS_MAX)
 _H, _T, _I, _R = Treatment
 _HINTED = "A hint; an upstream gets it where the operator lets it through."
 _HINT = "a hint; the engine may ignore it"
-_NOT_KEPT = "responses are not stored here; send the whole input"
+_NOT_KEPT = "conversations are not stored here; use previous_response_id"
+RESPONSE_ID_CHARS_MAX = 128
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
@@ -118,7 +119,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         INPUT,
         "A text, or items: message (input_text, input_image, output_text, refusal), function_call, "
         "custom_tool_call and their outputs. Reasoning is a hint to the engine; items of hosted "
-        "tools are skipped with a note; files, audio and references to stored items are refused.",
+        "tools are skipped with a note; files and audio are refused. An item_reference names an "
+        "item of a stored response of this project.",
         required=True,
     ),
     Parameter(
@@ -155,7 +157,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         "include",
         _H,
         Listed(Text(high=256), 0, 64),
-        f"{LOGPROBS_INCLUDED} is honoured; all others are ignored with a note.",
+        f"{LOGPROBS_INCLUDED} and reasoning.encrypted_content are honoured; all others are ignored "
+        "with a note.",
     ),
     Parameter(
         "tools",
@@ -210,7 +213,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "metadata",
         _H,
         TextMap(16, 64, Text(high=512)),
-        "Given back in the answer and not stored; user_id names the end customer where "
+        "Given back in the answer; user_id names the end customer where "
         "safety_identifier and user do not.",
     ),
     Parameter(
@@ -244,10 +247,11 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "store",
-        _I,
+        _H,
         Flag(),
-        "Answers are not stored, and say so; false is honoured.",
-        "ignored: answers are not stored",
+        "true, the default, keeps the response for GET /v1/responses/{id} and "
+        "previous_response_id, as long as responses.kept_s says; the answer says false where it "
+        "could not be kept.",
     ),
     Parameter(
         "truncation",
@@ -276,18 +280,25 @@ PARAMETERS: tuple[Parameter, ...] = (
         "There are none here.",
         "ignored: there are none here",
     ),
-    Parameter("background", _R, Off("background responses are not served here"), "Only false."),
+    Parameter(
+        "background",
+        _H,
+        Flag(),
+        "true answers at once, and the response is read, followed or cancelled later; it needs "
+        "store.",
+    ),
     Parameter(
         "previous_response_id",
-        _R,
-        Refused(_NOT_KEPT),
-        "Responses are not stored; send the whole input.",
+        _H,
+        Text(low=1, high=RESPONSE_ID_CHARS_MAX),
+        "A stored response of this project: its conversation stands before the input, its "
+        "instructions do not.",
     ),
     Parameter(
         "conversation",
         _R,
         Refused(_NOT_KEPT),
-        "Conversations are not stored; send the whole input.",
+        "Conversations are not stored; use previous_response_id.",
     ),
     Parameter(
         "prompt", _R, Refused("prompt templates are not served here"), "No prompt templates."

@@ -8,14 +8,13 @@ from tokenbooth.core.turn import (
     LogprobsAsk,
     Message,
     OutputFormat,
-    Role,
     Sampling,
-    TextPart,
     Turn,
 )
-from tokenbooth.protocols.dialect import Parsed
+from tokenbooth.protocols.dialect import Memory, Parsed
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_responses.items import messages_of
+from tokenbooth.protocols.openai_responses.memory import REASONING_INCLUDED, instructed, memory_of
 from tokenbooth.protocols.openai_responses.parameters import (
     BODY,
     END_CUSTOMER_CHARS_MAX,
@@ -30,13 +29,16 @@ from tokenbooth.protocols.strict_json import read_object
 
 _NOTED = tuple(row for row in PARAMETERS if row.treatment is Treatment.IGNORED)
 _REPEATED = (
+    "background",
     "instructions",
     "max_output_tokens",
     "max_tool_calls",
     "metadata",
     "parallel_tool_calls",
+    "previous_response_id",
     "prompt_cache_key",
     "safety_identifier",
+    "store",
     "temperature",
     "top_logprobs",
     "top_p",
@@ -45,8 +47,11 @@ _REPEATED = (
 
 
 def parse(raw: bytes) -> Parsed:
-    """Raises Problem MALFORMED_JSON, MISSING_FIELD, WRONG_TYPE, INVALID_VALUE or
-    UNSUPPORTED_FEATURE, naming ``param``."""
+    """The messages of a question that refers to what was stored are left for ``completed``.
+
+    Raises Problem MALFORMED_JSON, MISSING_FIELD, WRONG_TYPE, INVALID_VALUE or UNSUPPORTED_FEATURE,
+    naming ``param``.
+    """
     strangers = Strangers()
     fields = BODY.read(read_object(raw), "", strangers)
     notes = Notes()
@@ -62,9 +67,10 @@ def parse(raw: bytes) -> Parsed:
         notes.add("text.verbosity", "a hint; the engine may ignore it")
     described, given_back = tools_of(fields, notes)
     tools, tool_choice, chosen = choice_of(described, fields.get("tool_choice", "auto"), notes)
+    memory = memory_of(fields)
     turn = Turn(
         model=fields["model"],
-        messages=_messages(fields, notes),
+        messages=_messages(fields, memory, notes),
         output_tokens_max=fields.get("max_output_tokens"),
         sampling=Sampling(temperature=fields.get("temperature"), top_p=fields.get("top_p")),
         logprobs=_logprobs(fields, notes),
@@ -84,23 +90,22 @@ def parse(raw: bytes) -> Parsed:
         "tool_choice": chosen,
         "tools": given_back,
     }
-    stream = fields.get("stream", False)
-    return Parsed(turn, stream, stream, notes.finished(strangers), echo=echo)
+    if memory.background and not memory.store:
+        bad_value("background", "needs store: true, because the response is read later")
+    stream = memory.streams or memory.background
+    return Parsed(turn, stream, stream, notes.finished(strangers), echo=echo, memory=memory)
 
 
-def _messages(fields: Json, notes: Notes) -> tuple[Message, ...]:
-    messages = messages_of(fields["input"], notes)
-    if not messages:
-        bad_value("input", "holds nothing that a model could answer")
-    if "instructions" not in fields:
-        return messages
-    return (Message(Role.SYSTEM, (TextPart(fields["instructions"]),)), *messages)
+def _messages(fields: Json, memory: Memory, notes: Notes) -> tuple[Message, ...]:
+    if memory.recalls:
+        return ()
+    return instructed(fields.get("instructions"), messages_of(fields["input"], notes))
 
 
 def _logprobs(fields: Json, notes: Notes) -> LogprobsAsk | None:
     included: Sequence[str] = fields.get("include", ())
     for name in included:
-        if name != LOGPROBS_INCLUDED:
+        if name not in (LOGPROBS_INCLUDED, REASONING_INCLUDED):
             notes.add(f"include={name}", "ignored: there is none here")
     top = fields.get("top_logprobs", 0)
     return LogprobsAsk(top) if top or LOGPROBS_INCLUDED in included else None

@@ -63,6 +63,10 @@ class Part:
         self._logprobs += made
         self._events.add_text(self._head, text, b',"logprobs":' + encode(made))
 
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
     def close(self) -> None:
         kind, done = self.kind, self.whole()
         said: Json = {kind.field: done[kind.field]}
@@ -72,7 +76,7 @@ class Part:
         self._events.add(f"{kind.part_events}.done", {**self._place, "part": done})
 
     def whole(self) -> Json:
-        made: Json = {"type": self.kind.type, self.kind.field: "".join(self._pieces)}
+        made: Json = {"type": self.kind.type, self.kind.field: self.text}
         if self.kind.with_logprobs:
             made |= {"annotations": [], "logprobs": list(self._logprobs)}
         return made

@@ -1,4 +1,4 @@
-"""Shapes that only this dialect needs: what may be skipped, what must be off, and what is kept."""
+"""Shapes that only this dialect needs: what may be skipped, and what is kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,24 +30,6 @@ class Anything:
 
     def schema(self) -> Json:
         return {"anyOf": list(_ANY_JSON)}
-
-
-@dataclass(frozen=True, slots=True)
-class Off:
-    """A switch that is not served here; false is honoured."""
-
-    reason: str
-    wanted: str = "true or false"
-
-    def read(self, value: object, path: str, strangers: Strangers) -> bool:
-        if not isinstance(value, bool):
-            wrong_type(value, path, self.wanted)
-        if value:
-            unsupported(path, self.reason)
-        return value
-
-    def schema(self) -> Json:
-        return {"type": "boolean", "enum": [False]}
 
 
 @dataclass(frozen=True, slots=True)

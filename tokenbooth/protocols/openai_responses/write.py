@@ -35,7 +35,7 @@ class StreamWriter:
     content_type = "text/event-stream"
 
     def __init__(self, parsed: Parsed, frame: AnswerFrame) -> None:
-        self._request_id = frame.request_id
+        self._frame = frame
         self._response = response_json(parsed, frame)
         self._events = EventStream()
         self._output = Output(_form(parsed, frame), self._events)
@@ -54,14 +54,14 @@ class StreamWriter:
             return b""
         self._begin()
         finish = self._output.end_unsaid(cancelled=end.cancelled)
-        return self._last(ended_json(finish, end, receipt))
+        return self._last(ended_json(finish, end, receipt, self._frame))
 
     def problem(self, problem: Problem) -> bytes:
         if self._ended:
             return b""
         self._begin()
         self._output.leave()
-        return self._last(failed_json(renamed(problem), self._request_id))
+        return self._last(failed_json(renamed(problem), self._frame.request_id))
 
     def heartbeat(self) -> bytes:
         return b"" if self._ended else HEARTBEAT
@@ -85,7 +85,7 @@ class WholeWriter:
     content_type = "application/json"
 
     def __init__(self, parsed: Parsed, frame: AnswerFrame) -> None:
-        self._request_id = frame.request_id
+        self._frame = frame
         self._response = response_json(parsed, frame)
         self._output = Output(_form(parsed, frame), Silence())
         self._ended = False
@@ -100,14 +100,14 @@ class WholeWriter:
             return b""
         self._ended = True
         finish = self._output.end_unsaid(cancelled=end.cancelled)
-        ended = ended_json(finish, end, receipt)
+        ended = ended_json(finish, end, receipt, self._frame)
         return encode({**self._response, **ended, "output": self._output.whole()})
 
     def problem(self, problem: Problem) -> bytes:
         if self._ended:
             return b""
         self._ended = True
-        return error_body(renamed(problem), self._request_id)
+        return error_body(renamed(problem), self._frame.request_id)
 
     def heartbeat(self) -> bytes:
         return b""
@@ -120,4 +120,5 @@ def _form(parsed: Parsed, frame: AnswerFrame) -> Form:
         tools=called_of(echo.get("tools", ())),
         summarized=echo.get("reasoning", {}).get("summary") is not None,
         logprobs=parsed.turn.logprobs is not None,
+        seal=None if parsed.memory is None else parsed.memory.seal,
     )

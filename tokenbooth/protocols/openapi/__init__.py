@@ -10,6 +10,7 @@ from tokenbooth.protocols.openapi.paths import paths
 from tokenbooth.protocols.openapi.receipts import RECEIPT_SCHEMAS
 from tokenbooth.protocols.openapi.responses import RESPONSE_SCHEMAS
 from tokenbooth.protocols.openapi.schemas import SCHEMAS, Json
+from tokenbooth.protocols.openapi.stored import STORED_SCHEMAS, stored_paths
 
 __all__ = ["openapi_bytes", "openapi_document"]
 
@@ -24,12 +25,13 @@ def openapi_document(version: str) -> Json:
             "description": "Paid, metered access to models, in the forms of OpenAI and Anthropic.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": paths(),
+        "paths": {**paths(), **stored_paths()},
         "components": {
             "schemas": {
                 **SCHEMAS,
                 **COMPLETION_SCHEMAS,
                 **RESPONSE_SCHEMAS,
+                **STORED_SCHEMAS,
                 **MESSAGES_SCHEMAS,
                 **FILE_SCHEMAS,
                 **MONEY_SCHEMAS,

@@ -68,7 +68,7 @@ def _count() -> Json:
 def _response() -> Json:
     ends = (
         "A stream ends with one of `response.completed`, `response.incomplete` and "
-        "`response.failed`. Nothing is stored."
+        "`response.failed`."
     )
     told = ("Answer an input, streamed or in one body.", ends)
     return inference("createResponse", told, "ResponseRequest", "Response")

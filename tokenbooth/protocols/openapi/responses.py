@@ -25,8 +25,6 @@ _NUMBER_OR_NULL: Json = {"type": ["number", "null"]}
 _STATUS: Json = {"enum": ["completed", "incomplete"]}
 # Fields of the published schema that stay empty here.
 _UNUSED = (
-    "completed_at",
-    "previous_response_id",
     "conversation",
     "prompt",
     "prompt_cache_retention",
@@ -54,7 +52,7 @@ def _output() -> Json:
     reasoning = {
         "summary": array(_kind("summary_text", {"text": TEXT})),
         "content": array(_kind("reasoning_text", {"text": TEXT})),
-        "encrypted_content": _NULL,
+        "encrypted_content": TEXT_OR_NULL,
     }
     call = {"call_id": TEXT, "name": TEXT}
     return {
@@ -88,9 +86,18 @@ def _response() -> Json:
             "id": TEXT,
             "object": {"const": "response"},
             "created_at": COUNT,
-            "status": _STATUS,
-            "background": {"const": False},
-            "error": _NULL,
+            "status": {
+                "enum": [
+                    "completed",
+                    "incomplete",
+                    "failed",
+                    "cancelled",
+                    "queued",
+                    "in_progress",
+                ]
+            },
+            "background": _FLAG,
+            "error": maybe(_OBJECT),
             "incomplete_details": maybe(record({"reason": reasons})),
             "model": TEXT,
             "output": array(_output()),
@@ -110,7 +117,9 @@ def _response() -> Json:
             "top_p": _NUMBER_OR_NULL,
             "user": TEXT_OR_NULL,
             "service_tier": {"enum": ["default", "flex", "priority"]},
-            "store": {"const": False},
+            "store": _FLAG,
+            "completed_at": COUNT_OR_NULL,
+            "previous_response_id": TEXT_OR_NULL,
             "truncation": {"const": "disabled"},
             "usage": maybe(ref("ResponseUsage")),
             **dict.fromkeys(_UNUSED, _NULL),

@@ -16,7 +16,7 @@ from tokenbooth.store.tables.metadata import METADATA, Flag, MicroTime, WholeNum
 # One row for each key of a project. state: running, then done (the answer was whole) or failed (a
 # part of it was charged); a call that cost nothing and failed leaves no row. body_sha256: of path
 # and body · replica_id, epoch: the run of the process that has the call · lacks: why there is no
-# answer to replay · sealed: see content/replays/sealing.py; last, because it is long
+# answer to replay · sealed: see content/sealing; last, because it is long
 REPLAY = Table(
     "replay",
     METADATA,

@@ -12,7 +12,7 @@ from sqlalchemy import (
 
 from tokenbooth.store.tables.metadata import METADATA, MicroTime, WholeNumber
 
-# sealed: see signing/sealing.py; last, because it is long
+# sealed: see content/sealing; last, because it is long
 STORED_FILE = Table(
     "stored_file",
     METADATA,

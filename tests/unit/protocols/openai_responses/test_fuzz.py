@@ -19,6 +19,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.engines.bounds import turn_tokens_max
 from tokenbooth.protocols.dialect import Parsed
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
+from tokenbooth.protocols.openai_responses.memory import completed
 from tokenbooth.protocols.openai_responses.parameters import BODY
 from tokenbooth.protocols.problems import status_of
 
@@ -127,6 +128,8 @@ JUNK = st.recursive(
 def test_the_full_body_is_read() -> None:
     parsed = outcome(FULL)
     assert isinstance(parsed, Parsed)
+    assert parsed.turn.messages == ()
+    parsed = completed(parsed, [], {})
     assert [message.role.value for message in parsed.turn.messages] == [
         "system",
         "developer",

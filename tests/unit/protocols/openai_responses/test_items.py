@@ -9,6 +9,8 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Feature, asked_features
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import ImagePart, Message, Role, TextPart, ToolCall
+from tokenbooth.protocols.dialect import Parsed
+from tokenbooth.protocols.openai_responses.memory import completed
 
 PIXEL = "data:image/png;base64,AAAA"
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"a":1}'}
@@ -17,17 +19,24 @@ RESULT = {"type": "function_call_output", "call_id": "c1", "output": "sunny"}
 USER = {"role": "user", "content": "hi"}
 
 
+def read(*items: Any) -> Parsed:
+    """As a call reads it for which nothing was ever stored."""
+    parsed = ask(input=list(items))
+    assert parsed.memory is not None
+    return completed(parsed, [], {}) if parsed.memory.recalls else parsed
+
+
 def messages(*items: Any) -> tuple[Message, ...]:
-    return ask(input=list(items)).turn.messages
+    return read(*items).turn.messages
 
 
 def noted(*items: Any) -> dict[str, str]:
-    return {note.param: note.what for note in ask(input=list(items)).notes}
+    return {note.param: note.what for note in read(*items).notes}
 
 
 def refused(*items: Any) -> Problem:
     with pytest.raises(Problem) as caught:
-        ask(input=list(items))
+        read(*items)
     return caught.value
 
 
@@ -208,11 +217,11 @@ def test_thoughts_after_which_nothing_was_said_are_skipped_and_said(items: list[
 @pytest.mark.parametrize("typed", [{"type": "item_reference"}, {}])
 def test_references(typed: dict[str, str]) -> None:
     assert noted(USER, {**typed, "id": "rs_1"}) == {
-        "input[].type=item_reference": "skipped: reasoning is not stored here"
+        "input[].type=item_reference": "skipped: no such reasoning is stored"
     }
     problem = refused(USER, {**typed, "id": "msg_1"})
-    assert (problem.code, problem.param) == (Code.UNSUPPORTED_FEATURE, "input[1].id")
-    assert "not stored" in problem.public
+    assert (problem.code, problem.param) == (Code.RESPONSE_NOT_FOUND, "input[1].id")
+    assert "'msg_1'" in problem.public
 
 
 @pytest.mark.parametrize(

@@ -309,7 +309,6 @@ def test_the_answer_of_a_coding_agent() -> None:
         "text.verbosity",
         "tools[].type=custom",
         "tools[].type=web_search",
-        "include=reasoning.encrypted_content",
         "reasoning.summary",
         "client_metadata",
     }

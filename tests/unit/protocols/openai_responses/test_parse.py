@@ -152,7 +152,6 @@ def test_logprobs(fields: dict[str, Any], expected: LogprobsAsk | None) -> None:
 def test_what_cannot_be_included_is_said() -> None:
     include = ["reasoning.encrypted_content", "message.output_text.logprobs", "brand.new"]
     assert noted(include=include) == {
-        "include=reasoning.encrypted_content": "ignored: there is none here",
         "include=brand.new": "ignored: there is none here",
     }
 
@@ -247,7 +246,7 @@ def test_service_tiers(tier: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "notes"),
     [
-        ({"store": True}, {"store": "ignored: answers are not stored"}),
+        ({"store": True}, {}),
         ({"store": False}, {}),
         ({"background": False}, {}),
         ({"truncation": "disabled"}, {}),
@@ -290,8 +289,6 @@ def test_what_is_ignored_is_said(fields: dict[str, Any], notes: dict[str, str]) 
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"background": True}, "background"),
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"conversation": {"id": "conv_1"}}, "conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
@@ -378,3 +375,17 @@ def test_an_empty_text_is_an_input() -> None:
 def test_a_choice_without_tools_is_nothing() -> None:
     assert ask(tool_choice="none", tools=[]).turn.tool_choice.mode.value == "none"
     assert ask().turn.tool_choice == ToolChoice()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_in_the_background_every_answer_is_told_as_a_stream(stream: bool) -> None:
+    parsed = ask(background=True, stream=stream)
+    assert parsed.stream
+    assert parsed.memory is not None
+    assert (parsed.memory.background, parsed.memory.streams) == (True, stream)
+    assert parsed.echo["background"] is True
+
+
+def test_the_background_needs_storage() -> None:
+    problem = refused(background=True, store=False)
+    assert (problem.code, problem.param) == (Code.INVALID_VALUE, "background")

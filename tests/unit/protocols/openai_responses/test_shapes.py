@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.protocols.openai_responses.shapes import SKIPPED, Anything, Kinds, Off, TextMap
+from tokenbooth.protocols.openai_responses.shapes import SKIPPED, Anything, Kinds, TextMap
 from tokenbooth.protocols.shape import Field, Record, Shape, Strangers, Text, Whole
 
 KINDS = Kinds(
@@ -45,7 +45,7 @@ def outcome(shape: Shape, value: object) -> Problem | None:
     return None
 
 
-@pytest.mark.parametrize("shape", [Off("no"), TextMap(2, 3, Text(high=2)), KINDS, Anything()])
+@pytest.mark.parametrize("shape", [TextMap(2, 3, Text(high=2)), KINDS, Anything()])
 @given(value=JSON | TYPED)
 def test_the_schema_says_what_the_reader_does(shape: Shape, value: Any) -> None:
     if value is None:
@@ -61,17 +61,6 @@ def test_the_schema_says_what_the_reader_does(shape: Shape, value: Any) -> None:
 def test_anything_is_kept_as_it_is() -> None:
     value = {"deep": [1, None]}
     assert read(Anything(), value) is value
-
-
-def test_off() -> None:
-    assert read(Off("no"), False) is False
-    problem = outcome(Off("it is not served here"), True)
-    assert problem is not None
-    assert problem.code is Code.UNSUPPORTED_FEATURE
-    assert problem.public == "at: it is not served here."
-    problem = outcome(Off("no"), 0)
-    assert problem is not None
-    assert problem.code is Code.WRONG_TYPE
 
 
 def test_a_map_of_texts() -> None:

@@ -75,7 +75,7 @@ def test_the_first_events_tell_what_was_asked() -> None:
         assert response["instructions"] == "Be kind."
         assert response["metadata"] == {"a": "b"}
         assert response["temperature"] == 0.5
-        assert response["store"] is False
+        assert response["store"] is True
         assert response["truncation"] == "disabled"
 
 

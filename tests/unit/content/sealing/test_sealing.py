@@ -5,18 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenbooth.content.replays import service as replays
-from tokenbooth.content.replays.sealing import (
+from tokenbooth.content.replays.service import Claim, ClaimAsk, ClaimState, StoredAnswer
+from tokenbooth.content.sealing.service import (
     KEY_BYTES,
     MARK,
     NONCE_BYTES,
+    Place,
     Unreadable,
     seal,
     unseal,
 )
-from tokenbooth.content.replays.service import Claim, ClaimAsk, ClaimState, StoredAnswer
 
 KEY, OTHER_KEY = b"s" * KEY_BYTES, b"t" * KEY_BYTES
-PLACE = ("proj_1", "k", "req_1")
+PURPOSE = b"a test"
+IDS = ("proj_1", "k", "req_1")
+PLACE = Place(PURPOSE, IDS)
 
 
 class FixedNoise:
@@ -30,7 +33,8 @@ NOISE = FixedNoise()
 
 
 @given(st.binary(max_size=3000), st.tuples(st.text(), st.text(), st.text()))
-def test_what_is_sealed_opens_in_its_place(plaintext: bytes, place: tuple[str, str, str]):
+def test_what_is_sealed_opens_in_its_place(plaintext: bytes, ids: tuple[str, ...]):
+    place = Place(PURPOSE, ids)
     assert unseal(seal(plaintext, KEY, place, NOISE), KEY, place) == plaintext
 
 
@@ -42,19 +46,25 @@ def test_nothing_of_the_answer_shows():
 
 
 @pytest.mark.parametrize(
-    "place",
+    "ids",
     [
         ("proj_2", "k", "req_1"),
         ("proj_1", "j", "req_1"),
         ("proj_1", "k", "req_2"),
         ("proj_1k", "", "req_1"),
         ("k", "proj_1", "req_1"),
+        ("proj_1", "k"),
     ],
 )
-def test_no_other_claim_opens_it(place: tuple[str, str, str]):
+def test_no_other_claim_opens_it(ids: tuple[str, ...]):
     sealed = seal(b"answer", KEY, PLACE, NOISE)
     with pytest.raises(Unreadable):
-        unseal(sealed, KEY, place)
+        unseal(sealed, KEY, Place(PURPOSE, ids))
+
+
+def test_what_is_sealed_for_one_purpose_opens_for_no_other():
+    with pytest.raises(Unreadable):
+        unseal(seal(b"answer", KEY, PLACE, NOISE), KEY, Place(b"another test", IDS))
 
 
 def test_no_other_instance_opens_it():
@@ -64,7 +74,8 @@ def test_no_other_instance_opens_it():
 
 def test_two_answers_share_no_key_even_under_one_nonce():
     """AES-GCM under one key and nonce would show the difference of two texts."""
-    one, two = (seal(b"\0" * 64, KEY, (*PLACE[:2], name), NOISE) for name in ("req_1", "req_2"))
+    places = (Place(PURPOSE, (*IDS[:2], name)) for name in ("req_1", "req_2"))
+    one, two = (seal(b"\0" * 64, KEY, place, NOISE) for place in places)
     head = len(MARK) + NONCE_BYTES
     assert one[:head] == two[:head]
     assert one[head : head + 64] != two[head : head + 64]

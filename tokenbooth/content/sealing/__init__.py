@@ -1,0 +1,1 @@
+"""How content lies at rest: sealed for one purpose and one place."""
