@@ -26,10 +26,12 @@ class Feature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """``context_tokens`` holds prompt and output together; ``None`` means unknown."""
+    """``context_tokens`` holds prompt and output together; ``None`` means unknown. ``constrains``:
+    schemas are kept while the model writes, by a grammar, and not only asked for."""
 
     features: frozenset[Feature]
     context_tokens: int | None = None
+    constrains: bool = False
 
 
 def asked_features(turn: Turn) -> Iterator[Feature]:

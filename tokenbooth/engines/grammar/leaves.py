@@ -30,7 +30,7 @@ _DATE = (
 )
 _TIME = r'([0-1] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] "Z"'
 _HEX = "[0-9a-f]"
-_FORMATS = {
+FORMATS = {
     "date": _DATE,
     "time": _TIME,
     "date-time": f'{_DATE} "T" {_TIME}',
@@ -51,7 +51,7 @@ def cannot(place: str, what: str) -> Problem:
 
 
 def string_body(schema: Mapping[str, Any], place: str) -> str:
-    shape = _FORMATS.get(str(schema.get("format")))
+    shape = FORMATS.get(str(schema.get("format")))
     least, most = bounds(schema, place, "Length")
     if shape is not None and "minLength" not in schema and "maxLength" not in schema:
         return f'"\\"" {shape} "\\""'
