@@ -63,6 +63,7 @@ class Relay:
         self.first_output_us: int | None = None
         self.closed = False
         self.deployment_id: str | None = None
+        self.shape_headers: tuple[tuple[str, str], ...] = ()
         sink.listen(self)
 
     # What the run pushes.
