@@ -57,6 +57,7 @@ class Hearing:
         self._at = first[ears.thinking]
         self._held = ""
         self._calls = 0
+        self._thoughtful = False
         self._value = _Value()
         self._tokens = 0
         self._logprobs: tuple[TokenLogprob, ...] = ()
@@ -120,7 +121,7 @@ class Hearing:
     def _start(self, *, last: bool) -> bool:
         begun = self._held.lstrip()
         if begun.startswith(THINK_OPEN):
-            self._held, self._at = begun[len(THINK_OPEN) :].lstrip("\n"), _At.THOUGHT
+            self._held, self._at = begun[len(THINK_OPEN) :], _At.THOUGHT
             return True
         if THINK_OPEN.startswith(begun) and not last:
             return False
@@ -128,6 +129,9 @@ class Hearing:
         return True
 
     def _thought(self, said: "_Said", *, last: bool) -> bool:
+        if not self._thoughtful:
+            self._held = self._held.lstrip("\n")
+            self._thoughtful = bool(self._held)
         before, found, after = self._held.partition(THINK_CLOSE)
         if found:
             said.think(before.rstrip())
