@@ -22,7 +22,6 @@ from tokenbooth.gateway.shaped import (
     Shape,
     asks_for_form,
     lacks_form,
-    notes_of,
     shape_of,
     told_in_words,
 )
@@ -125,10 +124,9 @@ def _shaped(
         return parsed, Shape()
     all_of = [candidate.engine.capabilities for candidate in candidates]
     in_words = any(lacks_form(turn, each) for each in all_of)
-    shape = shape_of(turn, all_of, in_words=in_words)
-    notes = (*parsed.notes, *notes_of(turn, dialect, all_of, in_words=in_words))
+    shape, notes = shape_of(turn, dialect, all_of, in_words=in_words)
     turn = told_in_words(turn) if in_words else turn
-    return replace(parsed, turn=turn, notes=notes), shape
+    return replace(parsed, turn=turn, notes=(*parsed.notes, *notes)), shape
 
 
 def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) -> Parsed:

@@ -1,6 +1,6 @@
 """What a caller asked of the form of an answer, who keeps it, and how the answer says so."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -68,17 +68,31 @@ class Shape:
         return tuple(said)
 
 
-def shape_of(turn: Turn, all_of: Iterable[Capabilities], *, in_words: bool) -> Shape:
-    """``in_words``: the form is told to the model, since an engine takes none."""
-    loose = {what for what, _ in unenforced(turn)}
+def shape_of(
+    turn: Turn, dialect: Dialect, all_of: Sequence[Capabilities], *, in_words: bool
+) -> tuple[Shape, tuple[Note, ...]]:
+    """What is asked of the answer's form, and notes on what of it nobody enforces while it is
+    written. ``in_words``: the form is told to the model, since an engine takes none."""
     constrains = all(each.constrains for each in all_of)
+    loose = dict(unenforced(turn)) if constrains else {}
     callable_ = turn.tools if turn.tool_choice.mode is not ToolMode.NONE else ()
-    return Shape(
+    shape = Shape(
         schema_of(turn.output_format),
         {tool.name: tool.schema_json for tool in callable_},
         constrained=constrains and not in_words and "format" not in loose,
         tools_constrained=constrains and "tools" not in loose,
     )
+    form = dialect.param_of(Feature.JSON_SCHEMA)
+    names = {"tools": dialect.param_of(Feature.TOOLS), "format": form}
+    notes = tuple(
+        Note(names[what], f"not enforced while written: {' '.join(words)}")
+        for what, words in loose.items()
+    )
+    if in_words:
+        notes += (Note(form, "told to the model: its engine keeps no schema"),)
+    if not shape.constrained and "format" not in loose:
+        notes += _unlooked(turn, form)
+    return shape, notes
 
 
 def schema_of(form: OutputFormat) -> str | None:
@@ -88,22 +102,6 @@ def schema_of(form: OutputFormat) -> str | None:
         case FormatKind.JSON_OBJECT:
             return ANY_OBJECT
     return form.schema_json or "{}"
-
-
-def notes_of(
-    turn: Turn, dialect: Dialect, all_of: Iterable[Capabilities], *, in_words: bool
-) -> tuple[Note, ...]:
-    """What of the schemas nobody enforces while the model writes."""
-    form = dialect.param_of(Feature.JSON_SCHEMA)
-    if in_words:
-        return (Note(form, "told to the model: its engine keeps no schema"), *_unlooked(turn, form))
-    if not all(each.constrains for each in all_of):
-        return _unlooked(turn, form)
-    names = {"tools": dialect.param_of(Feature.TOOLS), "format": form}
-    return tuple(
-        Note(names[what], f"not enforced while written: {' '.join(words)}")
-        for what, words in unenforced(turn)
-    )
 
 
 def _unlooked(turn: Turn, param: str) -> tuple[Note, ...]:

@@ -3,8 +3,8 @@
 from tests.support.agent_tools import TOOLS
 from tests.support.turns import OBJECT_SCHEMA, TOOL, turn_of
 from tokenbooth.core.features import Capabilities, Feature
-from tokenbooth.core.turn import FormatKind, OutputFormat, ToolChoice, ToolMode
-from tokenbooth.gateway.shaped import Kept, Shape, lacks_form, notes_of, shape_of, told_in_words
+from tokenbooth.core.turn import FormatKind, OutputFormat, ToolChoice, ToolMode, Turn
+from tokenbooth.gateway.shaped import Kept, Shape, lacks_form, shape_of, told_in_words
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 
 LOCAL = Capabilities(frozenset({Feature.JSON_SCHEMA, Feature.TOOLS}), constrains=True)
@@ -13,36 +13,47 @@ PATTERN = OutputFormat(FormatKind.JSON_SCHEMA, "it", '{"type":"string","pattern"
 FORM = OutputFormat(FormatKind.JSON_SCHEMA, "it", OBJECT_SCHEMA)
 
 
+def shape(turn: Turn, *all_of: Capabilities, in_words: bool = False) -> Shape:
+    return shape_of(turn, OPENAI_CHAT, all_of, in_words=in_words)[0]
+
+
+def notes(turn: Turn, *all_of: Capabilities, in_words: bool = False) -> list[tuple[str, str]]:
+    told = shape_of(turn, OPENAI_CHAT, all_of, in_words=in_words)[1]
+    return [(note.param, note.what) for note in told]
+
+
 def test_what_an_engine_constrains_needs_no_look() -> None:
     turn = turn_of(tools=(TOOL,), output_format=FORM)
-    shape = shape_of(turn, [LOCAL], in_words=False)
-    assert not shape.to_check
-    assert shape.headers(None, None) == (("x-tokenbooth-structured", "constrained"),)
-    assert shape_of(turn, [LOCAL, FAR], in_words=False).to_check
+    found = shape(turn, LOCAL)
+    assert not found.to_check
+    assert found.headers(None, None) == (("x-tokenbooth-structured", "constrained"),)
+    assert shape(turn, LOCAL, FAR).to_check
+    assert notes(turn, LOCAL) == []
 
 
 def test_keywords_that_a_grammar_leaves_out_are_looked_at_and_told() -> None:
     turn = turn_of(tools=TOOLS, output_format=PATTERN)
-    shape = shape_of(turn, [LOCAL], in_words=False)
-    assert not shape.constrained
-    assert not shape.tools_constrained
-    assert shape.to_check
-    notes = notes_of(turn, OPENAI_CHAT, [LOCAL], in_words=False)
-    assert [note.param for note in notes] == ["tools", "response_format"]
-    assert notes[1].what == "not enforced while written: pattern"
+    found = shape(turn, LOCAL)
+    assert not found.constrained
+    assert not found.tools_constrained
+    assert found.to_check
+    told = notes(turn, LOCAL)
+    assert [param for param, _ in told] == ["tools", "response_format"]
+    assert told[1] == ("response_format", "not enforced while written: pattern")
 
 
 def test_keywords_that_nobody_looks_at_are_told_of_other_engines() -> None:
-    (note,) = notes_of(turn_of(output_format=PATTERN), OPENAI_CHAT, [FAR], in_words=False)
-    assert (note.param, note.what) == ("response_format", "not checked: pattern")
-    told = notes_of(turn_of(output_format=PATTERN), OPENAI_CHAT, [FAR], in_words=True)
-    assert [note.what.partition(":")[0] for note in told] == ["told to the model", "not checked"]
-    assert notes_of(turn_of(tools=TOOLS), OPENAI_CHAT, [FAR], in_words=False) == ()
+    turn = turn_of(output_format=PATTERN)
+    unlooked = ("response_format", "not checked: pattern")
+    assert notes(turn, FAR) == [unlooked]
+    in_words = ("response_format", "told to the model: its engine keeps no schema")
+    assert notes(turn, FAR, in_words=True) == [in_words, unlooked]
+    assert notes(turn_of(tools=TOOLS), FAR) == []
 
 
 def test_tools_that_may_not_be_called_are_not_looked_at() -> None:
     none = ToolChoice(ToolMode.NONE)
-    assert not shape_of(turn_of(tools=(TOOL,), tool_choice=none), [FAR], in_words=False).to_check
+    assert not shape(turn_of(tools=(TOOL,), tool_choice=none), FAR).to_check
 
 
 def test_a_plain_turn_has_no_form() -> None:

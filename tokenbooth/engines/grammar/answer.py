@@ -12,7 +12,7 @@ from enum import Enum
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import FormatKind, OutputFormat, Tool, ToolMode, Turn
 from tokenbooth.engines.grammar.leaves import LEAVES
-from tokenbooth.engines.grammar.schema import ANY_OBJECT, object_rules_of, rules_of
+from tokenbooth.engines.grammar.schema import ANY_OBJECT, Budget, object_rules_of, rules_of
 
 CALL_OPEN = "<tool_call>"
 CALL_CLOSE = "</tool_call>"
@@ -20,7 +20,10 @@ THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 # A small model that may call again often does so without end.
 CALLS_MAX = 8
-# What one call's grammar may weigh in all; tools after that may be called with any object.
+# What the schemas of one turn, and their grammar, may weigh in all; tools after that may be called
+# with any object.
+SCHEMAS_CHARACTERS_MAX = 400_000
+SCHEMAS_NODES_MAX = 6_000
 RULES_CHARACTERS_MAX = 200_000
 # Text without a call. A class that is repeated by itself is what engines check fastest: written as
 # ``(class | lt)*`` one engine took four times as long for each token.
@@ -103,13 +106,17 @@ def _many(turn: Turn) -> bool:
 def _calls(tools: Sequence[Tool], told: set[str], *, many: bool) -> list[str]:
     rules: list[str] = []
     ways = []
-    weight = 0
+    read = written = 0
+    budget = Budget(SCHEMAS_NODES_MAX)
     for place, tool in enumerate(tools):
-        name, own = object_rules_of(tool.schema_json or ANY_OBJECT, f"t{place}r", told)
-        weight += sum(map(len, own))
-        if weight > RULES_CHARACTERS_MAX:
+        name, own = "anyobject", tuple[str, ...]()
+        read += len(tool.schema_json)
+        if read > SCHEMAS_CHARACTERS_MAX or written > RULES_CHARACTERS_MAX:
             told.add("schemas over the size limit")
-            name, own = "anyobject", ()
+        else:
+            schema = tool.schema_json or ANY_OBJECT
+            name, own = object_rules_of(schema, f"t{place}r", told, budget)
+        written += sum(map(len, own))
         rules += own
         # A name is ASCII without quotes in every dialect; escaped all the same.
         rest = json.dumps(tool.name)[1:] + ', "arguments": '

@@ -28,6 +28,9 @@ _LENGTHS = ("minLength", "maxLength")
 _COUNTS = ("minItems", "maxItems")
 _TRIVIAL: tuple[object, ...] = ({}, True, {"type": "string"})
 
+# More branches than these are not merged with what stands beside them: that costs time.
+MERGED_MAX = 16
+
 Schema = dict[str, Any]
 Resolve = Callable[[object], object]
 
@@ -109,7 +112,7 @@ def _decide(kept: Schema, resolve: Resolve, told: set[str]) -> None:
         branches = kept[keyword]
         for name in beside:
             del kept[name]
-        if keyword == "anyOf" and isinstance(branches, list):
+        if keyword == "anyOf" and isinstance(branches, list) and len(branches) <= MERGED_MAX:
             kept["anyOf"] = [_both(beside, branch, resolve) for branch in branches]
         return
 

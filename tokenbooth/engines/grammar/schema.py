@@ -53,7 +53,16 @@ def rules_of(
     return _Writer(_read(schema_json), prefix, told).write()
 
 
-def object_rules_of(schema_json: str, prefix: str, told: set[str]) -> tuple[str, tuple[str, ...]]:
+class Budget:
+    """How many more parts of schemas may be looked at; one for all schemas of a turn's tools."""
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes = nodes
+
+
+def object_rules_of(
+    schema_json: str, prefix: str, told: set[str], budget: Budget | None = None
+) -> tuple[str, tuple[str, ...]]:
     """As ``rules_of`` for a schema of objects; whatever it says, nothing but an object fits."""
     try:
         schema = _read(schema_json)
@@ -66,7 +75,7 @@ def object_rules_of(schema_json: str, prefix: str, told: set[str]) -> tuple[str,
         schema = {}
     elif not {"const", "enum"} & schema.keys():
         schema = {**schema, "type": "object"} if _is_bare(schema) else schema
-    name, rules = _Writer(schema, prefix, told).write()
+    name, rules = _Writer(schema, prefix, told, budget).write()
     return ("anyobject", ()) if name == "value" else (name, rules)
 
 
@@ -96,14 +105,16 @@ def _json(value: object) -> str:
 class _Writer:
     """Writes one rule per schema; rules refer to each other by number."""
 
-    def __init__(self, schema: object, prefix: str, told: set[str] | None) -> None:
+    def __init__(
+        self, schema: object, prefix: str, told: set[str] | None, budget: Budget | None = None
+    ) -> None:
         self._schema = schema
         self._prefix = prefix
         self._told = told
         self._rules: list[str] = []
         self._by_place: dict[str, str] = {}
         self._aliases: dict[str, list[str]] = {}
-        self._nodes = 0
+        self._budget = budget or Budget(NODES_MAX)
         self._literals = 0
 
     def write(self) -> tuple[str, tuple[str, ...]]:
@@ -131,8 +142,12 @@ class _Writer:
 
     def _node(self, schema: object, place: str, depth: int) -> str:
         """The name of the rule, or a terminal, for ``schema``."""
+        self._budget.nodes -= 1
         if self._told is None:
             return self._exactly(schema, place, depth)
+        if self._budget.nodes < 0:
+            self._told.add("schemas over the size limit")
+            return "value"
         try:
             return self._exactly(loosened(schema, self._found, self._told), place, depth)
         except Problem:
@@ -146,8 +161,7 @@ class _Writer:
             return None
 
     def _exactly(self, schema: object, place: str, depth: int) -> str:
-        self._nodes += 1
-        if self._nodes > NODES_MAX or depth > DEPTH_MAX:
+        if self._budget.nodes < 0 or depth > DEPTH_MAX:
             raise wrong(place, "is too deep or has too many parts")
         if schema is True:
             return "value"

@@ -90,6 +90,7 @@ _ASSISTANT = Record(
         "tool_calls": Field(Listed(_TOOL_CALL, 1, TOOL_CALLS_MAX)),
         "function_call": Field(_CALLED),
         "audio": Field(Refused(_NO_AUDIO)),
+        "reasoning_content": Field(Text()),
     },
     {
         "anyOf": [
@@ -164,7 +165,11 @@ def _assistant(record: Json, path: str, legacy_ids: dict[str, str], notes: Notes
         calls.append(ToolCall(call_id, called["name"], called["arguments"]))
     if not parts and not calls:
         missing(f"{path}.content")
-    return Message(Role.ASSISTANT, parts, record.get("name"), tuple(calls))
+    thought = record.get("reasoning_content", "")
+    if thought:
+        notes.add("messages[].reasoning_content", "a hint; the engine may ignore it")
+    name = record.get("name")
+    return Message(Role.ASSISTANT, parts, name, tuple(calls), reasoning=thought)
 
 
 def _call(call: Json) -> ToolCall:

@@ -145,8 +145,13 @@ def test_a_strict_form_that_cannot_be_kept_is_refused() -> None:
     assert unenforced(turn) == ()
 
 
-def test_tools_beyond_the_size_limit_take_any_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RULES_CHARACTERS_MAX", 10)
+@pytest.mark.parametrize(("limit", "kept"), [("RULES", "read_clock"), ("SCHEMAS", "")])
+def test_tools_beyond_the_size_limit_take_any_object(
+    monkeypatch: pytest.MonkeyPatch, limit: str, kept: str
+) -> None:
+    monkeypatch.setattr(module, f"{limit}_CHARACTERS_MAX", 10)
     found = answer_grammar(choosing(ToolMode.REQUIRED))
     assert found.unenforced == (("tools", ("schemas over the size limit",)),)
-    assert 'read_clock\\", \\"arguments\\": " anyobject' in (found.text or "")
+    for name in ("read_clock", "other"):
+        loose = f'{name}\\", \\"arguments\\": " anyobject' in (found.text or "")
+        assert loose == (name != kept)

@@ -13,7 +13,7 @@ from tests.support.gbnf import Grammar
 from tests.unit.engines.grammar.test_schema import SCHEMAS as ANY_SCHEMA
 from tokenbooth.engines.grammar.leaves import LEAVES
 from tokenbooth.engines.grammar.loosen import UNENFORCED, loosened
-from tokenbooth.engines.grammar.schema import object_rules_of, rules_of
+from tokenbooth.engines.grammar.schema import Budget, object_rules_of, rules_of
 
 TOLD = {
     "Shell": set(),
@@ -150,6 +150,22 @@ def test_branches_beside_properties_are_merged() -> None:
     grammar, _ = grammar_of_tool(schema)
     said = {tuple(json.loads(grammar.say(lambda m, p=p: min(p, m)) or "{}")) for p in range(2)}  # type: ignore[misc]
     assert all(said)
+
+
+def test_a_crowd_of_branches_is_not_merged() -> None:
+    schema = {"properties": {"a": {"type": "null"}}, "anyOf": [{"required": ["a"]}] * 17}
+    grammar, told = grammar_of_tool(schema)
+    assert told == {"anyOf beside properties"}
+    assert isinstance(json.loads(grammar.say(lambda _: 0) or ""), dict)
+
+
+def test_a_large_schema_is_looked_at_as_far_as_it_may_be() -> None:
+    told: set[str] = set()
+    schema = {"properties": {f"k{n}": {"type": "null"} for n in range(9)}}
+    name, rules = object_rules_of(json.dumps(schema), "t", told, Budget(5))
+    grammar = Grammar("\n".join((f"root ::= {name}", *rules)) + LEAVES)
+    assert told == {"schemas over the size limit"}
+    assert isinstance(json.loads(grammar.say(lambda _: 0) or ""), dict)
 
 
 def test_a_required_name_that_nothing_describes_may_have_any_value() -> None:
