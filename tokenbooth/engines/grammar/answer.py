@@ -24,7 +24,7 @@ CALLS_MAX = 8
 # with any object.
 SCHEMAS_CHARACTERS_MAX = 400_000
 SCHEMAS_NODES_MAX = 6_000
-RULES_CHARACTERS_MAX = 200_000
+RULES_CHARACTERS_MAX = 100_000
 # Text without a call. A class that is repeated by itself is what engines check fastest: written as
 # ``(class | lt)*`` one engine took four times as long for each token.
 _FREE = "[^<]* (lt [^<]*)*"
@@ -68,7 +68,8 @@ def answer_grammar(turn: Turn, thinking: Thinking = Thinking.NONE) -> AnswerGram
     rules = [*_thoughts(root, thinking), *rules]
     unenforced = (("tools", tuple(sorted(told_tools))), ("format", tuple(sorted(told_form))))
     kept = tuple((what, words) for what, words in unenforced if words)
-    return AnswerGrammar("\n".join(rules) + LEAVES, kept)
+    # Rules of several schemas may be the same ones.
+    return AnswerGrammar("\n".join(dict.fromkeys(rules)) + LEAVES, kept)
 
 
 def _content(form: OutputFormat, told: set[str]) -> tuple[str, list[str]]:

@@ -29,6 +29,7 @@ SCHEMA_CHARACTERS_MAX = 65_536
 NODES_MAX = 2_000
 DEPTH_MAX = 32
 LITERALS_MAX = 1_000
+ITEMS_CHUNK = 8
 
 _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
 _PLAIN = {"boolean": "bool", "null": '"null"'}
@@ -114,6 +115,7 @@ class _Writer:
         self._rules: list[str] = []
         self._by_place: dict[str, str] = {}
         self._aliases: dict[str, list[str]] = {}
+        self._shared: dict[str, str] = {}
         self._budget = budget or Budget(NODES_MAX)
         self._literals = 0
 
@@ -126,7 +128,8 @@ class _Writer:
                 raise
             self._told.add("a schema that refers to itself without end")
             return "value", ()
-        return name, tuple(self._rules)
+        shared = [f"{shared_name} ::= {body}" for shared_name, body in self._shared.items()]
+        return name, (*self._rules, *shared)
 
     def _rule(self, body: str) -> str:
         name = f"{self._prefix}{len(self._rules)}"
@@ -254,7 +257,7 @@ class _Writer:
         if kind == "array":
             return self._array(schema, place, depth)
         if kind == "string":
-            return self._rule(string_body(schema, place))
+            return self._rule(string_body(schema, place, self._shared))
         if kind in ("integer", "number"):
             return self._rule(number_body(kind, schema, place))
         return _PLAIN[kind]
@@ -312,11 +315,27 @@ class _Writer:
         least, most = bounds(schema, place, "Items")
         if most == 0:
             return self._rule('"[" blank "]"')
-        more = "*" if most is None else f"{{{max(0, least - 1)},{most - 1}}}"
-        if most is None and least > 1:
-            more = f"{{{least - 1},}}"
-        body = f'{name} ("," blank {name}){more}'
+        pair = self._rule(f'"," blank {name}')
+        more = self._repeated(pair, max(0, least - 1), None if most is None else most - 1)
+        body = " ".join((name, *more))
         return self._rule(f'"[" blank {body if least else f"({body})?"} "]"')
+
+    def _repeated(self, unit: str, least: int, most: int | None) -> list[str]:
+        """``unit`` so many times, in chunks: see ``leaves.at_most``."""
+        if max(least, most or 0) <= ITEMS_CHUNK:
+            return [f"{unit}{{{least},{'' if most is None else most}}}"] if most != 0 else []
+        full = self._rule(f"{unit}{{{ITEMS_CHUNK}}}")
+        chunks, left = divmod(least, ITEMS_CHUNK)
+        parts = [f"{full}{{{chunks}}}"] if chunks else []
+        parts += [f"{unit}{{{left}}}"] if left else []
+        if most is None:
+            return [*parts, f"{unit}*"]
+        chunks, left = divmod(most - least, ITEMS_CHUNK)
+        rest = f"{unit}{{0,{left}}}" if left else ""
+        part = self._rule(f"{unit}{{0,{ITEMS_CHUNK - 1}}}") if chunks else ""
+        for _ in range(chunks):
+            rest = self._rule(f"{full} {rest} | {part}".replace("  ", " "))
+        return [*parts, rest] if rest else parts
 
 
 def _is_a(value: object, kind: object) -> bool:
