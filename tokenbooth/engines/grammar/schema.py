@@ -8,14 +8,14 @@ may stop its whole pipeline.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from tokenbooth.core.problem import Problem
 from tokenbooth.engines.grammar.leaves import (
-    LEAVES,
     bounds,
     cannot,
     number_body,
@@ -35,13 +35,6 @@ _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
 _PLAIN = {"boolean": "bool", "null": '"null"'}
 
 
-def grammar_of(schema_json: str) -> str:
-    """Raises Problem INVALID_VALUE for what is no schema, UNSUPPORTED_FEATURE for a keyword that
-    cannot be enforced; both name the place."""
-    name, rules = rules_of(schema_json, "r")
-    return "\n".join((f"root ::= {name}", *rules)) + LEAVES
-
-
 def rules_of(
     schema_json: str, prefix: str, told: set[str] | None = None
 ) -> tuple[str, tuple[str, ...]]:
@@ -49,7 +42,8 @@ def rules_of(
     names begin with ``prefix``.
 
     With ``told`` no keyword is refused: those that are not enforced are added to it. Raises Problem
-    as ``grammar_of`` does.
+    INVALID_VALUE for what is no schema, UNSUPPORTED_FEATURE for a keyword that cannot be enforced;
+    both name the place.
     """
     return _Writer(_read(schema_json), prefix, told).write()
 
@@ -152,16 +146,12 @@ class _Writer:
             self._told.add("schemas over the size limit")
             return "value"
         try:
-            return self._exactly(loosened(schema, self._found, self._told), place, depth)
+            return self._exactly(
+                loosened(schema, partial(_found, self._schema), self._told), place, depth
+            )
         except Problem:
             self._told.add("a schema too large or not well formed")
             return "value"
-
-    def _found(self, target: object) -> object:
-        try:
-            return self._resolve(target, "#")
-        except Problem:
-            return None
 
     def _exactly(self, schema: object, place: str, depth: int) -> str:
         if self._budget.nodes < 0 or depth > DEPTH_MAX:
@@ -196,7 +186,7 @@ class _Writer:
         return self._choice(values, kinds, place)
 
     def _reference(self, target: object, place: str, depth: int) -> str:
-        found = self._resolve(target, place)
+        found = _resolved(self._schema, target, place)
         assert isinstance(target, str)
         if target not in self._by_place:
             # The name is known before the body is written, so that a schema may hold itself.
@@ -207,20 +197,6 @@ class _Writer:
             self._rules[number] = f"{name} ::= {body}"
             self._aliases[name] = [body]
         return self._by_place[target]
-
-    def _resolve(self, target: object, place: str) -> object:
-        if not isinstance(target, str) or not (target == "#" or target.startswith("#/")):
-            raise cannot(place, f"$ref to {target!r}")
-        found: Any = self._schema
-        for step in target.split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list) and step.isdigit() and int(step) < len(found):
-                found = found[int(step)]
-                continue
-            if not isinstance(found, dict) or step not in found:
-                raise wrong(place, f"refers to {target}, which is not there")
-            found = found[step]
-        return found
 
     def _choice(self, values: object, kinds: object, place: str) -> str:
         if not isinstance(values, list) or not values:
@@ -316,26 +292,50 @@ class _Writer:
         if most == 0:
             return self._rule('"[" blank "]"')
         pair = self._rule(f'"," blank {name}')
-        more = self._repeated(pair, max(0, least - 1), None if most is None else most - 1)
+        more = _repeated(self._rule, pair, max(0, least - 1), None if most is None else most - 1)
         body = " ".join((name, *more))
         return self._rule(f'"[" blank {body if least else f"({body})?"} "]"')
 
-    def _repeated(self, unit: str, least: int, most: int | None) -> list[str]:
-        """``unit`` so many times, in chunks: see ``leaves.at_most``."""
-        if max(least, most or 0) <= ITEMS_CHUNK:
-            return [f"{unit}{{{least},{'' if most is None else most}}}"] if most != 0 else []
-        full = self._rule(f"{unit}{{{ITEMS_CHUNK}}}")
-        chunks, left = divmod(least, ITEMS_CHUNK)
-        parts = [f"{full}{{{chunks}}}"] if chunks else []
-        parts += [f"{unit}{{{left}}}"] if left else []
-        if most is None:
-            return [*parts, f"{unit}*"]
-        chunks, left = divmod(most - least, ITEMS_CHUNK)
-        rest = f"{unit}{{0,{left}}}" if left else ""
-        part = self._rule(f"{unit}{{0,{ITEMS_CHUNK - 1}}}") if chunks else ""
-        for _ in range(chunks):
-            rest = self._rule(f"{full} {rest} | {part}".replace("  ", " "))
-        return [*parts, rest] if rest else parts
+
+def _repeated(rule: Callable[[str], str], unit: str, least: int, most: int | None) -> list[str]:
+    """``unit`` so many times, in chunks: see ``leaves.at_most``. ``rule`` writes one."""
+    if max(least, most or 0) <= ITEMS_CHUNK:
+        return [f"{unit}{{{least},{'' if most is None else most}}}"] if most != 0 else []
+    full = rule(f"{unit}{{{ITEMS_CHUNK}}}")
+    chunks, left = divmod(least, ITEMS_CHUNK)
+    parts = [f"{full}{{{chunks}}}"] if chunks else []
+    parts += [f"{unit}{{{left}}}"] if left else []
+    if most is None:
+        return [*parts, f"{unit}*"]
+    chunks, left = divmod(most - least, ITEMS_CHUNK)
+    rest = f"{unit}{{0,{left}}}" if left else ""
+    part = rule(f"{unit}{{0,{ITEMS_CHUNK - 1}}}") if chunks else ""
+    for _ in range(chunks):
+        rest = rule(f"{full} {rest} | {part}".replace("  ", " "))
+    return [*parts, rest] if rest else parts
+
+
+def _found(root: object, target: object) -> object:
+    try:
+        return _resolved(root, target, "#")
+    except Problem:
+        return None
+
+
+def _resolved(root: object, target: object, place: str) -> object:
+    """What ``target`` names in a schema."""
+    if not isinstance(target, str) or not (target == "#" or target.startswith("#/")):
+        raise cannot(place, f"$ref to {target!r}")
+    found: Any = root
+    for step in target.split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and step.isdigit() and int(step) < len(found):
+            found = found[int(step)]
+            continue
+        if not isinstance(found, dict) or step not in found:
+            raise wrong(place, f"refers to {target}, which is not there")
+        found = found[step]
+    return found
 
 
 def _is_a(value: object, kind: object) -> bool:

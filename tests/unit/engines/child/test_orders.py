@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.grammars import grammar_of
 from tests.support.turns import OBJECT_SCHEMA, TOOL, said, turn_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
@@ -22,7 +23,7 @@ from tokenbooth.engines.child.orders import (
 )
 from tokenbooth.engines.child.prompt import words_of
 from tokenbooth.engines.gguf.template import Traits
-from tokenbooth.engines.grammar.schema import ANY_OBJECT, grammar_of
+from tokenbooth.engines.grammar.schema import ANY_OBJECT
 
 WORDS = Prompt((("user", "x"),))
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.agent_tools import TOOLS
 from tests.support.gbnf import Grammar
+from tests.support.grammars import grammar_of
 from tests.support.turns import OBJECT_SCHEMA, TOOL, turn_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
@@ -21,7 +22,6 @@ from tokenbooth.engines.grammar.answer import (
     answer_grammar,
     unenforced,
 )
-from tokenbooth.engines.grammar.schema import grammar_of
 
 CALL = re.compile(
     r'<tool_call>\n\{"name": "(\w+)", "arguments": (\{.*?\})\}\n</tool_call>', re.DOTALL

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.gbnf import Grammar
+from tests.support.grammars import grammar_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.engines.grammar.loosen import UNENFORCED
-from tokenbooth.engines.grammar.schema import ANY_OBJECT, grammar_of
+from tokenbooth.engines.grammar.schema import ANY_OBJECT
 
 
 def grammar_for(schema: object) -> Grammar:
