@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
 from tests.unit.protocols.openai_chat.test_write import END, FRAME, RECEIPT, events
+from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Delta, FinishReason, ToolCallDelta
+from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import ToolChoice, ToolMode
 from tokenbooth.protocols.custom_tools import CUSTOM_PARAMETERS, custom_arguments
 from tokenbooth.protocols.dialect import Parsed
@@ -128,3 +130,11 @@ def test_a_function_beside_it_is_streamed_as_ever() -> None:
     ]
     assert [piece["function"]["arguments"] for piece in pieces] == ["", "{", "}"]
     assert pieces[0]["type"] == "function"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_has_ended_ends_once(stream: bool) -> None:
+    writer = OPENAI_CHAT.writer(parse(tools=[PATCH], stream=stream), FRAME)
+    assert writer.closing(END, RECEIPT)
+    assert writer.closing(END, RECEIPT) == b""
+    assert writer.problem(Problem(Code.INTERNAL, "x")) == b""
