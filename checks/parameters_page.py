@@ -29,8 +29,8 @@ CHAT_FOOT = """\
 
 `messages[].role` is `system`, `developer`, `user`, `assistant` or `tool`. `content` is a string or
 a list of parts; an assistant message with `tool_calls` needs none. Images are `https:` or
-`data:image/` addresses. `input_audio` and `file` parts, custom tools and a former audio answer are
-refused. The legacy role `function` and `function_call` are translated to `tool` and `tool_calls`.
+`data:image/` addresses. `input_audio` and `file` parts and a former audio answer are refused. The
+legacy role `function` and `function_call` are translated to `tool` and `tool_calls`.
 
 ### Answers of a chat
 
@@ -38,6 +38,14 @@ Every choice ends with one `finish_reason`. Where the engine gave none it is `le
 cut short, else `tool_calls` if the choice called tools, else `stop`. Reasoning text comes as
 `reasoning_content`. `usage` also holds the exact `cost` and what remains under each limit;
 `usage.source` is `bound` where the engine did not count and the documented upper bound was charged.
+
+### The form of an answer
+
+`x-tokenbooth-structured` says how a schema was kept: `constrained` while the model wrote,
+`validated` or `invalid` by a look at the whole answer, `repaired` by a second try that the held
+money bore, `asked` where a stream was only asked for it. `x-tokenbooth-tool-arguments` is
+`validated` or `invalid` where a whole answer calls tools that the engine was not held to. All three
+endpoints send both.
 """
 RESPONSES_FOOT = """\
 ### Items

@@ -143,8 +143,8 @@ class _Parser:
         if escape == "x":
             self.at += 2
             return chr(int(self.source[self.at - 2 : self.at], 16))
-        assert escape in '"\\', f"unknown escape {escape!r}"
-        return escape
+        assert escape in '"\\n', f"unknown escape {escape!r}"
+        return "\n" if escape == "n" else escape
 
     def text(self) -> Node:
         self.at += 1

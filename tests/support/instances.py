@@ -76,6 +76,19 @@ def add_scripts(instance: PrivateInstance, *scripts: Script) -> None:
     in_booth(instance, make)
 
 
+def add_local(instance: PrivateInstance, name: str, gguf_path: str) -> None:
+    """A priced model of the embedded engine."""
+
+    def make(booth: Booth, op: Op, tx: Tx) -> None:
+        kind = catalog.EngineKind.EMBEDDED
+        deployment = catalog.DeploymentAsk(engine=kind, gguf_path=gguf_path, options={})
+        catalog.add_model(op, tx, catalog.ModelAsk(name=name, deployments=(deployment,)), booth.ids)
+        price = PriceAsk(name, INPUT_PICO, OUTPUT_PICO)
+        prices.price_model(op, tx, price, booth.ids, confirmed=True)
+
+    in_booth(instance, make)
+
+
 def add_upstream(instance: PrivateInstance, name: str, url: str) -> None:
     """A priced model behind an OpenAI-compatible server at ``url``."""
 

@@ -3,6 +3,7 @@
 Each sequence says the ids it was told for its prompt, one in each step.
 """
 
+import json
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -99,10 +100,16 @@ class Encoded:
 
 
 class Tokenizer:
+    refuses = False
+
     def apply_chat_template(
-        self, history: list[dict[str, str]], *, add_generation_prompt: bool
+        self, history: list[dict[str, str]], *, add_generation_prompt: bool, **more: Any
     ) -> str:
         assert add_generation_prompt
+        if self.refuses:
+            raise RuntimeError("the template raises")
+        if more:
+            return json.dumps([history, more])
         return "".join(f"{words['role']}:{words['content']};" for words in history)
 
     def encode(self, prompt: str, *, add_special_tokens: bool) -> Encoded:

@@ -29,11 +29,13 @@ class Feature(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """``context_tokens`` holds prompt and output together; ``None`` means unknown. ``writes`` is
-    False for a model that makes vectors and no text."""
+    False for a model that makes vectors and no text. ``constrains``: schemas are kept while the
+    model writes, by a grammar, and not only asked for."""
 
     features: frozenset[Feature]
     context_tokens: int | None = None
     writes: bool = True
+    constrains: bool = False
 
 
 def asked_features(turn: Turn) -> Iterator[Feature]:

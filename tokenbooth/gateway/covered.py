@@ -10,7 +10,6 @@ from tokenbooth.core.turn import Turn
 from tokenbooth.engines.bounds import delta_tokens_max
 from tokenbooth.engines.port import Engine, Run
 from tokenbooth.engines.prompts import start
-from tokenbooth.gateway.relay import Relay
 
 
 class Cover(Protocol):
@@ -23,13 +22,33 @@ class Cover(Protocol):
         """Wait until it is held for; False when the money is used up."""
 
 
+class Answering(Protocol):
+    """Who makes an answer of a run's events: a relay, or what stands before it."""
+
+    @property
+    def output_tokens(self) -> int: ...
+
+    @property
+    def result(self) -> object | None: ...
+
+    def delta(self, delta: Delta) -> None: ...
+
+    def ended(self, end: RunEnd) -> None: ...
+
+    def failed(self, problem: Problem) -> None: ...
+
+    def attach(self, run: Run) -> None: ...
+
+    def cut_by_money(self) -> None: ...
+
+
 class CoveredRun:
     """A run whose events wait, while the engine is paused, until their money is held.
 
     To the engine it is the sink, to the relay it is the run.
     """
 
-    def __init__(self, relay: Relay, cover: Cover) -> None:
+    def __init__(self, relay: Answering, cover: Cover) -> None:
         self._relay = relay
         self._cover = cover
         self._run: Run | None = None

@@ -19,8 +19,17 @@ from tokenbooth.gateway.rules import (
     output_limit,
     within_rate,
 )
+from tokenbooth.gateway.shaped import (
+    Shape,
+    asks_for_form,
+    lacks_form,
+    shape_of,
+    told_in_words,
+)
 from tokenbooth.money.prices import service as prices
 from tokenbooth.protocols.dialect import Dialect, Note, Parsed
+
+_FORMS = frozenset({Feature.JSON_OBJECT, Feature.JSON_SCHEMA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,12 @@ class Weighed:
 
     ``context_tokens`` is the shortest window that is known, into which ``prompt_tokens_max`` must
     fit: all of the input, or the longest of several raw prompts. ``input_exact`` says that no count
-    is only a bound.
+    is only a bound. ``shape`` is what was asked of the form of the answer.
     """
 
     candidates: tuple[Candidate, ...]
     parsed: Parsed
+    shape: Shape
     context_tokens: int | None
     input_tokens: int
     prompt_tokens_max: int
@@ -55,6 +65,7 @@ class Grant:
 
     caller: Caller
     parsed: Parsed
+    shape: Shape
     candidates: tuple[Candidate, ...]
     price: prices.Price
     input_tokens: int
@@ -92,6 +103,7 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
     return Grant(
         caller=caller,
         parsed=found.parsed,
+        shape=found.shape,
         candidates=found.candidates,
         price=price,
         input_tokens=billed_input_tokens(input_tokens, context, len(single_turns(turn))),
@@ -103,18 +115,33 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
 async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog.Model) -> Weighed:
     """Raises UNSUPPORTED_FEATURE or ENGINE_NOT_READY, and what an engine raises that counts."""
     candidates = await _candidates(rooms, dialect, parsed.turn, model.deployments)
-    parsed = _eased(parsed, dialect, candidates)
+    parsed, shape = _shaped(_eased(parsed, dialect, candidates), dialect, candidates)
     counted = [await count_input_tokens(c.engine, parsed.turn) for c in candidates]
     windows = [c.engine.capabilities.context_tokens for c in candidates]
     context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
     return Weighed(
         candidates=candidates,
         parsed=parsed,
+        shape=shape,
         context_tokens=context,
         input_tokens=max(count.tokens for count, _ in counted),
         prompt_tokens_max=max(longest for _, longest in counted),
         input_exact=all(count.exact for count, _ in counted),
     )
+
+
+def _shaped(
+    parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]
+) -> tuple[Parsed, Shape]:
+    """The turn as these engines get it: a form that one of them does not take is told in words."""
+    turn = parsed.turn
+    if not turn.tools and not asks_for_form(turn):
+        return parsed, Shape()
+    all_of = [candidate.engine.capabilities for candidate in candidates]
+    in_words = any(lacks_form(turn, each) for each in all_of)
+    shape, notes = shape_of(turn, dialect, all_of, in_words=in_words)
+    turn = told_in_words(turn) if in_words else turn
+    return replace(parsed, turn=turn, notes=(*parsed.notes, *notes)), shape
 
 
 def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) -> Parsed:
@@ -144,8 +171,10 @@ def question_of(caller: Caller, turn: Turn) -> prices.PriceQuestion:
 async def _candidates(
     rooms: Rooms, dialect: Dialect, turn: Turn, deployments: tuple[catalog.Deployment, ...]
 ) -> tuple[Candidate, ...]:
-    """The deployments, in order, that are up and can do what the turn asks."""
+    """The deployments, in order, that are up and can do what the turn asks; those that take no
+    form of the answer only where all others are missing."""
     fit: list[Candidate] = []
+    unshaped: list[Candidate] = []
     refused: Problem | None = None
     for deployment in deployments:
         try:
@@ -164,13 +193,16 @@ async def _candidates(
         if not missing:
             fit.append(Candidate(deployment, engine))
             continue
+        if set(missing) <= _FORMS:
+            unshaped.append(Candidate(deployment, engine))
+            continue
         refused = refused or Problem(
             Code.UNSUPPORTED_FEATURE,
             f"The model {turn.model!r} does not support {missing[0].value}.",
             param=dialect.param_of(missing[0]),
         )
-    if fit:
-        return tuple(fit)
+    if fit or unshaped:
+        return tuple(fit or unshaped)
     raise refused or Problem(
         Code.ENGINE_NOT_READY, f"The model {turn.model!r} has no deployment now.", retry_after_s=30
     )

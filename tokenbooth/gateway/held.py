@@ -68,7 +68,8 @@ class HeldCall:
         if ended.problem is not None:
             reply.refuse(ended.problem)
         elif ended.end is not None and self.receipt is not None:
-            paid = (*reply.headers, *receipt_headers(self.receipt))
+            shaped = self._relay.shape_headers
+            paid = (*reply.headers, *shaped, *receipt_headers(self.receipt))
             self._relay.finish(ended.end, self.receipt, paid)
         else:
             self._relay.hang_up()

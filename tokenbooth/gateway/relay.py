@@ -55,14 +55,13 @@ class Relay:
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._end_seen: asyncio.Future[None] = self._loop.create_future()
         self._ended: Ended | None = None
-        self._counted = 0
-        self._uncounted_bytes = 0
-        self._bytes = 0
+        self._counted = self._uncounted_bytes = self._bytes = 0
         self._slowed = False
         self._written_at_us = now()
         self.first_output_us: int | None = None
         self.closed = False
         self.deployment_id: str | None = None
+        self.shape_headers: tuple[tuple[str, str], ...] = ()
         sink.listen(self)
 
     # What the run pushes.

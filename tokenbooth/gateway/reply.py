@@ -54,6 +54,7 @@ class Reply:
         held = hold_headers(
             hold.amount_nano, hold.limits, hold.output_tokens_max, grant.price.currency
         )
+        shaped = grant.shape.headers(None, None)
         frame = AnswerFrame(
             request_id=self._op.request_id,
             created_s=self._op.now() // 1_000_000,
@@ -64,11 +65,12 @@ class Reply:
         self._relay = Relay(
             self._dialect.writer(parsed, frame),
             self._sink,
-            stream_headers=(*self.headers, *held) if parsed.stream else None,
+            stream_headers=(*self.headers, *shaped, *held) if parsed.stream else None,
             output_tokens_max=hold.output_tokens_max * parsed.turn.choices,
             delivered=delivered,
             now=self._op.now,
         )
+        self._relay.shape_headers = shaped
         return self._relay
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.core.turn import Turn
 from tokenbooth.gateway.call_cover import CallCover
+from tokenbooth.gateway.checked import Checked
 from tokenbooth.gateway.covered import CoveredRun
 from tokenbooth.gateway.grant import Candidate, Grant
 from tokenbooth.gateway.relay import Relay
@@ -44,11 +45,12 @@ async def run(rooms: Rooms, grant: Grant, course: Course, seat: Seat) -> None:
     relay = course.relay
     turn = replace(grant.parsed.turn, output_tokens_max=course.hold.output_tokens_max)
     stop_at_us = rooms.clock.monotonic_us() + rooms.options.run_max_s * 1_000_000
-    await _run_once(rooms, grant.candidates[0], turn, course, stop_at_us)
+    await _run_once(rooms, grant, turn, course, stop_at_us)
     for candidate in grant.candidates[1:]:
         if not relay.retry() or not await _moved(rooms, seat, candidate, relay):
             return
-        await _run_once(rooms, candidate, turn, course, stop_at_us)
+        another = replace(grant, candidates=(candidate,))
+        await _run_once(rooms, another, turn, course, stop_at_us)
 
 
 async def _moved(rooms: Rooms, seat: Seat, candidate: Candidate, relay: Relay) -> bool:
@@ -62,11 +64,16 @@ async def _moved(rooms: Rooms, seat: Seat, candidate: Candidate, relay: Relay) -
 
 
 async def _run_once(
-    rooms: Rooms, candidate: Candidate, turn: Turn, course: Course, stop_at_us: int
+    rooms: Rooms, grant: Grant, turn: Turn, course: Course, stop_at_us: int
 ) -> None:
+    """By the first candidate of ``grant``."""
+    candidate = grant.candidates[0]
     options, relay = rooms.options, course.relay
     relay.deployment_id = candidate.deployment.id
-    CoveredRun(relay, course.cover).start(candidate.engine, turn)
+    if grant.parsed.stream or not grant.shape.to_check:
+        CoveredRun(relay, course.cover).start(candidate.engine, turn)
+    else:
+        Checked(relay, course.cover, grant.shape, course.hold).start(candidate.engine, turn)
     while True:
         left_s = (stop_at_us - rooms.clock.monotonic_us()) / 1_000_000
         if left_s <= 0:

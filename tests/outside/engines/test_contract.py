@@ -19,9 +19,12 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import (
     FormatKind,
     LogprobsAsk,
+    Message,
     OutputFormat,
     Role,
     Sampling,
+    TextPart,
+    ToolCall,
     ToolChoice,
     ToolMode,
     Turn,
@@ -331,11 +334,33 @@ def test_a_json_object_is_an_object(arena: Arena) -> None:
 def test_a_forced_tool_is_called_with_valid_arguments(arena: Arena, choice: ToolChoice) -> None:
     if refused(arena, Feature.TOOLS, asking(Feature.TOOLS)):
         return
-    recorder = arena.play(short(tools=(TOOL,), tool_choice=choice, output_tokens_max=64))
+    once = {"parallel_tool_calls": False, "output_tokens_max": 64}
+    recorder = arena.play(short(tools=(TOOL,), tool_choice=choice, **once))
     assert recorder.finishes == [(0, FinishReason.TOOL_CALLS)]
     openings = [d.tool_call for d in recorder.deltas if d.tool_call and d.tool_call.id]
     assert [call.name for call in openings] == [TOOL.name]
     assert isinstance(json.loads(recorder.arguments())["ok"], bool)
+
+
+def test_a_round_with_a_tool_is_read_and_counted_as_any_other(arena: Arena) -> None:
+    if refused(arena, Feature.TOOLS, asking(Feature.TOOLS)):
+        return
+    called = ToolCall("c1", TOOL.name, '{"ok": true}')
+    messages = (
+        said("What time is it?"),
+        Message(Role.ASSISTANT, (), tool_calls=(called,)),
+        Message(Role.TOOL, (TextPart("12:34"),), tool_call_id="c1"),
+    )
+    none = ToolChoice(ToolMode.NONE)
+    turn = short(messages=messages, tools=(TOOL,), tool_choice=none)
+    count = arena.run(arena.engine.count_input_tokens(turn))
+    recorder = arena.play(turn)
+    assert recorder.text()
+    assert recorder.finishes[0][1] is not FinishReason.TOOL_CALLS
+    assert recorder.end is not None
+    assert recorder.end.usage is not None
+    if count.exact:
+        assert recorder.end.usage.input_tokens == count.tokens
 
 
 def test_logprobs_spell_the_text(arena: Arena) -> None:

@@ -2,23 +2,24 @@
 
 import asyncio
 import itertools
-from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from tokenbooth.core.codes import Code
-from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, Usage
+from tokenbooth.core.delta import RunEnd, Usage
 from tokenbooth.core.features import Capabilities, Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
-from tokenbooth.engines.child.frames import Cancel, Count, Over, Piece, Refused, Step, Words
-from tokenbooth.engines.child.orders import begin_of, words_of
+from tokenbooth.engines.child.frames import Cancel, Count, Counted, Over, Piece, Refused, Step
+from tokenbooth.engines.child.hearing import Ears
+from tokenbooth.engines.child.orders import Prompt, begin_of
+from tokenbooth.engines.child.prompt import shown_tools
+from tokenbooth.engines.child.reading import Reading
 from tokenbooth.engines.child.runs import ChildRun
 from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
-from tokenbooth.engines.gguf.metadata import read_metadata
-from tokenbooth.engines.gguf.tokenizer import CountInput, Unknown, input_ids_reader
+from tokenbooth.engines.gguf.tokenizer import Unknown
 from tokenbooth.engines.port import (
     DeltaSink,
     Embeddings,
@@ -30,11 +31,6 @@ from tokenbooth.engines.port import (
 from tokenbooth.engines.refusals import closed, not_open, too_long, unsupported
 from tokenbooth.engines.tally import Tally
 
-# Longer prompts are read in a thread, so that the event loop never stands still for long.
-INLINE_CHARACTERS_MAX = 8192
-REMEMBERED_PROMPTS_MAX = 128
-REMEMBERED_IDS_MAX = 1_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -45,26 +41,6 @@ class Kind:
     plan: ChildPlan
     gguf_path: Path
     unknown: Unknown
-
-
-class Prompts:
-    """The ids of the last prompts, since each is counted first and started a moment later."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[Words, array[int]] = OrderedDict()
-        self._ids = 0
-
-    def get(self, words: Words) -> "array[int] | None":
-        return self._known.get(words)
-
-    def put(self, words: Words, ids: "array[int]") -> None:
-        if words in self._known:
-            return
-        self._known[words] = ids
-        self._ids += len(ids)
-        while len(self._known) > REMEMBERED_PROMPTS_MAX or self._ids > REMEMBERED_IDS_MAX:
-            _, oldest = self._known.popitem(last=False)
-            self._ids -= len(oldest)
 
 
 class ChildEngine:
@@ -79,13 +55,12 @@ class ChildEngine:
         self._supervisor = supervise(kind.plan, self)
         self._capabilities = Capabilities(kind.features)
         self._fingerprint: str | None = None
-        self._read: CountInput | None = None
-        self._prompts = Prompts()
+        self._reading = Reading(self._ask)
         self._tally = Tally()
         self._numbers = itertools.count(1)
         self._runs: dict[int, ChildRun] = {}
         self._sent: set[int] = set()
-        self._counts: dict[int, asyncio.Future[int]] = {}
+        self._counts: dict[int, asyncio.Future[Counted]] = {}
         self._beginnings: set[asyncio.Task[None]] = set()
         self._is_open = False
 
@@ -109,14 +84,17 @@ class ChildEngine:
 
     async def open(self) -> None:
         """Raises Problem INVALID_VALUE for a bad file, ENGINE_NOT_INSTALLED, ENGINE_NOT_READY."""
-        path = self._kind.gguf_path
-        trained = await asyncio.to_thread(_context_tokens, path)
-        self._read = await asyncio.to_thread(input_ids_reader, path, self._kind.unknown)
+        reading = self._reading
+        await reading.open(self._kind.gguf_path, self._kind.unknown)
         ready = await self._supervisor.open()
+        await reading.look()
         self._fingerprint = ready.fingerprint
-        windows = [window for window in (trained, ready.context_tokens) if window is not None]
+        told = (reading.context_tokens, ready.context_tokens)
+        windows = [window for window in told if window is not None]
         self._capabilities = Capabilities(
-            self._kind.features, context_tokens=min(windows, default=None)
+            self._kind.features | reading.features,
+            context_tokens=min(windows, default=None),
+            constrains=True,
         )
         self._is_open = True
 
@@ -133,9 +111,7 @@ class ChildEngine:
         return self._tally.counters
 
     async def count_input_tokens(self, turn: Turn) -> InputCount:
-        words = words_of(turn)
-        ids = await self._input_ids(words)
-        return InputCount(len(ids) if ids is not None else await self._ask(words), exact=True)
+        return InputCount(await self._reading.count(turn), exact=True)
 
     def start(self, turn: Turn, sink: DeltaSink) -> Run:
         run = ChildRun(next(self._numbers), sink, self._stop)
@@ -157,36 +133,24 @@ class ChildEngine:
             problem = unsupported(turn, self._capabilities)
             if problem is not None:
                 raise problem
-            words = words_of(turn)
-            ids = await self._input_ids(words)
+            prompt = self._reading.prompt(turn)
+            ids = await self._reading.ids(prompt)
             problem = too_long(0 if ids is None else len(ids), self._capabilities.context_tokens)
             if problem is not None:
                 raise problem
             if run.number not in self._runs:
                 return
-            self._supervisor.send(begin_of(run.number, turn, words, ids))
+            thinking = self._reading.thinking(turn)
+            run.ears = Ears(thinking, bool(shown_tools(turn)), _call_id)
+            self._supervisor.send(begin_of(run.number, turn, prompt, ids, thinking))
             self._sent.add(run.number)
         except Problem as problem:
             self._finish(run.number, problem)
 
-    async def _input_ids(self, words: Words) -> "array[int] | None":
-        """``None`` where only the child can tell."""
-        if self._read is None:
-            return None
-        ids = self._prompts.get(words)
-        if ids is None:
-            read = self._read
-            if sum(len(text) for _, text in words) <= INLINE_CHARACTERS_MAX:
-                ids = array("I", read(words))
-            else:
-                ids = await asyncio.to_thread(lambda: array("I", read(words)))
-            self._prompts.put(words, ids)
-        return ids
-
-    async def _ask(self, words: Words) -> int:
+    async def _ask(self, prompt: Prompt) -> Counted:
         number = next(self._numbers)
-        self._supervisor.send(Count(number, words))
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._supervisor.send(Count(number, prompt.words, prompt.template_json))
+        answer: asyncio.Future[Counted] = asyncio.get_running_loop().create_future()
         self._counts[number] = answer
         try:
             return await answer
@@ -246,16 +210,16 @@ class ChildEngine:
             soon(self._refused, refused.run, problem)
         for over in step.over:
             self._tally.count(over.input_tokens, over.output_tokens)
-            soon(self._finish, over.run, self._end(over))
+            soon(self._over, over)
         for counted in step.counted:
             answer = self._counts.get(counted.ask)
             if answer is not None and not answer.done():
-                answer.set_result(counted.tokens)
+                answer.set_result(counted)
 
     def _piece(self, piece: Piece) -> None:
         run = self._runs.get(piece.run)
         if run is not None:
-            run.push(_delta(piece))
+            run.hear(piece)
 
     def _refused(self, number: int, problem: Problem) -> None:
         answer = self._counts.get(number)
@@ -264,13 +228,16 @@ class ChildEngine:
         elif not answer.done():
             answer.set_exception(problem)
 
-    def _end(self, over: Over) -> RunEnd:
-        usage = Usage(over.input_tokens, over.output_tokens, over.cached_input_tokens)
-        return RunEnd(usage, cancelled=over.cancelled, fingerprint=self._fingerprint)
+    def _over(self, over: Over) -> None:
+        run = self._runs.get(over.run)
+        thought = 0 if run is None else min(run.reasoning_tokens, over.output_tokens)
+        usage = Usage(over.input_tokens, over.output_tokens, over.cached_input_tokens, thought)
+        end = RunEnd(usage, cancelled=over.cancelled, fingerprint=self._fingerprint)
+        self._finish(over.run, end)
 
 
-def _context_tokens(path: Path) -> int | None:
-    return read_metadata(path, skip_arrays=True).context_tokens
+def _call_id() -> str:
+    return f"call_{token_hex(12)}"
 
 
 def _problem(refused: Refused, context_tokens: int | None) -> Problem:
@@ -279,13 +246,3 @@ def _problem(refused: Refused, context_tokens: int | None) -> Problem:
         if problem is not None:
             return problem
     return Problem(Code[refused.code], refused.public, param=refused.param)
-
-
-def _delta(piece: Piece) -> Delta:
-    return Delta(
-        choice=piece.choice,
-        text=piece.text,
-        logprobs=tuple(TokenLogprob(p.text, p.logprob, p.alternatives) for p in piece.logprobs),
-        output_tokens=piece.output_tokens,
-        finish=None if piece.finish is None else FinishReason(piece.finish),
-    )

@@ -20,9 +20,11 @@ class Load(msgspec.Struct, tag="load", array_like=True, frozen=True):
 
 
 class Begin(msgspec.Struct, tag="begin", array_like=True, frozen=True, kw_only=True):
-    """Start run ``run``: either ``input_ids`` (little-endian uint32) or ``messages`` is set.
+    """Start run ``run``: ``input_ids`` (little-endian uint32), ``template_json`` or ``messages``.
 
-    ``messages`` are (role, text) pairs. ``None`` leaves the engine's default.
+    ``messages`` are (role, text) pairs. ``template_json`` is what the model's own template gets
+    where these do not say it all: an object of ``messages``, ``tools`` and ``variables``. ``None``
+    leaves the engine's default.
     """
 
     run: int
@@ -39,6 +41,7 @@ class Begin(msgspec.Struct, tag="begin", array_like=True, frozen=True, kw_only=T
     logit_bias: tuple[tuple[int, float], ...]
     logprobs: int | None
     grammar: str | None
+    template_json: str = ""
 
 
 class Cancel(msgspec.Struct, tag="cancel", array_like=True, frozen=True):
@@ -46,10 +49,11 @@ class Cancel(msgspec.Struct, tag="cancel", array_like=True, frozen=True):
 
 
 class Count(msgspec.Struct, tag="count", array_like=True, frozen=True):
-    """How many tokens do these messages make, template included?"""
+    """How many tokens do these messages make, template included? As with ``Begin``."""
 
     ask: int
     messages: Words
+    template_json: str = ""
 
 
 ToChild: TypeAlias = Load | Begin | Cancel | Count
@@ -93,8 +97,11 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Counted(msgspec.Struct, array_like=True, frozen=True):
+    """``in_thought``: the prompt ends inside of a thought that the model goes on with."""
+
     ask: int
     tokens: int
+    in_thought: bool = False
 
 
 class Ready(msgspec.Struct, tag="ready", array_like=True, frozen=True):

@@ -95,7 +95,8 @@ class Backend(Protocol):
     def step(self, out: StepOut) -> None:
         """Work for one engine step at most, and report into ``out``."""
 
-    def count(self, ask: Count) -> int: ...
+    def count(self, ask: Count) -> Counted:
+        """Raises RefusedError."""
 
 
 def main(load: Callable[[bytes], Backend]) -> None:
@@ -156,7 +157,7 @@ def _obey(backend: Backend, order: ToChild, out: StepOut) -> None:
         if isinstance(order, Begin):
             backend.begin(order)
         else:
-            out.counted.append(Counted(order.ask, backend.count(order)))
+            out.counted.append(backend.count(order))
     except RefusedError as error:
         # Runs and counts share one row of numbers.
         number = order.run if isinstance(order, Begin) else order.ask

@@ -1,53 +1,55 @@
 """Writes a turn down as an order for the child."""
 
 from array import array
+from dataclasses import dataclass
 from sys import byteorder
+from typing import Any
 
-from tokenbooth.core.codes import Code
-from tokenbooth.core.features import Feature
-from tokenbooth.core.problem import Problem
-from tokenbooth.core.turn import FormatKind, OutputFormat, Role, Turn
-from tokenbooth.engines.child.frames import Begin, Words
-from tokenbooth.engines.gguf.template import RAW
-from tokenbooth.engines.grammar.schema import ANY_OBJECT, grammar_of
+import msgspec
 
-_ROLES = {Role.DEVELOPER: Role.SYSTEM}
+from tokenbooth.core.turn import Turn
+from tokenbooth.engines.child.frames import Begin, Count, Words
+from tokenbooth.engines.child.prompt import template_json, words_of
+from tokenbooth.engines.gguf.template import RAW, Traits
+from tokenbooth.engines.grammar.answer import THINK_OPEN, Thinking, answer_grammar
 
-
-def words_of(turn: Turn) -> Words:
-    """(role, text) pairs; a developer speaks as the system, since templates know no developer, and
-    a raw prompt stands alone without a role.
-
-    Raises Problem INVALID_VALUE for text that UTF-8 cannot hold, and UNSUPPORTED_FEATURE for a
-    tool's answer: each engine would write it into the prompt in a way of its own.
-    """
-    if any(message.role is Role.TOOL for message in turn.messages):
-        raise Problem(
-            Code.UNSUPPORTED_FEATURE,
-            "This model's engine does not support tools, so no message can be a tool's answer.",
-            param=Feature.TOOLS.value,
-        )
-    words = tuple(
-        (RAW if turn.raw else _ROLES.get(message.role, message.role).value, message.text)
-        for message in turn.messages
-    )
-    for _, text in words:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise Problem(
-                Code.INVALID_VALUE, "A message holds half of a surrogate pair.", param="messages"
-            ) from error
-    return words
+NO_TRAITS = Traits()
+TEMPLATE_REFUSES = "The model's chat template refuses these messages."
 
 
-def begin_of(run: int, turn: Turn, words: Words, ids: "array[int] | None") -> Begin:
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is to read: ``template_json`` where the model's own template must see more
+    than texts, else ``words``."""
+
+    words: Words
+    template_json: str = ""
+
+    @property
+    def characters(self) -> int:
+        return len(self.template_json) + sum(len(text) for _, text in self.words)
+
+
+def prompt_of(turn: Turn, traits: Traits = NO_TRAITS) -> Prompt:
+    """Raises Problem INVALID_VALUE for text that UTF-8 cannot hold."""
+    asked = "" if turn.raw else template_json(turn, traits)
+    return Prompt((), asked) if asked else Prompt(words_of(turn))
+
+
+def begin_of(
+    run: int,
+    turn: Turn,
+    prompt: Prompt,
+    ids: "array[int] | None",
+    thinking: Thinking = Thinking.NONE,
+) -> Begin:
     """Raises Problem for a schema that cannot be followed."""
     sampling = turn.sampling
     return Begin(
         run=run,
         input_ids=None if ids is None else _little_endian(ids),
-        messages=words if ids is None else (),
+        messages=prompt.words if ids is None else (),
+        template_json=prompt.template_json if ids is None else "",
         output_tokens_max=turn.output_tokens_max,
         choices=turn.choices,
         temperature=sampling.temperature,
@@ -58,7 +60,7 @@ def begin_of(run: int, turn: Turn, words: Words, ids: "array[int] | None") -> Be
         stop=sampling.stop,
         logit_bias=sampling.logit_bias,
         logprobs=None if turn.logprobs is None else turn.logprobs.top,
-        grammar=_grammar(turn.output_format),
+        grammar=answer_grammar(turn, thinking).text,
     )
 
 
@@ -77,9 +79,26 @@ def _little_endian(ids: "array[int]") -> bytes:
     return ids.tobytes()
 
 
-def _grammar(wish: OutputFormat) -> str | None:
-    if wish.kind is FormatKind.JSON_OBJECT:
-        return grammar_of(ANY_OBJECT)
-    if wish.kind is FormatKind.JSON_SCHEMA:
-        return grammar_of(wish.schema_json or ANY_OBJECT)
-    return None
+class Asked(msgspec.Struct):
+    """What a chat template is rendered with."""
+
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] = []
+    variables: dict[str, Any] = {}
+
+
+def asked_of(ask: Begin | Count) -> Asked:
+    """What an order's prompt is rendered with, in the child."""
+    if ask.template_json:
+        return msgspec.json.decode(ask.template_json, type=Asked)
+    return Asked([{"role": role, "content": text} for role, text in ask.messages])
+
+
+def in_thought(prompt: str) -> bool:
+    """Whether a rendered prompt ends inside of a thought."""
+    return prompt.rstrip().endswith(THINK_OPEN)
+
+
+def is_raw(ask: Begin | Count) -> bool:
+    """Whether the prompt stands without a template."""
+    return bool(ask.messages) and ask.messages[0][0] == RAW

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
-from tokenbooth.core.delta import Delta, RunEnd, Usage
+from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, Usage
 from tokenbooth.core.problem import Problem
+from tokenbooth.engines.child.frames import Piece
+from tokenbooth.engines.child.hearing import DEAF, Hearing
 from tokenbooth.engines.outbox import Outbox
 from tokenbooth.engines.port import DeltaSink
 
@@ -21,7 +23,24 @@ class ChildRun:
         self.number = number
         self._outbox = Outbox(sink)
         self._stop = stop
+        self._hearings: dict[int, Hearing] = {}
+        self.ears = DEAF
         self.cancelled = False
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Of all choices, thoughts only."""
+        return sum(hearing.reasoning_tokens for hearing in self._hearings.values())
+
+    def hear(self, piece: Piece) -> None:
+        """Pass on what a piece of the model's text means."""
+        hearing = self._hearings.get(piece.choice)
+        if hearing is None:
+            hearing = self._hearings[piece.choice] = Hearing(piece.choice, self.ears)
+        logprobs = tuple(TokenLogprob(p.text, p.logprob, p.alternatives) for p in piece.logprobs)
+        finish = None if piece.finish is None else FinishReason(piece.finish)
+        for delta in hearing.take(piece.text, piece.output_tokens, logprobs, finish):
+            self.push(delta)
 
     def cancel(self) -> None:
         if self.cancelled or self._outbox.over:

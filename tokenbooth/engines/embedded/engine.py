@@ -15,6 +15,7 @@ WORKER = "tokenbooth.engines.embedded.worker"
 # alternatives, and has no logit bias.
 FEATURES = frozenset(
     {
+        Feature.TOOLS,
         Feature.JSON_OBJECT,
         Feature.JSON_SCHEMA,
         Feature.LOGPROBS,

@@ -11,14 +11,19 @@ from typing import Any, TypeAlias
 import msgspec
 
 from tokenbooth.core.problem import Problem
-from tokenbooth.engines.child.frames import Begin, Count, Over, Piece, Ready, Refused, Words
+from tokenbooth.engines.child.frames import Begin, Count, Counted, Over, Piece, Ready, Refused
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut, main
-from tokenbooth.engines.child.orders import ids_of
+from tokenbooth.engines.child.orders import (
+    TEMPLATE_REFUSES,
+    asked_of,
+    ids_of,
+    in_thought,
+    is_raw,
+)
 from tokenbooth.engines.child.text import ChoiceText, Out
 from tokenbooth.engines.embedded.values import EmbeddedOptions
 from tokenbooth.engines.gguf.byte_level import vocabulary_bytes
 from tokenbooth.engines.gguf.metadata import read_metadata
-from tokenbooth.engines.gguf.template import RAW
 
 PACKAGE = "openvino_genai"
 MISSING = "The embedded engine's package is not installed. Run: pip install 'tokenbooth[embedded]'"
@@ -85,11 +90,17 @@ class OpenVino:
         # Dropped sequences leave the pipeline in its next step, so it has work left until then.
         return bool(self._runs) or self._pipeline.has_non_finished_requests()
 
-    def count(self, ask: Count) -> int:
-        return len(self._encode(ask.messages))
+    def count(self, ask: Count) -> Counted:
+        prompt = self._prompt(ask)
+        raw = is_raw(ask)
+        thought = not raw and in_thought(prompt)
+        return Counted(ask.ask, len(self._encode(prompt, raw=raw)), thought)
 
     def begin(self, ask: Begin) -> None:
-        ids = ids_of(ask.input_ids) if ask.input_ids is not None else self._encode(ask.messages)
+        given = ask.input_ids
+        ids = (
+            ids_of(given) if given is not None else self._encode(self._prompt(ask), raw=is_raw(ask))
+        )
         room = None if self._context_tokens is None else self._context_tokens - len(ids)
         if room is not None and room < 1:
             raise RefusedError(
@@ -160,13 +171,25 @@ class OpenVino:
             if out.stopped:
                 return
 
-    def _encode(self, words: Words) -> "array[int]":
-        if words[0][0] == RAW:
-            plain = self._tokenizer.encode(words[0][1], add_special_tokens=True).input_ids
-            return array("I", plain.data.ravel().tolist())
-        history = [{"role": role, "content": text} for role, text in words]
-        prompt = self._tokenizer.apply_chat_template(history, add_generation_prompt=True)
-        ids = self._tokenizer.encode(prompt, add_special_tokens=False).input_ids
+    def _prompt(self, ask: Begin | Count) -> str:
+        if is_raw(ask):
+            return ask.messages[0][1]
+        asked = asked_of(ask)
+        more: dict[str, Any] = {}
+        if asked.tools:
+            more["tools"] = asked.tools
+        if asked.variables:
+            more["extra_context"] = asked.variables
+        try:
+            prompt = self._tokenizer.apply_chat_template(
+                asked.messages, add_generation_prompt=True, **more
+            )
+        except RuntimeError as error:
+            raise RefusedError("INVALID_VALUE", TEMPLATE_REFUSES, param="messages") from error
+        return str(prompt)
+
+    def _encode(self, prompt: str, *, raw: bool) -> "array[int]":
+        ids = self._tokenizer.encode(prompt, add_special_tokens=raw).input_ids
         return array("I", ids.data.ravel().tolist())
 
     def _config(self, ask: Begin, room: int | None, seed: int) -> Any:

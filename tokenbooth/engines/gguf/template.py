@@ -6,6 +6,7 @@ template can only fall back to its engine, never be rendered wrongly.
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 Words: TypeAlias = Sequence[tuple[str, str]]
@@ -24,6 +25,29 @@ _CHATML = re.compile(
     r" \+ '<\|im_end\|>' \+ '\n'\}\}\{% endfor %\}"
     r"\{% if add_generation_prompt %\}\{\{ '<\|im_start\|>assistant\n' \}\}\{% endif %\}"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a template knows beyond texts: ``tools`` and calls of the form ``<tool_call>``, thoughts
+    between ``<think>`` tags, a ``switch`` for them, ``levels`` of effort."""
+
+    tools: bool = False
+    thinks: bool = False
+    switch: bool = False
+    levels: bool = False
+
+
+def traits_of(template: str | None) -> Traits:
+    """By the words that a template must use for each. A template of another form of calls is one
+    that knows no tools here: they are told in texts."""
+    text = template or ""
+    return Traits(
+        tools="<tool_call>" in text and "tools" in text and "arguments" in text,
+        thinks="</think>" in text,
+        switch="enable_thinking" in text,
+        levels="reasoning_effort" in text,
+    )
 
 
 def renderer(template: str | None) -> Render | None:

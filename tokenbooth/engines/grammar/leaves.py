@@ -11,11 +11,15 @@ from tokenbooth.engines.grammar.ranges import integer_range, number_range
 PARAM = "response_format"
 LENGTH_MAX = 1_000
 ITEMS_MAX = 100
+# As the leaves ``chrs`` and ``chrp`` have it.
+CHUNK = 32
 
 # Rules that every grammar may use. Blanks are bounded, or a small model writes nothing else.
 LEAVES = r"""
 blank ::= [ ]?
 hex ::= [0-9a-fA-F]
+chrs ::= chr{32}
+chrp ::= chr{0,31}
 chr ::= [^"\\\x00-\x1f\x7f] | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-Ce-fE-F] hex | [dD] [0-7]) hex hex)
 str ::= "\"" chr* "\""
 whole ::= "-"? ("0" | [1-9] [0-9]{0,14})
@@ -30,7 +34,7 @@ _DATE = (
 )
 _TIME = r'([0-1] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] "Z"'
 _HEX = "[0-9a-f]"
-_FORMATS = {
+FORMATS = {
     "date": _DATE,
     "time": _TIME,
     "date-time": f'{_DATE} "T" {_TIME}',
@@ -50,8 +54,9 @@ def cannot(place: str, what: str) -> Problem:
     )
 
 
-def string_body(schema: Mapping[str, Any], place: str) -> str:
-    shape = _FORMATS.get(str(schema.get("format")))
+def string_body(schema: Mapping[str, Any], place: str, shared: dict[str, str]) -> str:
+    """``shared`` gets the rules that the body needs beside ``LEAVES``, by name."""
+    shape = FORMATS.get(str(schema.get("format")))
     least, most = bounds(schema, place, "Length")
     if shape is not None and "minLength" not in schema and "maxLength" not in schema:
         return f'"\\"" {shape} "\\""'
@@ -59,7 +64,27 @@ def string_body(schema: Mapping[str, Any], place: str) -> str:
         raise cannot(place, "a length beside a format")
     if not least and most is None:
         return "str"
-    return f'"\\"" chr{{{least},{"" if most is None else most}}} "\\""'
+    first = _exactly(least)
+    rest = ["chr*"] if most is None else at_most(most - least, shared)
+    return " ".join(('"\\""', *first, *rest, '"\\""'))
+
+
+def _exactly(count: int) -> list[str]:
+    chunks, left = divmod(count, CHUNK)
+    parts = [f"chrs{{{chunks}}}"] if chunks else []
+    return [*parts, f"chr{{{left}}}"] if left else parts
+
+
+def at_most(count: int, shared: dict[str, str]) -> list[str]:
+    """Chunks of characters, shared by all texts of a grammar: one engine looks at each place of a
+    repetition by itself, and took seconds for ``chr{0,900}``."""
+    chunks, left = divmod(count, CHUNK)
+    if not chunks:
+        return [f"chr{{0,{left}}}"] if left else []
+    for place in range(1, chunks + 1):
+        before = f"more{place - 1}a{left}" if place > 1 else f"chr{{0,{left}}}" if left else ""
+        shared[f"more{place}a{left}"] = f"chrs {before} | chrp".replace("  ", " ")
+    return [f"more{chunks}a{left}"]
 
 
 def bounds(schema: Mapping[str, Any], place: str, what: str) -> tuple[int, int | None]:

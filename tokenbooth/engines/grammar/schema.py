@@ -8,52 +8,83 @@ may stop its whole pipeline.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from tokenbooth.core.problem import Problem
 from tokenbooth.engines.grammar.leaves import (
-    LEAVES,
     bounds,
     cannot,
     number_body,
     string_body,
     wrong,
 )
+from tokenbooth.engines.grammar.loosen import DECIDING, NARROWING, UNENFORCED, loosened
 
 ANY_OBJECT = '{"type":"object"}'
 SCHEMA_CHARACTERS_MAX = 65_536
 NODES_MAX = 2_000
 DEPTH_MAX = 32
 LITERALS_MAX = 1_000
+ITEMS_CHUNK = 8
 
-_REFUSED = (
-    "contains", "dependentRequired", "dependentSchemas", "else", "if", "maxProperties",
-    "minProperties", "multipleOf", "not", "oneOf", "pattern", "patternProperties",
-    "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef",
-)  # fmt: skip
-# Keywords that decide alone; what else would narrow the value may not stand beside them.
-_DECIDING = ("$ref", "const", "enum", "anyOf", "allOf")
-_NARROWING = (
-    *_DECIDING, "additionalProperties", "exclusiveMaximum", "exclusiveMinimum", "items",
-    "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "prefixItems",
-    "properties", "required", "type", "uniqueItems",
-)  # fmt: skip
 _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
 _PLAIN = {"boolean": "bool", "null": '"null"'}
 
 
-def grammar_of(schema_json: str) -> str:
-    """Raises Problem INVALID_VALUE for what is no schema, UNSUPPORTED_FEATURE for a keyword that
-    cannot be enforced; both name the place."""
+def rules_of(
+    schema_json: str, prefix: str, told: set[str] | None = None
+) -> tuple[str, tuple[str, ...]]:
+    """The rule for ``schema_json`` by its name, and all rules it needs beside ``LEAVES``; their
+    names begin with ``prefix``.
+
+    With ``told`` no keyword is refused: those that are not enforced are added to it. Raises Problem
+    INVALID_VALUE for what is no schema, UNSUPPORTED_FEATURE for a keyword that cannot be enforced;
+    both name the place.
+    """
+    return _Writer(_read(schema_json), prefix, told).write()
+
+
+class Budget:
+    """How many more parts of schemas may be looked at; one for all schemas of a turn's tools."""
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes = nodes
+
+
+def object_rules_of(
+    schema_json: str, prefix: str, told: set[str], budget: Budget | None = None
+) -> tuple[str, tuple[str, ...]]:
+    """As ``rules_of`` for a schema of objects; whatever it says, nothing but an object fits."""
+    try:
+        schema = _read(schema_json)
+    except Problem:
+        schema = {}
+        told.add("a schema that cannot be read")
+    kinds = schema.get("type", "object") if isinstance(schema, dict) else None
+    if kinds != "object" and not (isinstance(kinds, list) and "object" in kinds):
+        told.add("type")
+        schema = {}
+    elif not {"const", "enum"} & schema.keys():
+        schema = {**schema, "type": "object"} if _is_bare(schema) else schema
+    name, rules = _Writer(schema, prefix, told, budget).write()
+    return ("anyobject", ()) if name == "value" else (name, rules)
+
+
+def _is_bare(schema: Mapping[str, Any]) -> bool:
+    return not set(DECIDING) & schema.keys()
+
+
+def _read(schema_json: str) -> Any:
     if len(schema_json) > SCHEMA_CHARACTERS_MAX:
         raise wrong("#", f"is longer than {SCHEMA_CHARACTERS_MAX} characters")
     try:
-        schema = msgspec.json.decode(schema_json)
+        return msgspec.json.decode(schema_json)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise wrong("#", "is not JSON") from error
-    return _Writer(schema).write()
 
 
 def _literal(text: str) -> str:
@@ -69,21 +100,33 @@ def _json(value: object) -> str:
 class _Writer:
     """Writes one rule per schema; rules refer to each other by number."""
 
-    def __init__(self, schema: object) -> None:
+    def __init__(
+        self, schema: object, prefix: str, told: set[str] | None, budget: Budget | None = None
+    ) -> None:
         self._schema = schema
+        self._prefix = prefix
+        self._told = told
         self._rules: list[str] = []
         self._by_place: dict[str, str] = {}
         self._aliases: dict[str, list[str]] = {}
-        self._nodes = 0
+        self._shared: dict[str, str] = {}
+        self._budget = budget or Budget(NODES_MAX)
         self._literals = 0
 
-    def write(self) -> str:
+    def write(self) -> tuple[str, tuple[str, ...]]:
         name = self._reference("#", "#", 0)
-        _refuse_circles(self._aliases, "#")
-        return "\n".join((f"root ::= {name}", *self._rules)) + LEAVES
+        try:
+            _refuse_circles(self._aliases, "#")
+        except Problem:
+            if self._told is None:
+                raise
+            self._told.add("a schema that refers to itself without end")
+            return "value", ()
+        shared = [f"{shared_name} ::= {body}" for shared_name, body in self._shared.items()]
+        return name, (*self._rules, *shared)
 
     def _rule(self, body: str) -> str:
-        name = f"r{len(self._rules)}"
+        name = f"{self._prefix}{len(self._rules)}"
         self._rules.append(f"{name} ::= {body}")
         return name
 
@@ -96,17 +139,31 @@ class _Writer:
 
     def _node(self, schema: object, place: str, depth: int) -> str:
         """The name of the rule, or a terminal, for ``schema``."""
-        self._nodes += 1
-        if self._nodes > NODES_MAX or depth > DEPTH_MAX:
+        self._budget.nodes -= 1
+        if self._told is None:
+            return self._exactly(schema, place, depth)
+        if self._budget.nodes < 0:
+            self._told.add("schemas over the size limit")
+            return "value"
+        try:
+            return self._exactly(
+                loosened(schema, partial(_found, self._schema), self._told), place, depth
+            )
+        except Problem:
+            self._told.add("a schema too large or not well formed")
+            return "value"
+
+    def _exactly(self, schema: object, place: str, depth: int) -> str:
+        if self._budget.nodes < 0 or depth > DEPTH_MAX:
             raise wrong(place, "is too deep or has too many parts")
         if schema is True:
             return "value"
         if not isinstance(schema, dict):
             raise wrong(place, "is neither an object nor true")
-        for keyword in _REFUSED:
+        for keyword in UNENFORCED:
             if keyword in schema:
                 raise cannot(place, keyword)
-        for keyword in _DECIDING:
+        for keyword in DECIDING:
             if keyword in schema:
                 return self._decided(keyword, schema, place, depth)
         return self._typed(schema, place, depth)
@@ -114,7 +171,7 @@ class _Writer:
     def _decided(self, keyword: str, schema: Mapping[str, Any], place: str, depth: int) -> str:
         value = schema[keyword]
         kinds = schema.get("type") if keyword in ("const", "enum") else None
-        beside = set(_NARROWING) - {keyword} - ({"type"} if kinds is not None else set())
+        beside = set(NARROWING) - {keyword} - ({"type"} if kinds is not None else set())
         for other in sorted(beside & schema.keys()):
             raise cannot(place, f"{keyword} beside {other}")
         if keyword == "$ref":
@@ -129,26 +186,17 @@ class _Writer:
         return self._choice(values, kinds, place)
 
     def _reference(self, target: object, place: str, depth: int) -> str:
-        if not isinstance(target, str) or not (target == "#" or target.startswith("#/")):
-            raise cannot(place, f"$ref to {target!r}")
+        found = _resolved(self._schema, target, place)
+        assert isinstance(target, str)
         if target not in self._by_place:
             # The name is known before the body is written, so that a schema may hold itself.
             number = len(self._rules)
-            name = self._by_place[target] = f"r{number}"
+            name = self._by_place[target] = f"{self._prefix}{number}"
             self._rules.append("")
-            body = self._node(self._resolve(target, place), target, depth + 1)
+            body = self._node(found, target, depth + 1)
             self._rules[number] = f"{name} ::= {body}"
             self._aliases[name] = [body]
         return self._by_place[target]
-
-    def _resolve(self, target: str, place: str) -> object:
-        found: Any = self._schema
-        for step in target.split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(found, dict) or step not in found:
-                raise wrong(place, f"refers to {target}, which is not there")
-            found = found[step]
-        return found
 
     def _choice(self, values: object, kinds: object, place: str) -> str:
         if not isinstance(values, list) or not values:
@@ -185,7 +233,7 @@ class _Writer:
         if kind == "array":
             return self._array(schema, place, depth)
         if kind == "string":
-            return self._rule(string_body(schema, place))
+            return self._rule(string_body(schema, place, self._shared))
         if kind in ("integer", "number"):
             return self._rule(number_body(kind, schema, place))
         return _PLAIN[kind]
@@ -243,11 +291,51 @@ class _Writer:
         least, most = bounds(schema, place, "Items")
         if most == 0:
             return self._rule('"[" blank "]"')
-        more = "*" if most is None else f"{{{max(0, least - 1)},{most - 1}}}"
-        if most is None and least > 1:
-            more = f"{{{least - 1},}}"
-        body = f'{name} ("," blank {name}){more}'
+        pair = self._rule(f'"," blank {name}')
+        more = _repeated(self._rule, pair, max(0, least - 1), None if most is None else most - 1)
+        body = " ".join((name, *more))
         return self._rule(f'"[" blank {body if least else f"({body})?"} "]"')
+
+
+def _repeated(rule: Callable[[str], str], unit: str, least: int, most: int | None) -> list[str]:
+    """``unit`` so many times, in chunks: see ``leaves.at_most``. ``rule`` writes one."""
+    if max(least, most or 0) <= ITEMS_CHUNK:
+        return [f"{unit}{{{least},{'' if most is None else most}}}"] if most != 0 else []
+    full = rule(f"{unit}{{{ITEMS_CHUNK}}}")
+    chunks, left = divmod(least, ITEMS_CHUNK)
+    parts = [f"{full}{{{chunks}}}"] if chunks else []
+    parts += [f"{unit}{{{left}}}"] if left else []
+    if most is None:
+        return [*parts, f"{unit}*"]
+    chunks, left = divmod(most - least, ITEMS_CHUNK)
+    rest = f"{unit}{{0,{left}}}" if left else ""
+    part = rule(f"{unit}{{0,{ITEMS_CHUNK - 1}}}") if chunks else ""
+    for _ in range(chunks):
+        rest = rule(f"{full} {rest} | {part}".replace("  ", " "))
+    return [*parts, rest] if rest else parts
+
+
+def _found(root: object, target: object) -> object:
+    try:
+        return _resolved(root, target, "#")
+    except Problem:
+        return None
+
+
+def _resolved(root: object, target: object, place: str) -> object:
+    """What ``target`` names in a schema."""
+    if not isinstance(target, str) or not (target == "#" or target.startswith("#/")):
+        raise cannot(place, f"$ref to {target!r}")
+    found: Any = root
+    for step in target.split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and step.isdigit() and int(step) < len(found):
+            found = found[int(step)]
+            continue
+        if not isinstance(found, dict) or step not in found:
+            raise wrong(place, f"refers to {target}, which is not there")
+        found = found[step]
+    return found
 
 
 def _is_a(value: object, kind: object) -> bool:

@@ -11,9 +11,10 @@ from tokenbooth.engines.gguf.tokenizer import Unknown
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
 
 WORKER = "tokenbooth.engines.llamacpp.worker"
-# Proven in tests/outside/engines. Tools are not offered: the engine was seen dropping them.
+# Proven in tests/outside/engines. Tools are made by us: the engine was seen dropping them.
 FEATURES = frozenset(
     {
+        Feature.TOOLS,
         Feature.JSON_OBJECT,
         Feature.JSON_SCHEMA,
         Feature.LOGPROBS,

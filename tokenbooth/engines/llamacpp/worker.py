@@ -20,17 +20,16 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.engines.child.frames import (
     Begin,
     Count,
+    Counted,
     Logprob,
     Over,
     Piece,
     Ready,
     Refused,
-    Words,
 )
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut, main
-from tokenbooth.engines.child.orders import ids_of
+from tokenbooth.engines.child.orders import TEMPLATE_REFUSES, asked_of, ids_of, in_thought, is_raw
 from tokenbooth.engines.gguf.metadata import read_metadata
-from tokenbooth.engines.gguf.template import RAW
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
 
 PACKAGE = "xllamacpp"
@@ -116,11 +115,14 @@ class LlamaCpp:
     def busy(self) -> bool:
         return bool(self._runs)
 
-    def count(self, ask: Count) -> int:
-        return len(self._encode(ask.messages))
+    def count(self, ask: Count) -> Counted:
+        prompt = self._prompt(ask)
+        thought = not is_raw(ask) and in_thought(prompt)
+        return Counted(ask.ask, len(self._encode(prompt)), thought)
 
     def begin(self, ask: Begin) -> None:
-        ids = ids_of(ask.input_ids) if ask.input_ids is not None else self._encode(ask.messages)
+        given = ask.input_ids
+        ids = ids_of(given) if given is not None else self._encode(self._prompt(ask))
         room = self._context_tokens - len(ids)
         if room < 1:
             raise RefusedError(
@@ -203,11 +205,18 @@ class LlamaCpp:
             body["grammar"] = ask.grammar
         return body
 
-    def _encode(self, words: Words) -> "array[int]":
-        prompt = words[0][1]
-        if words[0][0] != RAW:
-            messages = [{"role": role, "content": text} for role, text in words]
-            prompt = self._ask("/apply-template", {"messages": messages})["prompt"]
+    def _prompt(self, ask: Begin | Count) -> str:
+        if is_raw(ask):
+            return ask.messages[0][1]
+        asked = asked_of(ask)
+        body: dict[str, Any] = {"messages": list(map(_with_texts, asked.messages))}
+        if asked.tools:
+            body["tools"] = asked.tools
+        if asked.variables:
+            body["chat_template_kwargs"] = asked.variables
+        return str(self._ask("/apply-template", body)["prompt"])
+
+    def _encode(self, prompt: str) -> "array[int]":
         wish = {"content": prompt, "add_special": True, "parse_special": True}
         return array("I", self._ask("/tokenize", wish)["tokens"])
 
@@ -226,12 +235,24 @@ class LlamaCpp:
         finally:
             connection.close()
         if answer.status != http.HTTPStatus.OK:
-            raise RefusedError(
-                "INVALID_VALUE",
-                "The model's chat template refuses these messages.",
-                param="messages",
-            )
+            raise RefusedError("INVALID_VALUE", TEMPLATE_REFUSES, param="messages")
         return msgspec.json.decode(raw)
+
+
+def _with_texts(message: dict[str, Any]) -> dict[str, Any]:
+    """The server wants arguments as texts, and makes objects of them where a template does."""
+    calls = message.get("tool_calls")
+    if not calls:
+        return message
+    return {**message, "tool_calls": [_with_text(call) for call in calls]}
+
+
+def _with_text(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    arguments = function["arguments"]
+    if not isinstance(arguments, str):
+        arguments = msgspec.json.encode(arguments).decode()
+    return {**call, "function": {**function, "arguments": arguments}}
 
 
 def _cores() -> int:

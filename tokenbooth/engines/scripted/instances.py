@@ -40,24 +40,26 @@ class _Schema(Struct, rename={"ref": "$ref"}):
     multipleOf: Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0)] | None = None  # noqa: N815
 
 
-def minimal_instance(schema_json: str) -> object:
+def minimal_instance(schema_json: str, *, loosely: bool = False) -> object:
     """The smallest value that ``schema_json`` allows; an empty text allows anything.
 
-    Raises Problem INVALID_VALUE when the text is no schema, and UNSUPPORTED_FEATURE when the schema
-    uses words that this engine does not understand or asks for more than it builds.
+    ``loosely``: words that are not understood are overlooked. Raises Problem INVALID_VALUE when the
+    text is no schema, and UNSUPPORTED_FEATURE when the schema uses words that this engine does not
+    understand or asks for more than it builds.
     """
     try:
         root = msgspec.json.decode(schema_json.encode("utf-8", "replace") or b"{}")
     except (msgspec.DecodeError, RecursionError) as error:
         raise _wrong("not valid JSON") from error
-    return _Builder(root).build(root, 0)
+    return _Builder(root, loosely=loosely).build(root, 0)
 
 
 class _Builder:
     """``steps_left`` bounds the work: schemas can ask for exponentially much."""
 
-    def __init__(self, root: object) -> None:
+    def __init__(self, root: object, *, loosely: bool) -> None:
         self._root = root
+        self._loosely = loosely
         self._steps_left = STEPS_MAX
 
     def build(self, words: object, depth: int) -> object:
@@ -66,7 +68,7 @@ class _Builder:
             raise _beyond("recursion without an end")
         if words is True:
             return {}
-        schema = _read(words)
+        schema = _read(words, loosely=self._loosely)
         if schema.ref is not None:
             return self.build(_resolve(schema.ref, self._root), depth + 1)
         if schema.const is not UNSET:
@@ -109,11 +111,11 @@ class _Builder:
         raise _wrong(f"without a known type: {schema.type!r}")
 
 
-def _read(words: object) -> _Schema:
+def _read(words: object, *, loosely: bool) -> _Schema:
     if not isinstance(words, dict):
         raise _wrong("not an object")
     for word in _BEYOND:
-        if word in words:
+        if word in words and not loosely:
             raise _beyond(word)
     try:
         return msgspec.convert(words, _Schema)

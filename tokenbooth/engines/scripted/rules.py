@@ -21,7 +21,10 @@ _LINES = (
     "stone summer tide valley willow wind winter"
 )
 WORDS = _LINES.split()
-EFFORT_FACTORS = {"none": (0, 1), "minimal": (1, 4), "low": (1, 2), "high": (2, 1), "xhigh": (4, 1)}
+EFFORT_FACTORS = {
+    "none": (0, 1), "minimal": (1, 4), "low": (1, 2), "high": (2, 1), "xhigh": (4, 1),
+    "max": (8, 1),
+}  # fmt: skip
 TOO_LARGE = 10**12
 _COMMANDS = re.compile(r"\[script ([^\]]*)\]")
 LN2 = math.log(2)
@@ -185,7 +188,7 @@ def _call(tool: Tool, options: ScriptOptions, seed: bytes, index: int) -> CallPl
     if tool.name == options.call:
         arguments = options.call_arguments
     else:
-        value = minimal_instance(tool.schema_json)
+        value = minimal_instance(tool.schema_json, loosely=True)
         arguments = _compact(value if isinstance(value, dict) else {})
     digest = hashlib.sha256(seed + b"call" + bytes([index % 256])).hexdigest()
     return CallPlan(f"call_{digest[:24]}", tool.name, tuple(tokens_of(arguments)))

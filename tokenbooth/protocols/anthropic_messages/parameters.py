@@ -158,7 +158,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         _H,
         _OUTPUT_CONFIG,
         "effort goes before a thinking budget; a model without effort levels ignores it, and says "
-        "so. format is json_schema, with a schema of at most 256 KiB.",
+        "so. format is json_schema, with a schema of at most 256 KiB, kept as response_format of a "
+        "chat is.",
     ),
     Parameter(
         "output_format",

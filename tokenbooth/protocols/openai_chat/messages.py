@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tokenbooth.core.turn import ImagePart, Message, Part, Role, TextPart, ToolCall
+from tokenbooth.protocols.custom_tools import custom_arguments
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.shape import (
     Either,
@@ -35,7 +36,6 @@ _IMAGE = Record(
 )
 _NO_AUDIO = "audio input is not served here"
 _NO_FILES = "file input is not served here; put the text into the message"
-NO_CUSTOM = "custom tools are not served here; describe the tool as a function"
 
 
 def _parts(*tags: str) -> Either:
@@ -59,6 +59,12 @@ _CALLED = Record(
         "arguments": Field(Text(), required=True),
     }
 )
+_CUSTOM_CALLED = Record(
+    {
+        "name": Field(Text(low=1, high=NAME_CHARS_MAX), required=True),
+        "input": Field(Text(), required=True),
+    }
+)
 _TOOL_CALL = tagged(
     "type",
     {
@@ -67,9 +73,14 @@ _TOOL_CALL = tagged(
                 "id": Field(Text(low=1, high=ID_CHARS_MAX), required=True),
                 "function": Field(_CALLED, required=True),
             }
-        )
+        ),
+        "custom": Record(
+            {
+                "id": Field(Text(low=1, high=ID_CHARS_MAX), required=True),
+                "custom": Field(_CUSTOM_CALLED, required=True),
+            }
+        ),
     },
-    {"custom": NO_CUSTOM},
 )
 _ASSISTANT = Record(
     {
@@ -79,6 +90,7 @@ _ASSISTANT = Record(
         "tool_calls": Field(Listed(_TOOL_CALL, 1, TOOL_CALLS_MAX)),
         "function_call": Field(_CALLED),
         "audio": Field(Refused(_NO_AUDIO)),
+        "reasoning_content": Field(Text()),
     },
     {
         "anyOf": [
@@ -144,10 +156,7 @@ def _assistant(record: Json, path: str, legacy_ids: dict[str, str], notes: Notes
     if "refusal" in record:
         notes.add("messages[].refusal", "translated to text")
         parts = (*parts, TextPart(record["refusal"]))
-    calls = [
-        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
-        for call in record.get("tool_calls", ())
-    ]
+    calls = [_call(call) for call in record.get("tool_calls", ())]
     if "function_call" in record:
         notes.add("messages[].function_call", "translated to tool_calls")
         called = record["function_call"]
@@ -156,7 +165,18 @@ def _assistant(record: Json, path: str, legacy_ids: dict[str, str], notes: Notes
         calls.append(ToolCall(call_id, called["name"], called["arguments"]))
     if not parts and not calls:
         missing(f"{path}.content")
-    return Message(Role.ASSISTANT, parts, record.get("name"), tuple(calls))
+    thought = record.get("reasoning_content", "")
+    if thought:
+        notes.add("messages[].reasoning_content", "a hint; the engine may ignore it")
+    name = record.get("name")
+    return Message(Role.ASSISTANT, parts, name, tuple(calls), reasoning=thought)
+
+
+def _call(call: Json) -> ToolCall:
+    if call["type"] == "custom":
+        called = call["custom"]
+        return ToolCall(call["id"], called["name"], custom_arguments(called["input"]))
+    return ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
 
 
 def _parts_of(content: str | Sequence[Json], notes: Notes) -> tuple[Part, ...]:

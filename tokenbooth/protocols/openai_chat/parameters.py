@@ -3,12 +3,14 @@
 It drives the reader, ``docs/parameters.md`` and the request schema of the OpenAPI document.
 """
 
+from collections.abc import Mapping
+
 from tokenbooth.core.terms import ServiceTier
+from tokenbooth.protocols.open_shape import Open
 from tokenbooth.protocols.openai_chat.messages import (
     FUNCTION_NAME,
     MESSAGE,
     MESSAGES_MAX,
-    NO_CUSTOM,
 )
 from tokenbooth.protocols.parameters import Parameter, Treatment
 from tokenbooth.protocols.shape import (
@@ -40,37 +42,61 @@ SCHEMA_BYTES_MAX = 256 * 1024
 END_CUSTOMER_CHARS_MAX = 256
 MODEL_CHARS_MAX = 256
 
+
+def _open(cases: Mapping[str, Record]) -> Open:
+    """Tools by their type; those of a type that is not known here are read by that alone."""
+    return Open("type", tagged("type", cases).cases)
+
+
 _DESCRIBED = {
     "name": Field(Text(pattern=FUNCTION_NAME), required=True),
     "description": Field(Text()),
     "parameters": Field(FreeObject(SCHEMA_BYTES_MAX)),
 }
 _NAMED = Record({"name": Field(Text(pattern=FUNCTION_NAME), required=True)})
-_TOOL = tagged(
-    "type",
+_GRAMMAR = Record(
+    {
+        "syntax": Field(Text(choices=("lark", "regex")), required=True),
+        "definition": Field(Text(high=SCHEMA_BYTES_MAX), required=True),
+    }
+)
+_CUSTOM = Record(
+    {
+        "name": Field(Text(pattern=FUNCTION_NAME), required=True),
+        "description": Field(Text()),
+        "format": Field(
+            tagged(
+                "type",
+                {
+                    "text": Record({}),
+                    "grammar": Record({"grammar": Field(_GRAMMAR, required=True)}),
+                },
+            )
+        ),
+    }
+)
+_TOOL = _open(
     {
         "function": Record(
             {"function": Field(Record({**_DESCRIBED, "strict": Field(Flag())}), required=True)}
-        )
-    },
-    {"custom": NO_CUSTOM},
+        ),
+        "custom": Record({"custom": Field(_CUSTOM, required=True)}),
+    }
 )
-_TOOL_REF = tagged("type", {"function": Record({"function": Field(_NAMED, required=True)})})
+_TOOL_REFS = {
+    "function": Record({"function": Field(_NAMED, required=True)}),
+    "custom": Record({"custom": Field(_NAMED, required=True)}),
+}
 _ALLOWED = Record(
     {
         "mode": Field(Text(choices=("auto", "required")), required=True),
-        "tools": Field(Listed(_TOOL_REF, 1, TOOLS_MAX), required=True),
+        "tools": Field(Listed(_open(_TOOL_REFS), 1, TOOLS_MAX), required=True),
     }
 )
 _TOOL_CHOICE = Either(
     Text(choices=("none", "auto", "required")),
-    tagged(
-        "type",
-        {
-            "function": Record({"function": Field(_NAMED, required=True)}),
-            "allowed_tools": Record({"allowed_tools": Field(_ALLOWED, required=True)}),
-        },
-        {"custom": NO_CUSTOM},
+    _open(
+        {**_TOOL_REFS, "allowed_tools": Record({"allowed_tools": Field(_ALLOWED, required=True)})}
     ),
 )
 _JSON_SCHEMA = Record(
@@ -163,18 +189,30 @@ PARAMETERS: tuple[Parameter, ...] = (
         "response_format",
         _H,
         _FORMAT,
-        "text, json_object, or json_schema with a schema of at most 256 KiB; recursive schemas "
-        "are passed to the engine. Its description is ignored with a note.",
+        "text, json_object, or json_schema with a schema of at most 256 KiB. Local models are held "
+        "to it while they write; of others a whole answer is checked, and asked for once more "
+        "within the money that is held. x-tokenbooth-structured says which. With strict, a local "
+        "model refuses a schema that it cannot be held to. Its description is ignored with a note.",
     ),
-    Parameter("tools", _H, Listed(_TOOL, 0, TOOLS_MAX), "Up to 128 functions; custom is refused."),
+    Parameter(
+        "tools",
+        _H,
+        Listed(_TOOL, 0, TOOLS_MAX),
+        "Up to 128. A custom tool is translated to a function with one string; its grammar is told "
+        "to the model and not enforced. Tools of other types are skipped with a note. No schema is "
+        "refused: a local model is held to it while it writes, except for keywords that a note "
+        "names; the arguments of a whole answer are checked where they were not.",
+    ),
     Parameter(
         "tool_choice",
         _H,
         _TOOL_CHOICE,
-        "none, auto, required, or one function. allowed_tools is translated: the other tools are "
-        "left out of the call.",
+        "none, auto, required, one function or custom tool. allowed_tools is translated: the other "
+        "tools are left out of the call. The choice of another type is ignored with a note.",
     ),
-    Parameter("parallel_tool_calls", _H, Flag(), "Passed to the engine."),
+    Parameter(
+        "parallel_tool_calls", _H, Flag(), "With false a local model calls one tool at most."
+    ),
     Parameter(
         "functions",
         _T,
@@ -193,7 +231,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         "reasoning_effort",
         _H,
         Text(choices=("none", "minimal", "low", "medium", "high", "xhigh", "max")),
-        "Passed to engines that reason; others refuse it.",
+        "Passed to engines that reason; a local model gets the switch or the levels of its own "
+        "template. Others refuse it.",
     ),
     Parameter("verbosity", _I, Text(choices=("low", "medium", "high")), _HINTED, _HINT),
     Parameter("prompt_cache_key", _I, Text(high=1024), _HINTED, _HINT),

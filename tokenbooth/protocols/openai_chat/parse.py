@@ -1,5 +1,7 @@
 """A Chat Completions body to a Turn, with a note for everything not honoured as sent."""
 
+from collections.abc import Iterator
+
 from tokenbooth.core.turn import (
     FormatKind,
     LogprobsAsk,
@@ -10,6 +12,7 @@ from tokenbooth.core.turn import (
     ToolMode,
     Turn,
 )
+from tokenbooth.protocols.custom_tools import NOT_ENFORCED, TRANSLATED, custom_tool
 from tokenbooth.protocols.dialect import Parsed
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_chat.messages import messages_of
@@ -18,6 +21,8 @@ from tokenbooth.protocols.parameters import Treatment
 from tokenbooth.protocols.shape import Json, Strangers, bad_value
 from tokenbooth.protocols.strict_json import read_object
 
+CUSTOM = "custom"
+_CALLABLE = ("function", CUSTOM)
 NO_PARAMETERS = '{"type":"object","properties":{}}'
 _NOTED = tuple(
     row for row in PARAMETERS if row.treatment in (Treatment.TRANSLATED, Treatment.IGNORED)
@@ -52,7 +57,8 @@ def parse(raw: bytes) -> Parsed:
     )
     stream = fields.get("stream", False)
     include_usage = _include_usage(fields, notes) and stream
-    return Parsed(turn, stream, include_usage, notes.finished(strangers))
+    echo = {CUSTOM: names} if (names := _customs(fields)) else {}
+    return Parsed(turn, stream, include_usage, notes.finished(strangers), echo=echo)
 
 
 def _output_tokens_max(fields: Json, notes: Notes) -> int | None:
@@ -105,24 +111,48 @@ def _tools(fields: Json, notes: Notes) -> tuple[tuple[Tool, ...], ToolChoice]:
         if newer in fields and older in fields:
             notes.replace(older, f"ignored: {newer} wins")
             del fields[older]
-    described = [(tool["function"], f"tools[{i}].function") for i, tool in _each(fields, "tools")]
-    described += [(one, f"functions[{i}]") for i, one in _each(fields, "functions")]
     tools: dict[str, Tool] = {}
-    for one, path in described:
-        if one["name"] in tools:
-            bad_value(f"{path}.name", f"names the function {one['name']} a second time")
-        tools[one["name"]] = Tool(
-            one["name"],
-            one.get("description", ""),
-            one.get("parameters", NO_PARAMETERS),
-            one.get("strict", False),
-        )
+    for tool, path in _described(fields, notes):
+        if tool.name in tools:
+            bad_value(f"{path}.name", f"names the function {tool.name} a second time")
+        tools[tool.name] = tool
     if "function_call" in fields:
         choice = fields["function_call"]
         if not isinstance(choice, str):
             choice = {"type": "function", "function": choice}
         return _chosen(tools, choice, "function_call", notes)
     return _chosen(tools, fields.get("tool_choice", "auto"), "tool_choice", notes)
+
+
+def _described(fields: Json, notes: Notes) -> Iterator[tuple[Tool, str]]:
+    """Each tool that can be called here, and where it stands."""
+    for place, tool in _each(fields, "tools"):
+        if tool["type"] == "function":
+            yield _function(tool["function"]), f"tools[{place}].function"
+        elif tool["type"] == CUSTOM:
+            yield _custom(tool[CUSTOM], notes), f"tools[{place}].{CUSTOM}"
+    for place, one in _each(fields, "functions"):
+        yield _function(one), f"functions[{place}]"
+
+
+def _function(one: Json) -> Tool:
+    schema = one.get("parameters", NO_PARAMETERS)
+    return Tool(one["name"], one.get("description", ""), schema, one.get("strict", False))
+
+
+def _custom(one: Json, notes: Notes) -> Tool:
+    notes.add("tools[].type=custom", TRANSLATED)
+    wanted = one.get("format", {"type": "text"})
+    grammar = None
+    if wanted["type"] == "grammar":
+        notes.add("tools[].custom.format", NOT_ENFORCED)
+        grammar = wanted["grammar"]["syntax"], wanted["grammar"]["definition"]
+    return custom_tool(one["name"], one.get("description", ""), grammar)
+
+
+def _customs(fields: Json) -> list[str]:
+    """The names of custom tools, whose calls the answer words otherwise."""
+    return [tool[CUSTOM]["name"] for _, tool in _each(fields, "tools") if tool["type"] == CUSTOM]
 
 
 def _each(fields: Json, name: str) -> enumerate[Json]:
@@ -137,12 +167,14 @@ def _chosen(
         if mode is ToolMode.REQUIRED and not tools:
             bad_value(path, "is required, and there are no tools")
         return tuple(tools.values()), ToolChoice(mode)
-    if choice["type"] == "function":
-        name = choice["function"]["name"]
+    if choice["type"] in _CALLABLE:
+        name = choice[choice["type"]]["name"]
         _known(tools, name, path)
         return tuple(tools.values()), ToolChoice(ToolMode.NAMED, name)
+    if choice["type"] != "allowed_tools":
+        return tuple(tools.values()), ToolChoice()
     allowed = choice["allowed_tools"]
-    names = [ref["function"]["name"] for ref in allowed["tools"]]
+    names = [ref[ref["type"]]["name"] for ref in allowed["tools"] if ref["type"] in _CALLABLE]
     for name in names:
         _known(tools, name, path)
     notes.add(path, "translated: tools that are not allowed are left out")

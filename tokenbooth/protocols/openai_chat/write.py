@@ -5,6 +5,9 @@ choice gets exactly one finish reason. ``system_fingerprint``, known only when t
 in the usage chunk and in the whole body.
 """
 
+from collections.abc import Collection
+from typing import cast
+
 from tokenbooth.core.delta import Delta, RunEnd, TokenLogprob
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
@@ -27,7 +30,7 @@ class StreamWriter:
 
     def __init__(self, parsed: Parsed, frame: AnswerFrame) -> None:
         self._frame = frame
-        self._book = ChoiceBook(parsed.turn.choices, frame.request_id)
+        self._book = ChoiceBook(parsed.turn.choices, frame.request_id, _customs(parsed))
         self._with_logprobs = parsed.turn.logprobs is not None
         self._with_usage = parsed.include_usage
         self._ended = False
@@ -97,6 +100,11 @@ class StreamWriter:
     def _finish(self, state: ChoiceState) -> bytes:
         fields: Json = {}
         opened = b""
+        rest = state.custom_rest()
+        if rest:
+            finish, state.finish = state.finish, None
+            opened = self._chunk(state, {"tool_calls": rest}, ())
+            state.finish = finish
         if not state.begun:
             opened = self._open_before(state)
             state.begun = True
@@ -131,7 +139,7 @@ class WholeWriter:
     def __init__(self, parsed: Parsed, frame: AnswerFrame) -> None:
         self._frame = frame
         self._head = _head(parsed, frame, "chat.completion")
-        self._book = ChoiceBook(parsed.turn.choices, frame.request_id)
+        self._book = ChoiceBook(parsed.turn.choices, frame.request_id, _customs(parsed))
         self._with_logprobs = parsed.turn.logprobs is not None
         self._gathered: list[list[Delta]] = [[] for _ in self._book.states]
         self._ended = False
@@ -209,6 +217,10 @@ def _head(parsed: Parsed, frame: AnswerFrame, kind: str) -> Json:
     if parsed.turn.service_tier is not ServiceTier.STANDARD:
         head["service_tier"] = parsed.turn.service_tier.value
     return head
+
+
+def _customs(parsed: Parsed) -> frozenset[str]:
+    return frozenset(cast("Collection[str]", parsed.echo.get("custom", ())))
 
 
 def _delta_fields(delta: Delta, state: ChoiceState) -> Json:

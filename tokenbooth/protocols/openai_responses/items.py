@@ -4,11 +4,11 @@ Calls of tools, what an assistant said and what it thought stand in items of the
 want them in one message, so neighbours are joined.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
 from tokenbooth.core.turn import ImagePart, Message, Part, Role, TextPart, ToolCall
+from tokenbooth.protocols.custom_tools import custom_arguments
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_responses.shapes import SKIPPED, Anything, Kinds
 from tokenbooth.protocols.shape import (
@@ -29,7 +29,6 @@ NAME_CHARS_MAX = 256
 ID_CHARS_MAX = 256
 IMAGE_URL = r"^(https://|data:image/)[^\x00-\x20]+$"
 REASONING_ID = "rs_"
-CUSTOM_INPUT = "input"
 
 _NO_FILES = "file input is not served here; put the text into the message"
 _NO_AUDIO = "audio input is not served here"
@@ -144,11 +143,6 @@ def messages_of(
     if thoughts:
         notes.replace(_THOUGHT, _UNANSWERED)
     return tuple(made)
-
-
-def custom_arguments(text: str) -> str:
-    """The input of a custom tool as the arguments of the function that stands for it."""
-    return json.dumps({CUSTOM_INPUT: text}, ensure_ascii=False, separators=(",", ":"))
 
 
 def joined_name(namespace: str, name: str) -> str:

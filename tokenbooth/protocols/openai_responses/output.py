@@ -6,14 +6,13 @@ that breaks its word: a call without an id, or with one that was used before, ge
 request id, a name sent twice is kept once, and nothing counts after the finish.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from tokenbooth.core.delta import Delta, FinishReason, ToolCallDelta
+from tokenbooth.protocols.custom_tools import custom_input
 from tokenbooth.protocols.openai_responses.events import Events, Json
-from tokenbooth.protocols.openai_responses.items import CUSTOM_INPUT
 from tokenbooth.protocols.openai_responses.parts import (
     OUTPUT_TEXT,
     REASONING_TEXT,
@@ -175,17 +174,6 @@ class Call:
         place = self._where["output_index"]
         fields: Json = {"output_index": place, "item": self.whole()}
         self._events.add(f"response.output_item.{step}", fields)
-
-
-def custom_input(arguments: str) -> str:
-    """What a custom tool is called with; arguments that are not of the form asked for, or were cut
-    short, are given as they are."""
-    try:
-        found = json.loads(arguments)
-    except (ValueError, RecursionError):
-        return arguments
-    text = found.get(CUSTOM_INPUT) if isinstance(found, dict) else None
-    return text if isinstance(text, str) else arguments
 
 
 class Output:

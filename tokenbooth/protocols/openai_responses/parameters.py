@@ -175,7 +175,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         "none, auto, required, one function or custom tool. allowed_tools is translated: the other "
         "tools are left out of the call. The choice of a hosted tool is ignored with a note.",
     ),
-    Parameter("parallel_tool_calls", _H, Flag(), "Passed to the engine."),
+    Parameter(
+        "parallel_tool_calls", _H, Flag(), "With false a local model calls one tool at most."
+    ),
     Parameter(
         "max_tool_calls",
         _H,
@@ -191,8 +193,8 @@ PARAMETERS: tuple[Parameter, ...] = (
                 "verbosity": Field(Text(choices=("low", "medium", "high"))),
             }
         ),
-        "format is text, json_object, or json_schema with a schema of at most 256 KiB; recursive "
-        "schemas are passed to the engine. verbosity is a hint.",
+        "format is text, json_object, or json_schema with a schema of at most 256 KiB, kept as "
+        "response_format of a chat is. verbosity is a hint.",
     ),
     Parameter(
         "reasoning",

@@ -9,21 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokenbooth.core.turn import Tool, ToolChoice, ToolMode
+from tokenbooth.protocols.custom_tools import NOT_ENFORCED, TRANSLATED, custom_tool
 from tokenbooth.protocols.notes import Notes
-from tokenbooth.protocols.openai_responses.items import CUSTOM_INPUT, joined_name
+from tokenbooth.protocols.openai_responses.items import joined_name
 from tokenbooth.protocols.openai_responses.shapes import SKIPPED
 from tokenbooth.protocols.shape import Json, bad_value
 
 NO_PARAMETERS = '{"type":"object","properties":{}}'
-CUSTOM_PARAMETERS = json.dumps(
-    {
-        "type": "object",
-        "properties": {CUSTOM_INPUT: {"type": "string"}},
-        "required": [CUSTOM_INPUT],
-        "additionalProperties": False,
-    },
-    separators=(",", ":"),
-)
 _NOT_RUN = "skipped: such tools are not run here"
 
 
@@ -139,20 +131,19 @@ def _function(name: str, described: Json) -> tuple[Tool, Json]:
 
 
 def _custom(name: str, described: Json, notes: Notes) -> tuple[Tool, Json]:
-    notes.add("tools[].type=custom", "translated to a function with one string")
+    notes.add("tools[].type=custom", TRANSLATED)
     wanted = described.get("format", {"type": "text"})
-    description = described.get("description", "")
+    grammar = None
     if wanted["type"] == "grammar":
-        notes.add("tools[].format", "told to the model and not enforced")
-        grammar = f"The input must follow this {wanted['syntax']} grammar:\n{wanted['definition']}"
-        description = f"{description}\n\n{grammar}".lstrip()
+        notes.add("tools[].format", NOT_ENFORCED)
+        grammar = wanted["syntax"], wanted["definition"]
     echo = {
         "type": "custom",
         "name": described["name"],
         "description": described.get("description"),
         "format": dict(wanted),
     }
-    return Tool(name, description, CUSTOM_PARAMETERS), echo
+    return custom_tool(name, described.get("description", ""), grammar), echo
 
 
 def _mode(tools: Tools, mode: str) -> ToolChoice:

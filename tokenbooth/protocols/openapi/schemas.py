@@ -99,13 +99,14 @@ def _logprobs() -> Json:
 
 def _completion() -> Json:
     called = record({"name": TEXT, "arguments": TEXT})
+    function = record({"id": TEXT, "type": {"const": "function"}, "function": called})
+    texted = record({"name": TEXT, "input": TEXT})
+    custom = record({"id": TEXT, "type": {"const": "custom"}, "custom": texted})
     message = record(
         {"role": {"const": "assistant"}, "content": TEXT_OR_NULL, "refusal": TEXT_OR_NULL},
         {
             "reasoning_content": TEXT,
-            "tool_calls": array(
-                record({"id": TEXT, "type": {"const": "function"}, "function": called})
-            ),
+            "tool_calls": array({"anyOf": [function, custom]}),
         },
     )
     choice = record(

@@ -17,8 +17,8 @@ from tokenbooth.core.delta import Delta, FinishReason, RunEnd, TokenLogprob, Usa
 from tokenbooth.core.features import Capabilities, Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import FormatKind, OutputFormat, Turn
-from tokenbooth.engines.child import engine as module
-from tokenbooth.engines.child.engine import ChildEngine, Kind, Prompts
+from tokenbooth.engines.child import reading as module
+from tokenbooth.engines.child.engine import ChildEngine, Kind
 from tokenbooth.engines.child.frames import (
     Begin,
     Cancel,
@@ -30,13 +30,14 @@ from tokenbooth.engines.child.frames import (
     Refused,
     Step,
 )
-from tokenbooth.engines.child.orders import ids_of
+from tokenbooth.engines.child.orders import Prompt, ids_of
+from tokenbooth.engines.child.reading import Prompts
 from tokenbooth.engines.child.rules import ChildPolicy
 from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
 from tokenbooth.engines.gguf.tokenizer import Unknown
 from tokenbooth.engines.port import Health
 
-FEATURES = frozenset({Feature.JSON_SCHEMA, Feature.LOGPROBS})
+FEATURES = frozenset({Feature.JSON_SCHEMA, Feature.LOGPROBS, Feature.TOOLS})
 POLICY = ChildPolicy(backoff_first_s=0.0, backoff_max_s=0.0)
 
 
@@ -457,7 +458,7 @@ def test_prompts_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "REMEMBERED_PROMPTS_MAX", 2)
     monkeypatch.setattr(module, "REMEMBERED_IDS_MAX", 10)
     prompts = Prompts()
-    words = [(("user", str(number)),) for number in range(4)]
+    words = [Prompt((("user", str(number)),)) for number in range(4)]
     ids = module.array("I", [1, 2, 3])
     for number in range(3):
         prompts.put(words[number], ids)

@@ -63,10 +63,10 @@ class Parrot:
                 self.left.pop(run)
                 out.over.append(Over(run, 1, 3))
 
-    def count(self, ask: Count) -> int:
+    def count(self, ask: Count) -> Counted:
         if not ask.messages:
             raise RefusedError("INVALID_VALUE", "nothing to count")
-        return sum(len(text) for _, text in ask.messages)
+        return Counted(ask.ask, sum(len(text) for _, text in ask.messages))
 
 
 class Peer:

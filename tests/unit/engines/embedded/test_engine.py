@@ -52,7 +52,7 @@ def test_an_unknown_option_is_refused() -> None:
 def test_what_the_engine_does_not_tell_is_no_feature() -> None:
     engine = EmbeddedEngine(EmbeddedOptions("/w/a.gguf"))
     assert engine.capabilities.features == FEATURES
-    never = {Feature.TOP_LOGPROBS, Feature.CACHED_TOKENS, Feature.LOGIT_BIAS, Feature.TOOLS}
+    never = {Feature.TOP_LOGPROBS, Feature.CACHED_TOKENS, Feature.LOGIT_BIAS}
     assert not never & FEATURES
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.gguf import tiny_vocabulary, write_gguf
 from tests.support.openvino import Package, Pipeline, tensor_of
 from tests.unit.engines.child.test_frames import begin
-from tokenbooth.engines.child.frames import Count, Logprob, Over, Piece, Ready, Refused
+from tokenbooth.engines.child.frames import Count, Counted, Logprob, Over, Piece, Ready, Refused
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut
 from tokenbooth.engines.embedded import worker
 from tokenbooth.engines.embedded.values import EmbeddedOptions
@@ -85,7 +85,7 @@ def test_a_run_says_its_line_and_its_counts(tmp_path: Path) -> None:
 def test_messages_are_rendered_and_counted_by_the_engine(tmp_path: Path) -> None:
     stage = Stage(tmp_path, [END])
     words = (("user", "hey"),)
-    assert stage.backend.count(Count(1, words)) == len("user:hey;")
+    assert stage.backend.count(Count(1, words)) == Counted(1, len("user:hey;"))
     stage.backend.begin(begin(messages=words))
     assert stage.pipeline.prompts == [list(b"user:hey;")]
     assert stage.to_the_end().over == [Over(1, 9, 1)]
@@ -332,3 +332,29 @@ def test_load_tells_what_openvino_said(
     with pytest.raises(BrokenError, match=told) as caught:
         load(options_json(write_gguf(tmp_path / "a.gguf", tiny_vocabulary())))
     assert caught.value.code == "ENGINE_NOT_READY"
+
+
+def test_the_template_gets_tools_and_variables(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, [END])
+    message = {"role": "user", "content": "hi"}
+    asked = {"messages": [message], "tools": [{"a": 1}], "variables": {"enable_thinking": True}}
+    stage.backend.begin(begin(messages=(), template_json=json.dumps(asked)))
+    (ids,) = stage.pipeline.prompts
+    more = {"tools": [{"a": 1}], "extra_context": {"enable_thinking": True}}
+    assert json.loads(bytes(ids)) == [[message], more]
+    assert stage.to_the_end().refused == []
+
+
+def test_a_prompt_that_ends_in_a_thought_is_told(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    assert not stage.backend.count(Count(4, (("assistant", "<think>\n"),))).in_thought
+    asked = {"messages": [], "variables": {"x": "<think>"}}
+    assert not stage.backend.count(Count(4, (), json.dumps(asked))).in_thought
+
+
+def test_messages_that_the_template_refuses_are_the_callers_fault(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.backend._tokenizer.refuses = True
+    with pytest.raises(RefusedError) as caught:
+        stage.backend.count(Count(1, (("user", "c"),)))
+    assert (caught.value.code, caught.value.param) == ("INVALID_VALUE", "messages")

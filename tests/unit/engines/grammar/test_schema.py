@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.gbnf import Grammar
+from tests.support.grammars import grammar_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.engines.grammar import schema as module
-from tokenbooth.engines.grammar.schema import ANY_OBJECT, grammar_of
+from tokenbooth.engines.grammar.loosen import UNENFORCED
+from tokenbooth.engines.grammar.schema import ANY_OBJECT
 
 
 def grammar_for(schema: object) -> Grammar:
@@ -161,7 +162,7 @@ def test_types_are_guessed_from_their_keywords() -> None:
     assert json.loads(grammar_for({"required": []}).say(lambda _: 0) or "") == {}
 
 
-@pytest.mark.parametrize("keyword", module._REFUSED)
+@pytest.mark.parametrize("keyword", UNENFORCED)
 def test_keywords_that_cannot_be_enforced_are_named(keyword: str) -> None:
     problem = problem_of({"type": "object", "properties": {"a": {keyword: 1}}})
     assert problem.code is Code.UNSUPPORTED_FEATURE
@@ -279,3 +280,46 @@ def test_all_of_one_schema_is_that_schema() -> None:
 def test_unknown_keywords_are_annotations() -> None:
     grammar = grammar_for({"type": "null", "title": "t", "x-mine": {"pattern": 1}})
     assert grammar.say(lambda _: 0) == "null"
+
+
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [(0, 1), (0, 31), (0, 32), (0, 33), (0, 64), (5, 40), (32, 32), (33, 97), (70, 1000)],
+)
+def test_lengths_are_kept_to_the_character(least: int, most: int) -> None:
+    grammar = grammar_for({"type": "string", "minLength": least, "maxLength": most})
+    lengths = set()
+    for number in range(60):
+        picks = random.Random(number)
+        said = grammar.say(lambda up, picks=picks: picks.choice((0, up)), 80)  # type: ignore[misc]
+        assert said is not None
+        lengths.add(len(json.loads(said)))
+    assert least <= min(lengths)
+    assert max(lengths) <= most
+    assert max(lengths) > least or least == most
+
+
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [(0, 1), (1, 8), (0, 9), (0, 10), (2, 30), (9, 9), (17, 17), (10, 100), (12, None), (3, None)],
+)
+def test_counts_are_kept_to_the_item(least: int, most: int | None) -> None:
+    bounds = {"minItems": least} | ({} if most is None else {"maxItems": most})
+    grammar = grammar_for({"type": "array", "items": {"type": "null"}, **bounds})
+    counts = set()
+    for number in range(60):
+        picks = random.Random(number)
+        said = grammar.say(lambda up, picks=picks: picks.choice((0, up)), 80)  # type: ignore[misc]
+        assert said is not None
+        counts.add(len(json.loads(said)))
+    assert least <= min(counts)
+    assert most is None or max(counts) <= most
+    assert max(counts) > least or least == most
+
+
+def test_long_texts_share_their_rules() -> None:
+    one = {"type": "string", "maxLength": 900}
+    few = grammar_of(json.dumps({"properties": {"a": one}}))
+    many = grammar_of(json.dumps({"properties": {f"k{n}": one for n in range(20)}}))
+    assert many.count("more28a4 ::=") == few.count("more28a4 ::=") == 1
+    assert "chr{0,900}" not in many

@@ -18,7 +18,7 @@ from tests.unit.engines.child.test_frames import begin
 from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
-from tokenbooth.engines.child.frames import Count, Logprob, Over, Piece, Ready, Refused
+from tokenbooth.engines.child.frames import Count, Counted, Logprob, Over, Piece, Ready, Refused
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut
 from tokenbooth.engines.gguf.template import RAW
 from tokenbooth.engines.llamacpp import worker
@@ -262,7 +262,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         assert self.headers["authorization"] == f"Bearer {self.key_secret}"
         if self.path == "/apply-template":
-            answer: Chunk = {"prompt": "".join(m["content"] for m in body["messages"])}
+            more = [body[n] for n in ("tools", "chat_template_kwargs") if n in body]
+            texts = "".join(m["content"] for m in body["messages"])
+            answer: Chunk = {"prompt": json.dumps([body, more]) if more else texts}
         else:
             assert body["parse_special"] is True
             answer = {"tokens": list(body["content"].encode())}
@@ -294,7 +296,7 @@ def port(stage: Stage, status: int = 200) -> Iterator[None]:
 def test_messages_are_rendered_and_split_by_the_engine(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     with port(stage):
-        assert stage.backend.count(Count(1, (("system", "ab"), ("user", "c")))) == 3
+        assert stage.backend.count(Count(1, (("system", "ab"), ("user", "c")))) == Counted(1, 3)
         stage.backend.begin(begin(messages=(("user", "hi"),)))
     stage.to_the_end()
     assert stage.server.bodies[0]["prompt"] == list(b"hi")
@@ -303,7 +305,24 @@ def test_messages_are_rendered_and_split_by_the_engine(tmp_path: Path) -> None:
 def test_a_raw_prompt_gets_no_template(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     with port(stage):
-        assert stage.backend.count(Count(1, ((RAW, "abcd"),))) == 4
+        assert stage.backend.count(Count(1, ((RAW, "abcd"),))) == Counted(1, 4, False)
+
+
+def test_the_template_gets_tools_and_variables_with_arguments_as_texts(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    calls = [{"function": {"name": "x", "arguments": a}} for a in ({"b": 1}, "as it is")]
+    asked = {
+        "messages": [{"role": "assistant", "content": "", "tool_calls": calls}],
+        "tools": [{"a": 1}],
+        "variables": {"enable_thinking": False},
+    }
+    with port(stage):
+        stage.backend.begin(begin(messages=(), template_json=json.dumps(asked)))
+    stage.to_the_end()
+    body, more = json.loads(bytes(stage.server.bodies[0]["prompt"]))
+    assert more == [[{"a": 1}], {"enable_thinking": False}]
+    called = body["messages"][0]["tool_calls"]
+    assert [call["function"]["arguments"] for call in called] == ['{"b":1}', "as it is"]
 
 
 def test_messages_that_the_template_refuses_are_the_callers_fault(tmp_path: Path) -> None:
@@ -376,7 +395,7 @@ def test_the_child_gets_every_option_and_the_engine_says_what_it_can() -> None:
     assert plan.policy.hang_after_s == 9
     features = engine.capabilities.features
     assert {Feature.TOP_LOGPROBS, Feature.CACHED_TOKENS, Feature.LOGIT_BIAS} <= features
-    assert Feature.TOOLS not in features
+    assert Feature.TOOLS in features
 
 
 def test_threads_follow_the_cores_that_may_be_used(

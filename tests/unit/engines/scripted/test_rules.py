@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.agent_tools import TOOLS
 from tests.support.turns import OBJECT_SCHEMA, TOOL, said, turn_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Delta, FinishReason, Usage
@@ -425,3 +426,12 @@ def test_impossible_options_are_refused(fields: dict[str, Any]) -> None:
 def test_options_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         ScriptOptions().chunks = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_every_tool_of_an_agent_can_be_called(tool: Tool) -> None:
+    turn = turn_of(tools=TOOLS, tool_choice=ToolChoice(ToolMode.NAMED, tool.name))
+    (choice,) = plan(turn, ScriptOptions(), 10)
+    (call,) = choice.calls
+    assert call.name == tool.name
+    assert isinstance(json.loads("".join(call.arguments)), dict)

@@ -261,6 +261,7 @@ def test_an_echoed_message_keeps_its_calls_and_tells_what_it_lost() -> None:
     turn = parse("a tool turn with everything echoed back").turn
     assert turn.messages[1].parts == ()
     assert turn.messages[1].tool_calls[0].arguments == '{"city": "Oslo"}'
+    assert turn.messages[1].reasoning == "I should look."
     assert (turn.messages[2].role, turn.messages[2].tool_call_id) == (Role.TOOL, "call_1")
     assert noted("a tool turn with everything echoed back") == {
         "messages[].annotations",

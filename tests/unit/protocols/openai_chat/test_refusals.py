@@ -119,9 +119,15 @@ WRONG: list[tuple[str, Any, Code, str]] = [
     ),
     (
         "tools",
-        [{"type": "custom", "custom": {"name": "c"}}],
-        Code.UNSUPPORTED_FEATURE,
-        "tools[0].custom",
+        [{"type": "custom", "custom": {"name": "c d"}}],
+        Code.INVALID_VALUE,
+        "tools[0].custom.name",
+    ),
+    (
+        "tools",
+        [{**WEATHER, "function": {"name": "c"}}, {"type": "custom", "custom": {"name": "c"}}],
+        Code.INVALID_VALUE,
+        "tools[1].custom.name",
     ),
     ("functions", [{"name": "f"}, {"name": "f"}], Code.INVALID_VALUE, "functions[1].name"),
     ("tool_choice", "required", Code.INVALID_VALUE, "tool_choice"),
@@ -131,8 +137,8 @@ WRONG: list[tuple[str, Any, Code, str]] = [
     (
         "tool_choice",
         {"type": "custom", "custom": {"name": "c"}},
-        Code.UNSUPPORTED_FEATURE,
-        "tool_choice.custom",
+        Code.INVALID_VALUE,
+        "tool_choice",
     ),
     ("function_call", {"name": "f"}, Code.INVALID_VALUE, "function_call"),
 ]
@@ -213,8 +219,8 @@ WRONG_MESSAGES: list[tuple[Any, Code, str]] = [
     ),
     (
         {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]},
-        Code.UNSUPPORTED_FEATURE,
-        ".tool_calls[0].custom",
+        Code.MISSING_FIELD,
+        ".tool_calls[0].custom.name",
     ),
     ({"role": "tool", "content": "x"}, Code.MISSING_FIELD, ".tool_call_id"),
     ({"role": "tool", "content": "x", "tool_call_id": ""}, Code.INVALID_VALUE, ".tool_call_id"),
