@@ -3,6 +3,7 @@
 So one call never takes more of an engine than the one place that it was admitted to.
 """
 
+import asyncio
 from dataclasses import replace
 
 from tokenbooth.core.delta import Delta, RunEnd, Usage
@@ -25,7 +26,10 @@ def start(engine: Engine, turn: Turn, sink: DeltaSink) -> Run:
 
 async def count_input_tokens(engine: Engine, turn: Turn) -> tuple[InputCount, int]:
     """All input tokens of the turn, and those of its longest prompt."""
-    counts = [await engine.count_input_tokens(each) for each in single_turns(turn)]
+    counts = []
+    for each in single_turns(turn):
+        counts.append(await engine.count_input_tokens(each))
+        await asyncio.sleep(0)  # engines count short texts at once, and there may be thousands
     tokens = [count.tokens for count in counts]
     return InputCount(sum(tokens), all(count.exact for count in counts)), max(tokens)
 

@@ -149,6 +149,20 @@ def test_the_scripted_engine_counts_what_it_charges() -> None:
     assert {delta.choice for delta in recorder.deltas} == set(range(6))
 
 
+def test_others_go_on_while_many_texts_are_counted() -> None:
+    async def scene(engine: ScriptedEngine) -> None:
+        many = turn_of(messages=THREE * 20, raw=True, choices=60)
+        counting = asyncio.create_task(count_input_tokens(engine, many))
+        turns = 0
+        while not counting.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 60
+        assert counting.result()[0].tokens == 120
+
+    in_loop(scene)
+
+
 def test_a_raw_prompt_is_not_thought_about() -> None:
     async def scene(engine: ScriptedEngine) -> Recorder:
         recorder = Recorder()
