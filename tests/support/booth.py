@@ -226,17 +226,15 @@ async def open_test_booth(
     store, clock, ids, noise = fresh_store(directory), ManualClock(), CountingIds(), Noise()
     op = make_op(clock)
     scripts = scripts or (ScriptOptions(),)
-    asks = tuple(
-        catalog.DeploymentAsk(engine=catalog.EngineKind.SCRIPTED, **(deployment or {}))
-        for _ in scripts
-    )
+    each = catalog.DeploymentAsk(engine=catalog.EngineKind.SCRIPTED, **(deployment or {}))
     mint = keys.Mint(ids, noise, PEPPER)
 
     def set_up(tx: Any) -> tuple[Any, Any, Any]:
         org = accounts.create_organization(op, tx, accounts.OrganizationAsk("acme"), ids)
         if credit_nano:
             accounts.add_credit(op, tx, "acme", credit_nano, "first")
-        model = catalog.add_model(op, tx, catalog.ModelAsk(name="demo", deployments=asks), ids)
+        wished = catalog.ModelAsk(name="demo", deployments=(each,) * len(scripts))
+        model = catalog.add_model(op, tx, wished, ids)
         ask = PriceAsk("demo", INPUT_PICO, OUTPUT_PICO)
         prices.price_model(op, tx, ask, ids, confirmed=True)
         minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", **(key or {})), mint)

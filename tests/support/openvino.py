@@ -102,19 +102,24 @@ class Encoded:
 class Tokenizer:
     refuses = False
 
+    def __init__(self) -> None:
+        self.rendered: set[str] = set()
+
     def apply_chat_template(
         self, history: list[dict[str, str]], *, add_generation_prompt: bool, **more: Any
     ) -> str:
         assert add_generation_prompt
         if self.refuses:
             raise RuntimeError("the template raises")
+        prompt = "".join(f"{words['role']}:{words['content']};" for words in history)
         if more:
-            return json.dumps([history, more])
-        return "".join(f"{words['role']}:{words['content']};" for words in history)
+            prompt = json.dumps([history, more])
+        self.rendered.add(prompt)
+        return prompt
 
     def encode(self, prompt: str, *, add_special_tokens: bool) -> Encoded:
         # A template writes its own opening; only a raw prompt gets the model's.
-        assert add_special_tokens is not prompt.endswith(";")
+        assert add_special_tokens is (prompt not in self.rendered)
         return Encoded(Tensor(list(prompt.encode())))
 
 

@@ -20,6 +20,9 @@ from tokenbooth.core.delta import Delta, ToolCallDelta
 TOOL_CALLS_MAX = 128
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
+# What JSON allows around a value; Python strips more.
+_SPACE = " \t\n\r"
+
 
 class BlockKind(StrEnum):
     TEXT = "text"
@@ -87,7 +90,7 @@ class Lane:
         may have ended it."""
         if self.kind is not BlockKind.TOOL_USE:
             return True
-        if len(self.told) == self._checked or not self.told[-1].rstrip().endswith("}"):
+        if len(self.told) == self._checked or not self.told[-1].rstrip(_SPACE).endswith("}"):
             return False
         self._checked = len(self.told)
         return arguments_object("".join(self.told)) is not None
@@ -182,10 +185,10 @@ class Lanes:
 
 def arguments_object(text: str) -> bytes | None:
     """The JSON of a call's arguments as it was written, if it is one object; ``{}`` for none."""
-    if not text.strip():
+    if not text.strip(_SPACE):
         return b"{}"
     try:
-        raw = _paired(text.strip())
+        raw = _paired(text.strip(_SPACE))
         return raw if isinstance(msgspec.json.decode(raw), dict) else None
     except _UNREADABLE:
         return None

@@ -92,7 +92,8 @@ def test_messages_are_rendered_and_counted_by_the_engine(tmp_path: Path) -> None
 
 
 def test_a_raw_prompt_gets_no_template(tmp_path: Path) -> None:
-    assert Stage(tmp_path, [END]).backend.count(Count(1, ((RAW, "hey"),))) == len("hey")
+    counted = Stage(tmp_path, [END]).backend.count(Count(1, ((RAW, "hey"),)))
+    assert counted == Counted(1, len("hey"), False)
 
 
 def test_runs_work_side_by_side(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.support.messages_answer import (
 from tests.support.messages_stream import Folder, events_of, folded, input_of
 from tokenbooth.core.delta import Delta, FinishReason, RunEnd, ToolCallDelta
 from tokenbooth.core.receipt import Receipt
+from tokenbooth.protocols.anthropic_messages.lanes import arguments_object
 from tokenbooth.protocols.anthropic_messages.write import MESSAGE_STOP
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=4)
@@ -83,6 +84,14 @@ def test_a_stream_that_breaks_anywhere_ends_with_the_error_alone(
     for event in events_of(raw):
         folder.take(event)
     assert folder.error is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1f", "\x1c{}", "\x0b", "\u2003{}", " \t\r\n", " {} \n", "{}\x85"]
+)
+def test_only_what_json_calls_space_is_space(text: str) -> None:
+    raw = arguments_object(text)
+    assert (raw is None) == ("partial_json" in input_of(text))
 
 
 def test_the_reader_of_the_tests_means_what_it_says() -> None:

@@ -24,6 +24,7 @@ from tokenbooth.protocols.openai_responses.standing import (
     standing,
     terminal_event,
 )
+from tokenbooth.protocols.wire_json import encode
 
 FIELDS: dict[str, Any] = {"background": True, "tools": TOOLS, "top_logprobs": 1}
 EVERYTHING = [
@@ -117,7 +118,7 @@ def test_ends_that_no_writer_told_are_complete_and_end_the_stream(receipt: Any) 
         assert end["status"] == ("failed" if name == "refused" else name)
         said = events(b"".join([*told, terminal_event(end, len(told))]))
         assert said[-1]["sequence_number"] == len(told)
-        assert said[-1]["response"] == end
+        assert said[-1]["response"] == json.loads(encode(end))
     assert ends["cancelled"]["usage"] == ends["incomplete"]["usage"]
     assert (ends["cancelled"]["usage"] is None) == (receipt is None)
 
