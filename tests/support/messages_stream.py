@@ -109,7 +109,7 @@ def input_of(text: str) -> Json:
     """What a call's argument text means; what is no object is kept as it is."""
     try:
         joined: str = json.loads(json.dumps(text))
-        found = json.loads(joined.strip(" \t\n\r") or "{}", parse_constant=_refuse)
+        found = json.loads(joined.encode().strip(b" \t\n\r") or "{}", parse_constant=_refuse)
     except ValueError:
         return {"input": {}, "partial_json": text}
     return {"input": found} if isinstance(found, dict) else {"input": {}, "partial_json": text}
