@@ -25,8 +25,8 @@ pinned on {pinned}.
 - **connect**: the program that `tokenbooth connect` prints runs as it is. Command line clients run
   with the variables and files that it prints in every turn.
 - **patch**: as tools, with a freeform tool: its input is a text of its own, and no JSON.
-- Libraries keep their own defaults, but for the AI SDK: its second step of a response refers to
-  stored items unless it is told `store: false`, and is told so here.
+- Libraries keep their own defaults: the second step of a response of the AI SDK refers to items
+  that the booth has stored.
 """
 
 

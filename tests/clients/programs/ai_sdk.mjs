@@ -14,10 +14,8 @@ const models = {
   messages: createAnthropic(options)(name),
 };
 
-async function ask(model, api) {
-  // A booth keeps no responses yet, so a second step must send the items themselves.
-  const providerOptions = api === "responses" ? { openai: { store: false } } : {};
-  const asked = { model, prompt: "Say hello.", maxOutputTokens: 64, maxRetries: 0, providerOptions };
+async function ask(model) {
+  const asked = { model, prompt: "Say hello.", maxOutputTokens: 64, maxRetries: 0 };
   if (turn === "streamed") {
     const pieces = [];
     let failure;
@@ -50,7 +48,7 @@ async function ask(model, api) {
 for (const [api, model] of Object.entries(models)) {
   let told;
   try {
-    told = await ask(model, api);
+    told = await ask(model);
   } catch (error) {
     told = { error: error.constructor.name, message: error.message };
   }
