@@ -221,4 +221,4 @@ def test_a_schema_is_kept_in_every_dialect_and_the_answer_says_how(chat, claude)
 
 def test_the_model_says_that_it_can(chat):
     shown = chat.models.retrieve(MODEL)
-    assert {"tools", "json_schema", "json_object"} <= set(shown.model_extra["capabilities"])
+    assert {"tools", "json_schema", "json_object"} <= set(shown.model_extra["features"])

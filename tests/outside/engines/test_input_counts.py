@@ -29,11 +29,12 @@ COUNT = 400
 # Each engine reads the texts in a process of its own: this one stays free of both packages.
 OPENVINO = """
 import msgspec, sys
+from tokenbooth.engines.child.frames import Count
 from tokenbooth.engines.embedded.worker import load
 backend = load(msgspec.json.encode({"gguf_path": sys.argv[1]}))
 for line in sys.stdin.buffer:
     words = msgspec.json.decode(line, type=tuple[tuple[str, str], ...])
-    sys.stdout.buffer.write(msgspec.json.encode(backend._encode(words).tolist()) + b"\\n")
+    sys.stdout.buffer.write(msgspec.json.encode(backend._ids(Count(1, words)).tolist()) + b"\\n")
 """
 LLAMACPP = OPENVINO.replace("embedded.worker", "llamacpp.worker").replace(
     '"gguf_path": sys.argv[1]', '"gguf_path": sys.argv[1], "context_tokens": 64, "slots": 1'

@@ -188,6 +188,9 @@ class OpenVino:
             raise RefusedError("INVALID_VALUE", TEMPLATE_REFUSES, param="messages") from error
         return str(prompt)
 
+    def _ids(self, ask: Begin | Count) -> "array[int]":
+        return self._encode(self._prompt(ask), raw=is_raw(ask))
+
     def _encode(self, prompt: str, *, raw: bool) -> "array[int]":
         ids = self._tokenizer.encode(prompt, add_special_tokens=raw).input_ids
         return array("I", ids.data.ravel().tolist())

@@ -122,7 +122,7 @@ class LlamaCpp:
 
     def begin(self, ask: Begin) -> None:
         given = ask.input_ids
-        ids = ids_of(given) if given is not None else self._encode(self._prompt(ask))
+        ids = ids_of(given) if given is not None else self._ids(ask)
         room = self._context_tokens - len(ids)
         if room < 1:
             raise RefusedError(
@@ -215,6 +215,9 @@ class LlamaCpp:
         if asked.variables:
             body["chat_template_kwargs"] = asked.variables
         return str(self._ask("/apply-template", body)["prompt"])
+
+    def _ids(self, ask: Begin | Count) -> "array[int]":
+        return self._encode(self._prompt(ask))
 
     def _encode(self, prompt: str) -> "array[int]":
         wish = {"content": prompt, "add_special": True, "parse_special": True}
