@@ -93,9 +93,11 @@ class MoneyQueue:
             self._running_at.subtract(map(_owner, waiter.chain))
             self._running_at = +self._running_at
 
-    def wants(self, now_us: int) -> Wants:
-        """What everybody waits for, and advances where calls would have to wait soon."""
-        return Wants(tuple(waiter.want() for waiter in self), tuple(self._advances(now_us)))
+    def wants(self, now_us: int, *, ahead: bool = True) -> Wants:
+        """What everybody waits for, and where it looks ``ahead``, advances where calls would have
+        to wait soon."""
+        advances = tuple(self._advances(now_us)) if ahead else ()
+        return Wants(tuple(waiter.want() for waiter in self), advances)
 
     def _advances(self, now_us: int) -> Iterator[Advance]:
         largest: dict[LevelKey, int] = {}
