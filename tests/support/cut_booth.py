@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tokenbooth.money.meter import service as meter
 from tokenbooth.protocols.dialect import Dialect
 
 CALLS_AT_ONCE = 24
+GROUP = 10 * CALLS_AT_ONCE
 CREDIT_NANO = 10**15
 MARK = re.compile(rb"place (\d{7})")
 
@@ -75,32 +77,39 @@ class LeavingSink(MemorySink):
 
 @dataclass
 class Seen:
-    """One call: what its caller got, and what it was charged."""
+    """One call: what its caller got, what it was charged, and its connection to the server."""
 
     way: Way
     sink: LeavingSink
     view: View
     record: meter.CallRecord
+    line: Line
 
 
 @dataclass
 class CutBooth:
-    """``play`` answers one call for each way; ``closed`` are the marks of broken connections."""
+    """``charged_nano`` is the sum of all records so far."""
 
     booth: TestBooth
     far: FarSide
     dialect: Dialect
-    lines: dict[int, Line] = field(default_factory=dict)
     charged_nano: int = 0
 
-    async def play(self, transcript: Transcript, ways: Sequence[Way]) -> list[Seen]:
-        """Each way once, some at the same time, and then their records."""
+    async def play(self, transcript: Transcript, ways: Iterable[Way]) -> AsyncIterator[Seen]:
+        """One call for each way, in their order; some are made at the same time."""
+        coming = iter(ways)
+        while group := list(islice(coming, GROUP)):
+            for seen in await self._play(transcript, group):
+                yield seen
+
+    async def _play(self, transcript: Transcript, ways: Sequence[Way]) -> list[Seen]:
+        lines: dict[int, Line] = {}
 
         def answer(call: Call) -> None:
             found = MARK.search(call.body)
             assert found is not None
             place = int(found[1])
-            self.lines[place] = call.line
+            lines[place] = call.line
             _deliver(call.line, ways[place])
 
         self.far.answer = answer
@@ -108,11 +117,19 @@ class CutBooth:
         for begin in range(0, len(ways), CALLS_AT_ONCE):
             places = range(begin, min(begin + CALLS_AT_ONCE, len(ways)))
             calls += await asyncio.gather(*(self._ask(transcript, ways[p], p) for p in places))
-        return await self._seen(ways, calls)
+        records = await self._records([request_id for request_id, _ in calls])
+        self.far.calls.clear()
+        self.far.lines.clear()
+        self.far.asked.clear()
+        return [
+            Seen(way, sink, self._view(sink), record, lines[place])
+            for place, (way, (_, sink), record) in enumerate(zip(ways, calls, records, strict=True))
+        ]
 
     async def settled(self) -> None:
         """Nothing is held, nothing runs, and the ledger proves itself."""
         rooms = self.booth.rooms
+        await self._flushed()
         found = await self.booth.verified()
         assert found.open_holds == 0
         assert len(rooms.live) == 0
@@ -130,21 +147,22 @@ class CutBooth:
         assert sink.ends == 1
         return op.request_id, sink
 
-    async def _seen(
-        self, ways: Sequence[Way], calls: Sequence[tuple[str, LeavingSink]]
-    ) -> list[Seen]:
+    async def _records(self, request_ids: Sequence[str]) -> list[meter.CallRecord]:
         booth = self.booth
-        await booth.rooms.till.flushed()
+        await self._flushed()
         records = await booth.store.read(
-            lambda tx: [meter.call(booth.op, tx, booth.org_id, each) for each, _ in calls]
+            lambda tx: [meter.call(booth.op, tx, booth.org_id, each) for each in request_ids]
         )
-        assert not any(request_id in booth.rooms.till.running for request_id, _ in calls)
+        assert not any(request_id in booth.rooms.till.running for request_id in request_ids)
         assert all(record.outcome is not None for record in records)
         self.charged_nano += sum(record.cost_nano for record in records)
-        return [
-            Seen(way, sink, self._view(sink), record)
-            for way, (_, sink), record in zip(ways, calls, records, strict=True)
-        ]
+        return records
+
+    async def _flushed(self) -> None:
+        """However slow the disk is."""
+        async with asyncio.timeout(120):
+            while not await self.booth.rooms.till.flushed():
+                pass
 
     def _view(self, sink: LeavingSink) -> View:
         return view(self.dialect.name, sink.headers["content-type"], sink.body, left=sink.left)
@@ -187,7 +205,7 @@ def in_cut_booth(
 
 
 @asynccontextmanager
-async def _open(directory: Path, far: FarSide, dialect: Dialect) -> Any:
+async def _open(directory: Path, far: FarSide, dialect: Dialect) -> AsyncIterator[CutBooth]:
     options = UpstreamOptions(base_url="http://far/v1", model="far-model", context_tokens=8192)
     crowd = {"concurrency_max": CALLS_AT_ONCE}
     async with open_test_booth(

@@ -1,7 +1,7 @@
 """Answers cut anywhere, on either side: each ends once, and each hold is resolved by the rule.
 
-The normal run cuts at a few places of each transcript; with ``TOKENBOOTH_TEST_CUTS=all``, as
-``scripts/nightly`` does, at every byte.
+The normal run cuts at a few places of each transcript; with ``TOKENBOOTH_TEST_CUTS=1``, as in
+``scripts/nightly``, it cuts at every byte, and with another number at every so many bytes.
 """
 
 import os
@@ -21,7 +21,7 @@ from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
 
-EVERYWHERE = os.environ.get("TOKENBOOTH_TEST_CUTS") == "all"
+EVERY_BYTES = int(os.environ.get("TOKENBOOTH_TEST_CUTS", "0"))
 FEW = 4
 ALL = pytest.mark.parametrize(
     "dialect", [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES], ids=lambda each: each.name
@@ -29,10 +29,8 @@ ALL = pytest.mark.parametrize(
 
 
 def places(length: int) -> Sequence[int]:
-    """Where to cut: everywhere, or at a few places and around the end."""
-    if EVERYWHERE:
-        return range(length)
-    step = max(1, length // FEW)
+    """Where to cut, the last byte included."""
+    step = EVERY_BYTES or max(1, length // FEW)
     return sorted({*range(step // 2, length, step), max(0, length - 22), max(0, length - 1)})
 
 
@@ -46,7 +44,7 @@ def asked_in(dialect: Dialect) -> list[Transcript]:
 
 async def whole_of(cut: CutBooth, transcript: Transcript) -> Seen:
     """The same answer, event by event and not cut."""
-    (seen,) = await cut.play(transcript, [Way(events_of(transcript.raw))])
+    (seen,) = [each async for each in cut.play(transcript, [Way(events_of(transcript.raw))])]
     return seen
 
 
@@ -75,8 +73,8 @@ def test_a_server_that_breaks_off_anywhere(tmp_path: Path, dialect: Dialect) -> 
         closes = set()
         for transcript in asked_in(dialect):
             whole, raw = await whole_of(cut, transcript), transcript.raw
-            ways = [Way((raw[:place],), broken=True) for place in places(len(raw))]
-            for seen in await cut.play(transcript, ways):
+            ways = (Way((raw[:place],), broken=True) for place in places(len(raw)))
+            async for seen in cut.play(transcript, ways):
                 assert seen.view.begins(whole.view), (transcript.name, seen.way)
                 check_charge(seen, whole)
                 closes.add(seen.view.close)
@@ -91,8 +89,8 @@ def test_an_answer_in_two_pieces_is_the_same_answer(tmp_path: Path, dialect: Dia
     async def scene(cut: CutBooth) -> None:
         for transcript in asked_in(dialect):
             whole, raw = await whole_of(cut, transcript), transcript.raw
-            ways = [Way((raw[:place], raw[place:])) for place in places(len(raw)) if place]
-            for seen in await cut.play(transcript, ways):
+            ways = (Way((raw[:place], raw[place:])) for place in places(len(raw)) if place)
+            async for seen in cut.play(transcript, ways):
                 assert same(seen.view, whole.view), (transcript.name, seen.way)
                 assert seen.record.outcome is whole.record.outcome
                 assert seen.record.usage == whole.record.usage
@@ -115,33 +113,31 @@ def test_a_caller_that_leaves_anywhere(tmp_path: Path, dialect: Dialect) -> None
             whole, pieces = await whole_of(cut, transcript), events_of(transcript.raw)
             if whole.view.close is Close.REFUSED:
                 continue
-            ways = [Way(pieces, stays_bytes=p) for p in places(len(whole.sink.body) + 1)]
-            found = await cut.play(transcript, ways)
-            outcomes |= {seen.record.outcome for seen in found}
-            for seen in found:
+            ways = (Way(pieces, stays_bytes=p) for p in places(len(whole.sink.body) + 1))
+            paid = 0
+            async for seen in cut.play(transcript, ways):
                 assert seen.view.begins(whole.view), (transcript.name, seen.way.stays_bytes)
-            check_paid(cut, whole, found)
+                paid = check_paid(seen, whole, paid)
+                outcomes.add(seen.record.outcome)
         await cut.settled()
         assert outcomes >= {Outcome.CLIENT_GONE, Outcome.COMPLETED}
 
     in_cut_booth(tmp_path, dialect, scene)
 
 
-def check_paid(cut: CutBooth, whole: Seen, found: Sequence[Seen]) -> None:
-    """Who stays longer never pays for less output, and who left never for more than the server
-    would have told."""
-    paid, most = 0, whole.record.usage
+def check_paid(seen: Seen, whole: Seen, paid_tokens: int) -> int:
+    """Who stays longer than another never pays for less output, and who leaves never for more than
+    the server would have told. Returns the output that was paid for."""
+    usage, most = seen.record.usage, whole.record.usage
+    assert usage is not None
     assert most is not None
-    for place, seen in enumerate(found):
-        usage = seen.record.usage
-        assert usage is not None
-        if seen.record.outcome is not Outcome.CLIENT_GONE:
-            assert (seen.record.outcome, usage) == (whole.record.outcome, whole.record.usage)
-            assert seen.record.cost_nano == whole.record.cost_nano
-            continue
-        assert seen.sink.left
-        assert cut.lines[place].is_closing(), "the server is told to stop"
-        assert seen.record.cost_nano == (cost_nano(usage) if usage.output_tokens else 0)
-        assert paid <= usage.output_tokens
-        assert whole.view.close is Close.FAILED or usage.output_tokens <= most.output_tokens
-        paid = usage.output_tokens
+    if seen.record.outcome is not Outcome.CLIENT_GONE:
+        assert (seen.record.outcome, usage) == (whole.record.outcome, most)
+        assert seen.record.cost_nano == whole.record.cost_nano
+        return paid_tokens
+    assert seen.sink.left
+    assert seen.line.is_closing(), "the server is told to stop"
+    assert seen.record.cost_nano == (cost_nano(usage) if usage.output_tokens else 0)
+    assert paid_tokens <= usage.output_tokens
+    assert whole.view.close is Close.FAILED or usage.output_tokens <= most.output_tokens
+    return usage.output_tokens
