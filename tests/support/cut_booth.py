@@ -23,6 +23,8 @@ from tokenbooth.protocols.dialect import Dialect
 
 CALLS_AT_ONCE = 24
 GROUP = 10 * CALLS_AT_ONCE
+# Rates are counted by a clock that stands still in a group.
+GROUP_US = 60_000_000
 CREDIT_NANO = 10**15
 MARK = re.compile(rb"place (\d{7})")
 
@@ -101,6 +103,7 @@ class CutBooth:
         while group := list(islice(coming, GROUP)):
             for seen in await self._play(transcript, group):
                 yield seen
+            self.booth.clock.us += GROUP_US
 
     async def _play(self, transcript: Transcript, ways: Sequence[Way]) -> list[Seen]:
         lines: dict[int, Line] = {}
