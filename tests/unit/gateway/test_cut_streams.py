@@ -101,8 +101,9 @@ def test_an_answer_in_two_pieces_is_the_same_answer(tmp_path: Path, dialect: Dia
 
 
 def same(one: View, other: View) -> bool:
-    codes = one.error.get("code"), other.error.get("code")
-    return (one.close, one.lanes, codes[0]) == (other.close, other.lanes, codes[1])
+    """Whether both say the same and end the same; texts of errors name their calls."""
+    said = one.close, one.lanes, one.error.get("code")
+    return said == (other.close, other.lanes, other.error.get("code"))
 
 
 @ALL
