@@ -143,8 +143,7 @@ class Teller:
         announce, self._announce = self._announce, False
         again = self._pool.unanswered
         try:
-            # What is leased ahead of calls that will not come would have to go back again.
-            wants = self.waiting.queue.wants(now_us, ahead=not self._closing)
+            wants = self.waiting.queue.wants(now_us, close=self._closing)
             ask = self._pool.next_round(wants, now_us, close=self._closing, announce=announce)
             if not ask.empty:
                 if not again:

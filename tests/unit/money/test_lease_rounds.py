@@ -204,6 +204,9 @@ def test_what_is_given_back_is_not_taken_in_advance_in_the_same_round(funded: Ba
     first.round(announce=True)
     funded.clock.us += SECOND_US
     assert first.pool.running_low(funded.clock.us)
+    assert first.queue.wants(funded.clock.us).advances
+    # One who gives everything back would take it again at once.
+    assert not first.queue.wants(funded.clock.us, close=True).advances
     assert funded.hold("req_2", on="replica_b", output_tokens_max=1000).amount_nano == 880
     assert free(first)["balance"] == 0
     assert funded.limits()["balance"].remaining_nano == 0

@@ -93,11 +93,11 @@ class MoneyQueue:
             self._running_at.subtract(map(_owner, waiter.chain))
             self._running_at = +self._running_at
 
-    def wants(self, now_us: int, *, ahead: bool = True) -> Wants:
-        """What everybody waits for, and where it looks ``ahead``, advances where calls would have
-        to wait soon."""
-        advances = tuple(self._advances(now_us)) if ahead else ()
-        return Wants(tuple(waiter.want() for waiter in self), advances)
+    def wants(self, now_us: int, *, close: bool = False) -> Wants:
+        """What everybody waits for, and advances where calls would have to wait soon; none for one
+        who gives everything back."""
+        calls = tuple(waiter.want() for waiter in self)
+        return Wants(calls, () if close else tuple(self._advances(now_us)))
 
     def _advances(self, now_us: int) -> Iterator[Advance]:
         largest: dict[LevelKey, int] = {}
