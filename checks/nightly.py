@@ -15,10 +15,13 @@ from checks.budgets import ROOT
 
 DAY_S = 86_400
 LIVES = 10_000
+FUZZED = 50_000
 TOKENBOOTH = (sys.executable, "-m", "tokenbooth")
 POSTGRES = (sys.executable, "-m", "tests.support.with_postgres")
 CHEATS = "tests/outside/proving/test_drill_catches_cheats.py"
 HISTORIES = "tests/outside/money/test_ledger_histories_both.py"
+CUTS = "tests/unit/gateway/test_cut_streams.py"
+FUZZ = "tests/unit/gateway/test_fuzzed_calls.py"
 
 Run = Callable[[Sequence[str], Mapping[str, str]], int]
 
@@ -60,6 +63,19 @@ def proofs(seed: int) -> tuple[Proof, ...]:
             "histories",
             (sys.executable, "-m", "pytest", HISTORIES, "-n", "2", "-p", "no:cacheprovider"),
             {"TOKENBOOTH_TEST_HISTORIES": "5000", "TOKENBOOTH_TEST_STEPS": "50"},
+        ),
+        Proof(
+            "cuts",
+            (sys.executable, "-m", "pytest", CUTS, "-n", "2", "-p", "no:cacheprovider"),
+            {"TOKENBOOTH_TEST_CUTS": "1"},
+        ),
+        Proof(
+            "fuzz",
+            (sys.executable, "-m", "pytest", FUZZ, "-n", "2", "-p", "no:cacheprovider"),
+            {
+                "TOKENBOOTH_TEST_FUZZ": str(FUZZED),
+                "TOKENBOOTH_TEST_FUZZ_SEED": str(seed * (FUZZED // LIVES)),
+            },
         ),
     )
 

@@ -1,4 +1,4 @@
-"""``tokenbooth bench``: what exact money costs, measured against something else in the same run."""
+"""``tokenbooth bench``: what a promise costs, measured against something else in the same run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tokenbooth.proving.drills.play import Progress
 
-app = group("bench", "Benchmarks: what exact money costs, each in a private instance.")
+app = group("bench", "Benchmarks: what exact money and translation cost.")
 
 Store = Annotated[
     str | None, typer.Option(help="PostgreSQL URL. [default: a SQLite file of its own]")
@@ -22,9 +22,10 @@ Seconds = Annotated[float, typer.Option(min=0.05, help="How long each turn lasts
 
 @app.callback()
 def bench() -> None:
-    """Benchmarks: what exact money costs, each in a private instance.
+    """Benchmarks: what exact money and translation cost.
 
-    Nothing in a data directory of yours is touched. Exit status 1 when the books are not exact.
+    Nothing in a data directory of yours is touched. Exit status 1 when what was measured is not
+    exact, so that its times would mean nothing.
     """
 
 
@@ -96,6 +97,19 @@ def billing(  # noqa: PLR0913 - one parameter for each option of the command lin
         )
     )
     _tell(report, as_json=as_json)
+
+
+@app.command("translate")
+def translate(
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each stream.")] = 10_000,
+    windows: Annotated[int, typer.Option(min=1, help="Windows of each dialect.")] = 9,
+    as_json: AsJson = False,
+) -> None:
+    """What one step of a stream costs in each dialect, beside Chat Completions."""
+    from tokenbooth.proving.bench.translate import TranslateOptions, run_translate
+
+    options = TranslateOptions(steps=steps, windows=windows)
+    _tell(_run(lambda progress: run_translate(options, progress)), as_json=as_json)
 
 
 class _Report(Protocol):

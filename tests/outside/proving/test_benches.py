@@ -1,4 +1,4 @@
-"""Both benchmarks, played for a moment: what they count is exact. No time is judged."""
+"""The benchmarks, played for a moment: what they count is exact. No time is judged."""
 
 import json
 import subprocess
@@ -84,3 +84,13 @@ def test_what_cannot_be_measured_is_refused_with_words(arguments: list[str]) -> 
     )
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["code"] == "invalid_value"
+
+
+def test_translation_is_measured_for_every_dialect_and_stream() -> None:
+    found = bench("translate", "--steps", "50", "--windows", "2")
+    assert found["exact"]
+    assert (found["base"], found["windows"]) == ("openai_chat", 2)
+    for stream in found["streams"].values():
+        assert set(stream) == {"openai_chat", "openai_responses", "anthropic_messages"}
+        assert stream["openai_chat"]["over_base_ns"] == 0
+        assert all(each["step_ns"] > 0 for each in stream.values())

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from checks.nightly import LIVES, main, proofs, run, tonight
+from checks.nightly import FUZZED, LIVES, main, proofs, run, tonight
 
 DAY_S = 86_400
 
@@ -28,6 +28,9 @@ def test_every_proof_is_run_and_all_must_hold(capsys: pytest.CaptureFixture[str]
     assert main(["--seed", "7"], runs, lambda: 0.0) == 0
     assert runs.commands == [proof.command for proof in proofs(7)]
     assert {"TOKENBOOTH_TEST_HISTORIES": "5000", "TOKENBOOTH_TEST_STEPS": "50"} in runs.variables
+    assert {"TOKENBOOTH_TEST_CUTS": "1"} in runs.variables
+    fuzz = {"TOKENBOOTH_TEST_FUZZ": "50000", "TOKENBOOTH_TEST_FUZZ_SEED": "35"}
+    assert fuzz in runs.variables
     assert capsys.readouterr().out.endswith("== all held\n")
 
 
@@ -52,6 +55,8 @@ def test_each_night_plays_lives_that_no_night_before_it_played() -> None:
     runs = Runs()
     main(["--only", "simulator"], runs, lambda: 2.0 * DAY_S)
     assert runs.commands[0][-2:] == ("--seed", str(2 * LIVES))
+    main(["--only", "fuzz"], runs, lambda: 2.0 * DAY_S)
+    assert runs.variables[-1]["TOKENBOOTH_TEST_FUZZ_SEED"] == str(2 * FUZZED)
 
 
 def test_variables_reach_the_command() -> None:

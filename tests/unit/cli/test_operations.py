@@ -18,7 +18,12 @@ Ask = Callable[..., Any]
 # The file itself is what it prints, in the layout that was asked for.
 PRINTS_NO_DOCUMENT = {("statement", "export")}
 # Neither opens a booth: a receipt is proved without one, a benchmark makes its own.
-OPENS_NO_BOOTH = {("receipt", "verify"), ("bench", "billing"), ("bench", "hot-account")}
+OPENS_NO_BOOTH = {
+    ("receipt", "verify"),
+    ("bench", "billing"),
+    ("bench", "hot-account"),
+    ("bench", "translate"),
+}
 
 
 def all_commands() -> list[tuple[str, ...]]:

@@ -41,6 +41,20 @@ def test_who_waits_for_the_ledger_does_not_wait_for_calls_that_came_later(tmp_pa
     asyncio.run(scenario())
 
 
+def test_a_process_that_stops_right_after_a_rush_leases_nothing_more(tmp_path: Path):
+    async def scenario():
+        async with asyncio.timeout(5), open_test_booth(tmp_path, credit_nano=10**15) as booth:
+            assert (await booth.ask(chat(max_tokens=1))).status == 200
+            pool = booth.rooms.till._pool
+            for level in pool._book.by_limit.values():
+                level.rate_nano = 10**12  # as if a great many calls had come in this second
+            assert pool.running_low(booth.clock.monotonic_us())
+            await booth.rooms.till.close()
+            assert not pool.has_leases
+
+    asyncio.run(scenario())
+
+
 async def hold_for_long(booth: TestBooth, till: Till) -> None:
     """A call that runs on and on, while all that it does not hold goes back."""
     price = await booth.store.read(lambda tx: prices.current(booth.op, tx, "demo"))
