@@ -43,5 +43,18 @@ class Problem(Exception):
     def kind(self) -> Kind:
         return self.code.kind
 
+    def named(self, param: str | None) -> "Problem":
+        """The same under the name that a field has in the caller's own dialect."""
+        if param == self.param:
+            return self
+        return Problem(
+            self.code,
+            self.public,
+            param=param,
+            detail=self.detail,
+            retry_after_s=self.retry_after_s,
+            facts=self.facts,
+        )
+
     def __repr__(self) -> str:
         return f"Problem({self.code.name}, {self.public!r}, param={self.param!r})"

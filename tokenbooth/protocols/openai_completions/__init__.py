@@ -50,17 +50,8 @@ class OpenAiCompletions:
         return WholeWriter(parsed, frame)
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
-        name = _NAMES.get(problem.param, problem.param)
-        if name != problem.param:
-            problem = Problem(
-                problem.code,
-                problem.public,
-                param=name,
-                detail=problem.detail,
-                retry_after_s=problem.retry_after_s,
-                facts=problem.facts,
-            )
-        return openai_refusal(problem, request_id)
+        named = problem.named(_NAMES.get(problem.param, problem.param))
+        return openai_refusal(named, request_id)
 
 
 OPENAI_COMPLETIONS: Dialect = OpenAiCompletions()

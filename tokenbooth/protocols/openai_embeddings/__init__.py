@@ -27,16 +27,8 @@ class OpenAiEmbeddings:
         return VectorWriter(parsed, frame)
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
-        if problem.param == "messages":
-            problem = Problem(
-                problem.code,
-                problem.public,
-                param="input",
-                detail=problem.detail,
-                retry_after_s=problem.retry_after_s,
-                facts=problem.facts,
-            )
-        return openai_refusal(problem, request_id)
+        named = problem.named("input") if problem.param == "messages" else problem
+        return openai_refusal(named, request_id)
 
 
 OPENAI_EMBEDDINGS: Dialect = OpenAiEmbeddings()

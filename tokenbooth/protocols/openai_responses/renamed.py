@@ -19,14 +19,4 @@ _NAMES: Mapping[str, str] = MappingProxyType(
 
 def renamed(problem: Problem) -> Problem:
     """The same problem with the name that the caller used."""
-    name = _NAMES.get(problem.param or "")
-    if name is None:
-        return problem
-    return Problem(
-        problem.code,
-        problem.public,
-        param=name,
-        detail=problem.detail,
-        retry_after_s=problem.retry_after_s,
-        facts=problem.facts,
-    )
+    return problem.named(_NAMES.get(problem.param or "", problem.param))
