@@ -21,9 +21,9 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead, Sink
 from tokenbooth.core.problem import Problem
-from tokenbooth.edge.asgi import AsgiFront
+from tokenbooth.edge.front import Front
 from tokenbooth.edge.routes import Route
-from tokenbooth.edge.server import DrainingServer, listen
+from tokenbooth.edge.server import Server, listen
 from tokenbooth.engines.embedded.engine import EmbeddedEngine
 from tokenbooth.engines.embedded.values import EmbeddedOptions
 from tokenbooth.engines.llamacpp.engine import LlamacppEngine
@@ -126,7 +126,7 @@ async def run_server(
     with serving_lock(settings.data_dir, settings.gateway.replica) as note:
         listener = listen(settings.edge)
         async with open_booth(settings) as booth, _serving_rooms(booth, opened_till, link) as rooms:
-            front = AsgiFront(
+            front = Front(
                 _routes(booth, rooms),
                 new_op=lambda request_id: booth.op("caller", request_id),
                 ids=booth.ids,
@@ -145,8 +145,8 @@ async def run_server(
             def cut_short() -> None:
                 rooms.live.stop_all(Problem(Code.SHUTTING_DOWN, "The server stopped."))
 
-            server = DrainingServer(front, settings.edge, ready=tell, cut_short=cut_short)
-            await server.serve(sockets=[listener])
+            server = Server(front, booth.clock, ready=tell, cut_short=cut_short)
+            await server.serve(listener)
             front.cut_short()
             cut_short()
             await front.idle()

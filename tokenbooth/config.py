@@ -97,6 +97,7 @@ RULES: Mapping[str, Rule] = {
     "edge.port": Rule("TCP port; 0 lets the system choose one.", 0, 65535),
     "edge.head_wait_max_s": Rule("Seconds within which a request's head must arrive.", 1, 3600),
     "edge.body_wait_max_s": Rule("Seconds within which a body must arrive.", 1, 3600),
+    "edge.keep_alive_s": Rule("Seconds that an idle connection is kept for another call.", 1, 3600),
     "edge.stall_max_s": Rule("Seconds that a reader may take nothing of its answer.", 1, 3600),
     "edge.pressure_high_bytes": Rule("Unsent bytes at which an engine is paused.", 4096, 1 << 26),
     "edge.pressure_low_bytes": Rule("Unsent bytes at which it goes on.", 1024, 1 << 26),

@@ -35,7 +35,6 @@ FOREIGN_NAMES = {
     "process_literal_param": "SQLAlchemy's TypeDecorator calls it",
     "process_result_value": "SQLAlchemy's TypeDecorator calls it",
     "process_exited": "asyncio.SubprocessProtocol calls it",
-    "handle_exit": "uvicorn.Server calls it",
     "_timer_handle_cancelled": "asyncio.TimerHandle calls it",
     "INFO": "the name of a log level",
 }

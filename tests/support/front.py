@@ -1,4 +1,4 @@
-"""An ASGI front for tests: counted ids, a log that remembers, and a bound on every scenario."""
+"""A front for tests: counted ids, a log that remembers, and a bound on every scenario."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from tests.support.memory_loop import run
 from tokenbooth.core.op import Op
 from tokenbooth.edge.asgi import AsgiFront
+from tokenbooth.edge.front import Front
 from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.edge.routes import Route
 from tokenbooth.protocols.problems import openai_refusal
@@ -36,17 +37,21 @@ class Counter:
 LOG = Notes()
 
 
-def front(*routes: Route, log: Notes = LOG, **options: int) -> AsgiFront:
+def front(*routes: Route, log: Notes = LOG, **options: int) -> Front:
     def new_op(request_id: str) -> Op:
         return Op(request_id=request_id, now=lambda: 0, log=log)
 
-    return AsgiFront(
+    return Front(
         routes,
         new_op=new_op,
         ids=Counter(),
         refusal=openai_refusal,
         options=EdgeOptions(**options),
     )
+
+
+def asgi(*routes: Route, log: Notes = LOG, **options: int) -> AsgiFront:
+    return AsgiFront(front(*routes, log=log, **options))
 
 
 def in_loop(scenario: Callable[[], object]) -> None:

@@ -1,35 +1,21 @@
 """A Body over ASGI's ``receive``: bounded in bytes and in time."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from tokenbooth.core.codes import Code
-from tokenbooth.core.problem import Problem
+from tokenbooth.edge.space import (
+    BodySpace,
+    announced_bytes,
+    hung_up,
+    stopped,
+    too_large,
+    too_late,
+)
 
 LINGER_BYTES_MAX = 64 * 1024 * 1024
 LINGER_MAX_S = 2
-_LENGTH = re.compile(r"[0-9]{1,40}")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-
-
-class BodySpace:
-    """What the bodies of all open calls may take together; a call keeps its part until it ends."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self._free_bytes = bytes_max
-
-    def take(self, size_bytes: int) -> None:
-        """Raises ENGINE_BUSY when there is no room for so much more."""
-        if size_bytes > self._free_bytes:
-            raise Problem(
-                Code.ENGINE_BUSY, "The server holds too many large bodies.", retry_after_s=1
-            )
-        self._free_bytes -= size_bytes
-
-    def give_back(self, size_bytes: int) -> None:
-        self._free_bytes += size_bytes
 
 
 class AsgiBody:
@@ -45,8 +31,7 @@ class AsgiBody:
         on_complete: Callable[[], None],
     ) -> None:
         self._receive = receive
-        announced = headers.get("content-length", "")
-        self._announced_bytes = int(announced) if _LENGTH.fullmatch(announced) else 0
+        self._announced_bytes = announced_bytes(headers)
         self._space = space
         self._taken_bytes = 0
         self._wait_max_s = wait_max_s
@@ -57,18 +42,12 @@ class AsgiBody:
 
     async def read(self, bytes_max: int) -> bytes:
         if self._announced_bytes > bytes_max:
-            raise _too_large(bytes_max)
+            raise too_large(bytes_max)
         try:
             async with asyncio.timeout(0 if self._cut else self._wait_max_s) as self._wait:
                 raw = await self._collect(bytes_max)
         except TimeoutError:
-            if self._cut:
-                raise Problem(
-                    Code.SHUTTING_DOWN, "The server stopped before the body was complete."
-                ) from None
-            raise Problem(
-                Code.BODY_TIMEOUT, f"The body did not arrive within {self._wait_max_s} s."
-            ) from None
+            raise (stopped() if self._cut else too_late(self._wait_max_s)) from None
         finally:
             self._wait = None
         self._on_complete()
@@ -91,11 +70,11 @@ class AsgiBody:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise Problem(Code.BODY_TIMEOUT, "The connection closed inside the body.")
+                raise hung_up()
             piece: bytes = message.get("body", b"")
             size_bytes += len(piece)
             if size_bytes > bytes_max:
-                raise _too_large(bytes_max)
+                raise too_large(bytes_max)
             self._space.take(len(piece))
             self._taken_bytes += len(piece)
             pieces.append(piece)
@@ -123,11 +102,3 @@ class AsgiBody:
         """Returns when the peer has hung up."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
-
-
-def _too_large(bytes_max: int) -> Problem:
-    return Problem(
-        Code.BODY_TOO_LARGE,
-        f"The body is larger than {bytes_max} bytes.",
-        facts={"body_bytes_max": bytes_max},
-    )

@@ -11,6 +11,7 @@ class EdgeOptions:
     port: int = 8000
     head_wait_max_s: int = 20
     body_wait_max_s: int = 30
+    keep_alive_s: int = 75
     stall_max_s: int = 60
     pressure_high_bytes: int = 256 * 1024
     pressure_low_bytes: int = 64 * 1024

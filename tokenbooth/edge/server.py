@@ -1,24 +1,25 @@
-"""Runs an ASGI front under uvicorn, and drains it on SIGTERM."""
+"""Listens, serves until a signal, and drains."""
 
 import asyncio
+import contextlib
 import resource
+import signal
 import socket
 from collections.abc import Awaitable, Callable
-from functools import partial
-from types import FrameType
-from typing import Any
-
-import uvicorn
 
 from tokenbooth.core.codes import Code
+from tokenbooth.core.ports import Clock
 from tokenbooth.core.problem import Problem
-from tokenbooth.edge.asgi import AsgiFront
-from tokenbooth.edge.connection import BoundedConnection, Bounds
+from tokenbooth.edge.front import Front
+from tokenbooth.edge.http1.connections import Connections
 from tokenbooth.edge.options import EdgeOptions
 
 LAST_WORDS_S = 5
+BACKLOG = 2048
+TICK_S = 1
 # For the database, the engines, the log and the listener themselves.
 FILES_RESERVED = 256
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def listen(options: EdgeOptions) -> socket.socket:
@@ -57,69 +58,85 @@ def connections_within(options: EdgeOptions) -> int:
     return max(1, min(options.connections_max, soft - FILES_RESERVED))
 
 
-class DrainingServer(uvicorn.Server):
+class Server:
     """On the first signal: no new calls, running ones may finish for ``drain_max_s``, then
     ``cut_short`` ends them with an error that they can read. A second signal stops at once."""
 
     def __init__(
         self,
-        front: AsgiFront,
-        options: EdgeOptions,
+        front: Front,
+        clock: Clock,
         *,
         ready: Callable[[], Awaitable[None]],
         cut_short: Callable[[], None],
     ) -> None:
         """``ready`` runs once when the port answers."""
-        super().__init__(_config(front, options))
         self._front = front
-        self._drain_max_s = options.drain_max_s
+        self._clock = clock
         self._ready = ready
         self._cut_short = cut_short
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._told = asyncio.Event()
+        self._told_twice = asyncio.Event()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._loop = asyncio.get_running_loop()
-        if self.started:
+    async def serve(self, listener: socket.socket) -> None:
+        """Until a signal, and then until every connection has ended."""
+        loop, options = asyncio.get_running_loop(), self._front.options
+        connections = Connections(
+            self._front,
+            loop,
+            connections_max=connections_within(options),
+            now_us=self._clock.now_us,
+        )
+        for each in SIGNALS:
+            loop.add_signal_handler(each, self.stop)
+        ticking = asyncio.create_task(_tick(connections))
+        try:
+            server = await loop.create_server(connections.accepted, sock=listener, backlog=BACKLOG)
             await self._ready()
+            await self._told.wait()
+            server.close()
+            await self._drained(connections)
+        finally:
+            ticking.cancel()
+            connections.abort()
+            for each in SIGNALS:
+                loop.remove_signal_handler(each)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The signal ends here: uvicorn would raise it again after serving, and the rooms behind
-        the front still have to settle and close."""
-        if self.should_exit:
-            self.force_exit = True
-            return
-        self.should_exit = True
+    def stop(self) -> None:
+        """What a signal asks for."""
+        if self._told.is_set():
+            self._told_twice.set()
         self._front.draining = True
-        if self._loop is not None:
-            self._timer = self._loop.call_later(self._drain_max_s, self._time_over)
+        self._told.set()
 
-    def _time_over(self) -> None:
-        self._front.cut_short()
-        self._cut_short()
+    async def _drained(self, connections: Connections) -> None:
+        connections.drain()
+        gone = asyncio.create_task(connections.gone())
+        hurried = asyncio.create_task(self._told_twice.wait())
+        try:
+            drain_max_s = self._front.options.drain_max_s
+            if not await _first_of(gone, hurried, drain_max_s):
+                self._front.cut_short()
+                self._cut_short()
+                await _first_of(gone, hurried, LAST_WORDS_S)
+        finally:
+            for each in (gone, hurried):
+                each.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await each
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        if self._timer is not None:
-            self._timer.cancel()
+
+async def _tick(connections: Connections) -> None:
+    while True:
+        await asyncio.sleep(TICK_S)
+        connections.tick()
 
 
-def _config(front: AsgiFront, options: EdgeOptions) -> uvicorn.Config:
-    app: Any = front
-    bounds = Bounds(options, connections_within(options), front.ids, front.refusal)
-    connection: Any = partial(BoundedConnection, bounds)
-    return uvicorn.Config(
-        app,
-        http=connection,
-        loop="none",
-        lifespan="off",
-        ws="none",
-        access_log=False,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        backlog=2048,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=options.drain_max_s + LAST_WORDS_S,
+async def _first_of(
+    one: asyncio.Task[object], other: asyncio.Task[object], wait_max_s: float
+) -> bool:
+    """False when neither came in time."""
+    done, _ = await asyncio.wait(
+        {one, other}, timeout=wait_max_s, return_when=asyncio.FIRST_COMPLETED
     )
+    return bool(done)

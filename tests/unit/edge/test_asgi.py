@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.support.asgi import Peer
-from tests.support.front import Notes, front, hello, in_loop
+from tests.support.front import Notes, asgi, hello, in_loop
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.routes import Route
@@ -16,7 +16,7 @@ from tokenbooth.protocols.problems import anthropic_refusal
 def test_an_answer_has_its_id_its_length_and_its_body():
     async def scenario():
         peer = Peer(path="/hello")
-        await front(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
         assert (peer.status, peer.answer) == (200, b"hello")
         assert peer.answer_headers["x-request-id"] == "req_1"
         assert peer.answer_headers["request-id"] == "req_1"
@@ -29,7 +29,7 @@ def test_an_answer_has_its_id_its_length_and_its_body():
 def test_head_gets_the_head_and_no_body():
     async def scenario():
         peer = Peer(method="HEAD", path="/hello")
-        await front(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
         assert (peer.status, peer.answer) == (200, b"")
         assert peer.complete
 
@@ -48,7 +48,7 @@ def test_head_gets_the_head_and_no_body():
 def test_unknown_paths_and_methods_answer_in_the_dialect(method, path, status, code):
     async def scenario():
         peer = Peer(method=method, path=path)
-        await front(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
         error = json.loads(peer.answer)["error"]
         assert (peer.status, error["code"]) == (status, code)
         assert peer.answer_headers["x-request-id"] == error["request_id"]
@@ -62,7 +62,7 @@ def test_a_route_words_what_breaks_around_it_in_its_own_dialect():
         raise RuntimeError("secret detail")
 
     async def scenario():
-        served = front(
+        served = asgi(
             Route("GET", "/theirs", broken, refusal=anthropic_refusal),
             Route("GET", "/ours", broken),
             log=Notes(),
@@ -75,7 +75,7 @@ def test_a_route_words_what_breaks_around_it_in_its_own_dialect():
         wrong = Peer(method="DELETE", path="/theirs")
         await served(wrong.scope, wrong.receive, wrong.send)
         assert (wrong.status, json.loads(wrong.answer)["type"]) == (405, "error")
-        served.draining = True
+        served.front.draining = True
         late = Peer(path="/theirs")
         await served(late.scope, late.receive, late.send)
         assert (late.status, json.loads(late.answer)["error"]["type"]) == (529, "overloaded_error")
@@ -87,7 +87,7 @@ def test_a_route_words_what_breaks_around_it_in_its_own_dialect():
 def test_405_names_the_allowed_methods():
     async def scenario():
         peer = Peer(method="DELETE", path="/hello")
-        await front(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/hello", hello))(peer.scope, peer.receive, peer.send)
         assert peer.answer_headers["allow"] == "GET, HEAD"
 
     in_loop(scenario)
@@ -100,7 +100,7 @@ def test_a_fault_of_ours_is_an_internal_error_without_a_trace():
     async def scenario():
         log = Notes()
         peer = Peer(path="/broken")
-        await front(Route("GET", "/broken", broken), log=log)(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/broken", broken), log=log)(peer.scope, peer.receive, peer.send)
         assert peer.status == 500
         assert b"secret" not in peer.answer
         assert json.loads(peer.answer)["error"]["code"] == "internal_error"
@@ -117,7 +117,7 @@ def test_a_fault_after_the_answer_began_ends_the_answer():
 
     async def scenario():
         peer = Peer(path="/broken")
-        await front(Route("GET", "/broken", broken))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/broken", broken))(peer.scope, peer.receive, peer.send)
         assert (peer.status, peer.answer) == (200, b"part")
         assert peer.complete
 
@@ -140,7 +140,7 @@ def test_a_route_for_this_machine_is_hidden_from_others():
             (None, 404),
         ):
             peer = Peer(path="/metrics", client=client)
-            await front(*routes)(peer.scope, peer.receive, peer.send)
+            await asgi(*routes)(peer.scope, peer.receive, peer.send)
             assert peer.status == status
 
     in_loop(scenario)
@@ -148,8 +148,8 @@ def test_a_route_for_this_machine_is_hidden_from_others():
 
 def test_a_draining_front_refuses_with_retry_advice():
     async def scenario():
-        app = front(Route("GET", "/hello", hello))
-        app.draining = True
+        app = asgi(Route("GET", "/hello", hello))
+        app.front.draining = True
         peer = Peer(path="/hello")
         await app(peer.scope, peer.receive, peer.send)
         assert peer.status == 503
@@ -166,7 +166,7 @@ def test_more_calls_than_allowed_are_refused_not_queued():
             await release.wait()
             await hello(op, head, body, sink)
 
-        app = front(Route("GET", "/slow", slow), calls_max=1)
+        app = asgi(Route("GET", "/slow", slow), calls_max=1)
         first, second = Peer(path="/slow"), Peer(path="/slow")
         running = asyncio.create_task(app(first.scope, first.receive, first.send))
         await asyncio.sleep(0)
@@ -189,7 +189,7 @@ def test_repeated_headers_are_joined_and_names_lowered():
 
     async def scenario():
         peer = Peer(path="/", headers=[(b"X-A", b"1"), (b"x-a", b"2"), (b"x-b", b"\xff")])
-        await front(Route("GET", "/", look))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/", look))(peer.scope, peer.receive, peer.send)
         assert seen == {"x-a": "1, 2", "x-b": "\xff"}
 
     in_loop(scenario)
@@ -203,7 +203,7 @@ def test_query_fields_are_decoded_and_bounded():
         await hello(op, head, body, sink)
 
     async def scenario():
-        app = front(Route("GET", "/", look))
+        app = asgi(Route("GET", "/", look))
         peer = Peer(query=b"a=1&a=2&b=%20&c")
         await app(peer.scope, peer.receive, peer.send)
         assert seen == {"a": "2", "b": " ", "c": ""}
@@ -243,7 +243,7 @@ def test_a_peer_that_hangs_up_is_heard_and_does_not_cancel_the_call():
 
         peer = Peer(method="POST", path="/", body=b"{}")
         peer.on_message = lambda m: peer.hang_up() if m.get("body") == b"one" else None
-        await front(Route("POST", "/", stream))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("POST", "/", stream))(peer.scope, peer.receive, peer.send)
         assert ear.heard == ["gone"]
         assert finished == ["resolved"]
         assert b"two" not in peer.answer
@@ -260,7 +260,7 @@ def test_a_cancelled_connection_leaves_the_call_running_until_idle():
             done.append("resolved")
             await hello(op, head, body, sink)
 
-        app = front(Route("GET", "/", slow))
+        app = asgi(Route("GET", "/", slow))
         peer = Peer(path="/")
         connection = asyncio.create_task(app(peer.scope, peer.receive, peer.send))
         await asyncio.sleep(0)
@@ -269,7 +269,7 @@ def test_a_cancelled_connection_leaves_the_call_running_until_idle():
         await asyncio.gather(connection, return_exceptions=True)
         assert done == []
         release.set()
-        await app.idle()
+        await app.front.idle()
         assert done == ["resolved"]
 
     in_loop(scenario)
@@ -292,7 +292,7 @@ def test_a_slow_peer_presses_and_releases():
 
         peer = Peer(path="/")
         peer.takes.clear()
-        app = front(Route("GET", "/", flood), pressure_high_bytes=500, pressure_low_bytes=100)
+        app = asgi(Route("GET", "/", flood), pressure_high_bytes=500, pressure_low_bytes=100)
         await app(peer.scope, peer.receive, peer.send)
         assert peer.answer == b"x" * 1000
 
@@ -313,7 +313,7 @@ def test_a_peer_that_takes_nothing_is_given_up():
 
         peer = Peer(path="/")
         peer.takes.clear()
-        await front(Route("GET", "/", stream), stall_max_s=0)(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/", stream), stall_max_s=0)(peer.scope, peer.receive, peer.send)
         assert peer.messages == []
 
     in_loop(scenario)
@@ -332,7 +332,7 @@ def test_a_listener_that_comes_after_the_hang_up_is_told_at_once():
             sink.end()
 
         peer = Peer(method="POST", path="/", body=b"1")
-        await front(Route("POST", "/", late))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("POST", "/", late))(peer.scope, peer.receive, peer.send)
         assert ear.heard == ["gone"]
 
     in_loop(scenario)
@@ -344,7 +344,7 @@ def test_a_problem_of_an_endpoint_is_answered_in_the_dialect():
 
     async def scenario():
         peer = Peer(path="/")
-        await front(Route("GET", "/", refuse))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("GET", "/", refuse))(peer.scope, peer.receive, peer.send)
         error = json.loads(peer.answer)["error"]
         assert (peer.status, error["param"]) == (404, "model")
 
@@ -362,7 +362,7 @@ def test_lifespan_and_websockets_are_answered():
         async def send(message):
             sent.append(message)
 
-        app = front()
+        app = asgi()
         await app({"type": "lifespan"}, receive, send)
         await app({"type": "websocket"}, receive, send)
         assert [m["type"] for m in sent] == [

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.support.asgi import Peer
-from tests.support.front import Notes, front, hello, in_loop
+from tests.support.front import Notes, asgi, hello, in_loop
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.routes import Route
@@ -22,7 +22,7 @@ def test_a_body_arrives_whole_in_any_pieces(pieces):
             await hello(op, head, body, sink)
 
         peer = Peer(method="POST", path="/", body=b"abcdefg" * 20, body_pieces=pieces)
-        await front(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
         assert got == [b"abcdefg" * 20]
 
     in_loop(scenario)
@@ -37,7 +37,7 @@ def test_a_body_over_the_bound_is_refused_as_soon_as_it_is_known(announced):
 
         headers = [] if announced is None else [(b"content-length", announced)]
         peer = Peer(method="POST", path="/", body=b"x" * 11, body_pieces=3, headers=headers)
-        await front(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
         assert peer.status == 413
         assert json.loads(peer.answer)["error"]["body_bytes_max"] == 10
 
@@ -52,7 +52,7 @@ def test_a_strange_length_is_not_believed(announced):
             await hello(op, head, body, sink)
 
         peer = Peer(method="POST", path="/", body=b"x", headers=[(b"content-length", announced)])
-        await front(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("POST", "/", echo))(peer.scope, peer.receive, peer.send)
         assert peer.status == 200
 
     in_loop(scenario)
@@ -64,9 +64,7 @@ def test_a_body_that_never_ends_is_a_clients_fault():
             await body.read(10)
 
         peer = Peer(method="POST", path="/", hold_body=True)
-        await front(Route("POST", "/", echo), body_wait_max_s=0)(
-            peer.scope, peer.receive, peer.send
-        )
+        await asgi(Route("POST", "/", echo), body_wait_max_s=0)(peer.scope, peer.receive, peer.send)
         assert peer.status == 400
         assert json.loads(peer.answer)["error"]["code"] == "body_timeout"
 
@@ -82,7 +80,7 @@ def test_a_peer_that_hangs_up_inside_its_body_leaves_no_fault():
 
         peer = Peer(method="POST", path="/", hold_body=True)
         peer.hang_up()
-        await front(Route("POST", "/", echo), log=log)(peer.scope, peer.receive, peer.send)
+        await asgi(Route("POST", "/", echo), log=log)(peer.scope, peer.receive, peer.send)
         assert log.faults == []
         assert peer.status == 400
 
@@ -104,7 +102,7 @@ def test_a_refused_peer_may_finish_sending_before_the_connection_closes():
             return message
 
         peer.on_message = lambda m: order.append("end" if m.get("more_body") is False else "out")
-        await front(Route("POST", "/", refuse))(peer.scope, watched, peer.send)
+        await asgi(Route("POST", "/", refuse))(peer.scope, watched, peer.send)
         assert order == ["out", "out", *["body"] * 5, "end"]
         assert peer.status == 401
 
@@ -123,7 +121,7 @@ def test_a_refused_peer_that_sends_without_end_is_not_listened_to_for_ever():
             return {"type": "http.request", "body": b"x" * (8 << 20), "more_body": True}
 
         peer = Peer(method="POST", path="/")
-        await front(Route("POST", "/", refuse))(peer.scope, endless, peer.send)
+        await asgi(Route("POST", "/", refuse))(peer.scope, endless, peer.send)
         assert peer.complete
         assert len(pieces) == 8
 
@@ -138,7 +136,7 @@ def test_a_refused_peer_that_stops_sending_is_waited_for_only_a_while(monkeypatc
             raise Problem(Code.MISSING_KEY, "no key")
 
         peer = Peer(method="POST", path="/", hold_body=True)
-        await front(Route("POST", "/", refuse))(peer.scope, peer.receive, peer.send)
+        await asgi(Route("POST", "/", refuse))(peer.scope, peer.receive, peer.send)
         assert peer.complete
 
     in_loop(scenario)
@@ -158,12 +156,12 @@ def test_a_stopping_server_waits_for_no_body(reading):
             await body.read(10)
             raise AssertionError("must be cut short")
 
-        app = front(Route("POST", "/", slow))
+        app = asgi(Route("POST", "/", slow))
         peer = Peer(method="POST", path="/", body=b"x", hold_body=True)
         running = asyncio.create_task(app(peer.scope, peer.receive, peer.send))
         await stuck.wait()
         await asyncio.sleep(0)
-        app.cut_short()
+        app.front.cut_short()
         go.set()
         while not peer.messages:
             await asyncio.sleep(0)
@@ -171,7 +169,7 @@ def test_a_stopping_server_waits_for_no_body(reading):
         await running
         assert peer.status == 503
         assert json.loads(peer.answer)["error"]["code"] == "server_shutting_down"
-        app.cut_short()
+        app.front.cut_short()
 
     in_loop(scenario)
 
@@ -186,7 +184,7 @@ def test_the_bodies_of_all_open_calls_share_one_room():
             await go.wait()
             await hello(op, head, body, sink)
 
-        app = front(Route("POST", "/", keep), bodies_bytes_max=250)
+        app = asgi(Route("POST", "/", keep), bodies_bytes_max=250)
         peers = [Peer(method="POST", path="/", body=b"x" * 100, body_pieces=3) for _ in range(4)]
         running = [asyncio.create_task(app(p.scope, p.receive, p.send)) for p in peers[:3]]
         while not peers[2].messages:

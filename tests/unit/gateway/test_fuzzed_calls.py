@@ -23,6 +23,7 @@ from tests.support.turns import said
 from tokenbooth.core.features import Capabilities, Feature
 from tokenbooth.core.turn import Sampling, Turn
 from tokenbooth.edge.asgi import AsgiFront
+from tokenbooth.edge.front import Front
 from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.edge.routes import Route
 from tokenbooth.engines.port import DeltaSink, Run
@@ -74,13 +75,14 @@ def front_of(booth: TestBooth) -> AsgiFront:
         Route("POST", "/v1/messages/count_tokens", count, refusal=ANTHROPIC_MESSAGES.refusal),
         Route("POST", "/v1/quote", quote_endpoint(booth.rooms, DIALECTS, OPENAI_CHAT.name)),
     ]
-    return AsgiFront(
+    front = Front(
         routes,
         new_op=lambda request_id: replace(booth.op, request_id=request_id),
         ids=booth.ids,
         refusal=openai_refusal,
         options=EdgeOptions(),
     )
+    return AsgiFront(front)
 
 
 async def answered(booth: TestBooth, front: AsgiFront, asked: Attempt) -> Peer:
