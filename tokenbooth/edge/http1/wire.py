@@ -45,11 +45,3 @@ def without_upgrade(
         kept.append(("connection", "close"))
     lines += [f"{name}: {value}".encode("latin-1") for name, value in kept]
     return b"\r\n".join((*lines, b"", rest))
-
-
-def path_and_query(url: bytes) -> tuple[bytes, bytes] | None:
-    """The raw parts of a request target in origin form; ``None`` for the other forms."""
-    if not url.startswith(b"/") or b"#" in url:
-        return None
-    path, _, query = url.partition(b"?")
-    return path, query
