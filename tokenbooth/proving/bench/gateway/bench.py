@@ -1,0 +1,353 @@
+"""Runs the benchmark of the gateway: mock upstream, nginx and a private booth, in turns."""
+
+import asyncio
+import contextlib
+import os
+import platform
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from tokenbooth.proving.bench.books import Books, read_books
+from tokenbooth.proving.bench.cpu import CpuMeter, check_counted, children
+from tokenbooth.proving.bench.gateway import asks
+from tokenbooth.proving.bench.gateway.machine import (
+    cpu_name,
+    load_now,
+    memory_bytes,
+    on_core,
+    package_versions,
+    streams_within,
+    sync_times_us,
+    two_cores,
+)
+from tokenbooth.proving.bench.gateway.nginx import free_port, nginx, nginx_path, nginx_version
+from tokenbooth.proving.bench.gateway.plan import (
+    GATEWAY,
+    KEY,
+    NS_PER_MS,
+    ORG,
+    OTHERS,
+    RATE_STEPS,
+    GatewayOptions,
+    GatewaySaw,
+    Load,
+    MachineSeen,
+    MemorySeen,
+    Side,
+    WindowSeen,
+)
+from tokenbooth.proving.bench.gateway.programs import (
+    HeldStreams,
+    LoadAsk,
+    Programs,
+    build,
+    mock_upstream,
+    run_load,
+)
+from tokenbooth.proving.bench.gateway.report import GatewayReport
+from tokenbooth.proving.client import Address
+from tokenbooth.proving.drills.play import Progress, ended_by_signal
+from tokenbooth.proving.instance import InstanceFault, PrivateInstance
+from tokenbooth.proving.stage import Stage
+from tokenbooth.proving.staging import set_stage
+
+START_WAIT_S = 60
+POLL_S = 0.002
+ANSWER_WAIT_S = 5
+SETTLED_WAIT_S = 1.0
+RATE_CONNECTIONS = 128
+HOLD_PATIENCE_MS = 120_000
+FILES_BESIDE = 1024
+MODEL_OF = {
+    Load.WHOLE: "whole",
+    Load.SHORT: "short",
+    Load.LONG: "long",
+    Load.SHORT_TRANSLATED: "short",
+    Load.LONG_TRANSLATED: "long",
+    Load.RATE: "rate",
+}
+
+
+def run_gateway(options: GatewayOptions, progress: Progress) -> GatewayReport:
+    """Blocks until done; every process that it starts ends with it.
+
+    Raises Problem STATE_CONFLICT where nginx, a compiler, a second core or the count of CPU time
+    is missing, and InstanceFault.
+    """
+    check_counted()
+    gateway_core, load_core = two_cores()
+    proxy = nginx_path()
+    options = replace(options, idle_streams=streams_within(options.idle_streams))
+    machine = MachineSeen(
+        cpu=cpu_name(),
+        cores=os.cpu_count() or 0,
+        gateway_core=gateway_core,
+        load_core=load_core,
+        kernel=platform.release(),
+        python=platform.python_version(),
+        versions={**package_versions(), "nginx": nginx_version(proxy)},
+        load_before=load_now(),
+    )
+    with (
+        ended_by_signal(),
+        tempfile.TemporaryDirectory(prefix="tokenbooth-bench-") as made,
+        on_core(load_core),
+    ):
+        folder = Path(made)
+        programs = build(folder)
+        with mock_upstream(programs) as upstream_port:
+            run = _Run(options, folder, programs, gateway_core, progress)
+            saw, books = run.measured(machine, proxy, upstream_port)
+    saw = replace(saw, machine=replace(machine, load_after=load_now()))
+    return GatewayReport(options=options, saw=saw, books=books, calls=run.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Somebody who serves: ``pid`` answers, its children and ``beside`` help it."""
+
+    side: Side
+    port: int
+    pid: int
+    secret: str
+    models: Mapping[str, str]
+    beside: tuple[int, ...] = ()
+
+    def others(self) -> tuple[int, ...]:
+        return (*self.beside, *children(self.pid))
+
+
+@dataclass(slots=True)
+class _Run:
+    """``calls`` counts everything that the booth must have booked."""
+
+    options: GatewayOptions
+    folder: Path
+    programs: Programs
+    core: int
+    progress: Progress
+    calls: int = 0
+    begun_s: float = field(default_factory=time.monotonic)
+    cold_start_ms: list[int] = field(default_factory=list)
+    windows: list[WindowSeen] = field(default_factory=list)
+    sync_us: list[int] = field(default_factory=list)
+
+    def measured(
+        self, machine: MachineSeen, proxy: str, upstream_port: int
+    ) -> tuple[GatewaySaw, Books]:
+        """Everything, and what the ledger says of it afterwards."""
+        files = 2 * self.options.idle_streams + FILES_BESIDE
+        with contextlib.ExitStack() as stack:
+            instance = stack.enter_context(_instance(self.options, self.folder))
+            settings = instance.settings()
+            stage = set_stage(settings, self.options.stage(upstream_port), secrets.token_hex(4))
+            with on_core(self.core):
+                before = stack.enter_context(
+                    nginx(proxy, self.folder / "nginx", upstream_port, files)
+                )
+                ours = self._started(instance, stage)
+            every = dict.fromkeys(self.options.models, "mock")
+            plain = _Target(
+                Side.NGINX, before.port, before.worker, "nobody", every, (before.master,)
+            )
+            time.sleep(SETTLED_WAIT_S)
+            idle = {target.side: memory_bytes(target.pid) for target in (plain, ours)}
+            self._rounds(plain, ours)
+            memory = tuple(self._memory(target, idle[target.side]) for target in (plain, ours))
+            instance.stop()
+            books = asyncio.run(read_books(settings, stage.orgs[ORG]))
+        saw = GatewaySaw(
+            machine=machine,
+            windows=tuple(self.windows),
+            sync_us=tuple(self.sync_us),
+            memory=memory,
+            cold_start_ms=tuple(self.cold_start_ms),
+        )
+        return saw, books
+
+    def _started(self, instance: PrivateInstance, stage: Stage) -> _Target:
+        """The booth, started cold as often as was asked for; the last one stays."""
+        port, secret = int(instance.variables["TOKENBOOTH_EDGE__PORT"]), stage.keys[KEY].secret
+        models = {name: model.name for name, model in stage.models.items()}
+        ask_body = asks.body(models["whole"], stream=False, translated=False)
+        for number in range(self.options.starts):
+            self.progress("start", number, self.options.starts)
+            begun_ns = time.monotonic_ns()
+            instance.replicas[0].launch()
+            _first_answer(instance, Address("127.0.0.1", port), ask_body, secret)
+            self.cold_start_ms.append((time.monotonic_ns() - begun_ns) // NS_PER_MS)
+            self.calls += 1
+            if number + 1 < self.options.starts:
+                instance.stop()
+        pid = instance.pid
+        assert pid is not None, "it was started just now"
+        return _Target(Side.BOOTH, port, pid, secret, models)
+
+    def _rounds(self, plain: _Target, ours: _Target) -> None:
+        """The same window of both, one after the other, until each row has what was asked for."""
+        options = self.options
+        wanted = dict.fromkeys(Load, options.stream_windows)
+        wanted |= {Load.WHOLE: options.windows, Load.RATE: options.rate_windows}
+        for number in range(max(wanted.values())):
+            self.progress("rounds", number, max(wanted.values()))
+            for load in (each for each in Load if number < wanted[each]):
+                if number and time.monotonic() - self.begun_s > options.budget_s:
+                    return
+                targets = (ours,) if load.translated else (plain, ours)
+                for target in targets:
+                    self.windows.append(self._window(target, load))
+            if number < options.rate_windows:
+                self.sync_us += sync_times_us(self.folder, options.syncs)
+        self.progress("rounds", 1, 1)
+
+    def _window(self, target: _Target, load: Load) -> WindowSeen:
+        others = target.others()
+        ask = replace(self._ask(target, load), watch=(target.pid, *others))
+        meter = CpuMeter({GATEWAY: lambda: (target.pid,), OTHERS: target.others})
+        meter.start()
+        said = run_load(self.programs, ask)
+        if load is Load.WHOLE and target.side is Side.BOOTH:
+            time.sleep(self.options.tail_ms / 1000)
+        if target.side is Side.BOOTH:
+            self.calls += said.answers_all
+        return WindowSeen(
+            side=target.side,
+            load=load,
+            wall_ns=said.wall_ns,
+            answers=said.answers,
+            answers_all=said.answers_all,
+            failed=said.failed,
+            failure=said.failure,
+            chunks=said.chunks,
+            reads=said.reads,
+            ran_ns=said.ran_ns[target.pid],
+            others_ns=sum(said.ran_ns[pid] for pid in others),
+            others_all_ns=meter.stop()[OTHERS],
+            first_us=said.first_us if load is Load.RATE else (),
+            whole_us=said.whole_us,
+        )
+
+    def _ask(self, target: _Target, load: Load) -> LoadAsk:
+        options, name = self.options, MODEL_OF[load]
+        steps, pause_us = options.models[name]
+        path = asks.path_of(target.side, load, (steps, pause_us))
+        ask_body = asks.body(
+            target.models[name], stream=load is not Load.WHOLE, translated=load.translated
+        )
+        ask = LoadAsk(
+            mode="closed",
+            port=target.port,
+            requests=(self._file(target, path, ask_body, f"{target.side}-{load}"),),
+            end=asks.end_of(load),
+            connections=options.streams_at_once,
+            steps=steps,
+            stagger_ms=steps * pause_us // 1000,
+            warm_ms=options.warm_ms // 2,
+            window_ms=options.stream_window_ms,
+        )
+        if load is Load.WHOLE:
+            return replace(
+                ask,
+                connections=options.calls_at_once,
+                warm_ms=options.warm_ms,
+                window_ms=options.window_ms,
+            )
+        if load is Load.RATE:
+            return replace(
+                ask,
+                mode="rate",
+                rate=options.calls_per_s,
+                connections=RATE_CONNECTIONS,
+                steps=RATE_STEPS,
+                stagger_ms=0,
+                window_ms=options.rate_window_ms,
+            )
+        return ask
+
+    def _file(self, target: _Target, path: str, ask_body: bytes, name: str) -> Path:
+        file = self.folder / f"ask-{name}"
+        file.write_bytes(
+            asks.call(Address("127.0.0.1", target.port), ask_body, path, target.secret)
+        )
+        return file
+
+    def _memory(self, target: _Target, idle: Mapping[str, int]) -> MemorySeen:
+        """With many streams open of which nothing comes any more."""
+        self.progress("memory", 0, 1)
+        names = [name for name in self.options.models if name.startswith("idle")]
+        pace = self.options.models[names[0]]
+        path = asks.path_of(target.side, Load.LONG, pace)
+        files = tuple(
+            self._file(
+                target,
+                path,
+                asks.body(target.models[name], stream=True, translated=False),
+                f"{target.side}-{name}",
+            )
+            for name in names
+        )
+        ask = LoadAsk(
+            mode="hold",
+            port=target.port,
+            requests=files,
+            end=asks.DONE,
+            connections=self.options.idle_streams,
+            patience_ms=HOLD_PATIENCE_MS,
+        )
+        before = memory_bytes(target.pid)
+        with HeldStreams(self.programs, ask) as held:
+            time.sleep(SETTLED_WAIT_S)
+            after = memory_bytes(target.pid)
+        assert held.said is not None, "it has ended"
+        if held.said.failed:
+            raise InstanceFault(f"Idle streams of {target.side} failed: {held.said.failure}")
+        if target.side is Side.BOOTH:
+            self.calls += held.count
+        return MemorySeen(
+            side=target.side,
+            idle_rss=idle.get("Rss", 0),
+            idle_pss=idle.get("Pss", 0),
+            before_rss=before.get("Rss", 0),
+            held=held.count,
+            held_rss=after.get("Rss", 0),
+        )
+
+
+@contextlib.contextmanager
+def _instance(options: GatewayOptions, folder: Path) -> Iterator[PrivateInstance]:
+    """Made, and not started."""
+    connections = options.idle_streams + FILES_BESIDE
+    settings = {
+        "log.level": "warning",
+        "gateway.bookkeeper": "true",
+        "edge.port": str(free_port()),
+        "edge.calls_max": str(connections),
+        "edge.connections_max": str(2 * connections),
+    }
+    with PrivateInstance(folder / "booth", settings=settings) as instance:
+        yield instance
+
+
+def _first_answer(
+    instance: PrivateInstance, address: Address, ask_body: bytes, secret: str
+) -> None:
+    """Wait for the first paid answer. Raises InstanceFault."""
+    until = time.monotonic() + START_WAIT_S
+    while time.monotonic() < until and instance.running:
+        connection = HTTPConnection(address.host, address.port, timeout=ANSWER_WAIT_S)
+        try:
+            headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+            connection.request("POST", asks.CHAT, ask_body, headers)
+            if connection.getresponse().status == 200:
+                return
+        except (OSError, HTTPException):
+            pass
+        finally:
+            connection.close()
+        time.sleep(POLL_S)
+    raise InstanceFault(f"The booth answered no call.\n{instance.log_tail()}")
