@@ -226,6 +226,7 @@ class _Run:
             chunks=said.chunks,
             reads=said.reads,
             ran_ns=said.ran_ns[target.pid],
+            waited_ns=said.waited_ns[target.pid],
             others_ns=sum(said.ran_ns[pid] for pid in others),
             others_all_ns=meter.stop()[OTHERS],
             first_us=said.first_us if load is Load.RATE else (),

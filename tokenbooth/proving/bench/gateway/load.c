@@ -8,7 +8,7 @@
  *         from when it was due, so one that finds no connection free is late, not left out.
  *         hold: opens so many streams, prints "held N", and keeps them until standard input ends.
  * A call counts in the window when it ended in it (closed) or was due in it (rate). The run time of
- * the processes that are watched is read at both ends of the window. At the end one JSON document.
+ * the processes that are watched, and how long they waited for a core, is read at both its ends. At the end one JSON document.
  *
  * An answer is good with status 200, a whole body, exactly `steps` times '~' in its content, and
  * `end` among its last bytes. */
@@ -56,7 +56,7 @@ static uint64_t stagger_ns, warm_ns, window_ns, patience_ns = 10000000000u;
 static char *requests[REQUESTS_MAX], *end_mark = "";
 static size_t request_length[REQUESTS_MAX], request_count;
 static pid_t watch_pid[WATCHED_MAX];
-static uint64_t watch_ns[2][WATCHED_MAX], edge_ns[2];
+static uint64_t watch_ns[2][2][WATCHED_MAX], edge_ns[2]; /* [edge][ran, waited] */
 static struct line *lines, **free_lines;
 static struct list first_us, whole_us;
 static uint64_t answers, answers_all, failed, started, chunks, reads;
@@ -74,12 +74,11 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Run time of all threads, by the scheduler's own count. */
-static uint64_t ran_ns(pid_t pid) {
+/* What all threads ran and waited for a core, by the scheduler's own count. */
+static void counted_ns(pid_t pid, uint64_t *ran, uint64_t *waited) {
     char path[320], text[64];
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
-    uint64_t sum = 0;
     for (struct dirent *task; tasks && (task = readdir(tasks));) {
         if (task->d_name[0] == '.') continue;
         snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)pid, task->d_name);
@@ -88,15 +87,17 @@ static uint64_t ran_ns(pid_t pid) {
         if (fd >= 0) close(fd);
         if (got <= 0) continue;
         text[got] = 0;
-        sum += strtoull(text, NULL, 10);
+        char *rest;
+        *ran += strtoull(text, &rest, 10);
+        *waited += strtoull(rest, NULL, 10);
     }
     if (tasks) closedir(tasks);
-    return sum;
 }
 
 static void edge(void) {
     edge_ns[edges] = now_ns();
-    for (int i = 0; i < watched; i++) watch_ns[edges][i] = ran_ns(watch_pid[i]);
+    for (int i = 0; i < watched; i++)
+        counted_ns(watch_pid[i], &watch_ns[edges][0][i], &watch_ns[edges][1][i]);
     edges++;
 }
 
@@ -350,11 +351,14 @@ static void report(void) {
            (unsigned long long)chunks, (unsigned long long)reads);
     for (char *at = failure; *at; at++)
         if (*at >= ' ' && *at <= '~') printf(*at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
-    printf("\",\"ran_ns\":{");
-    for (int i = 0; i < watched; i++)
-        printf("%s\"%d\":%llu", i ? "," : "", (int)watch_pid[i],
-               (unsigned long long)(watch_ns[1][i] - watch_ns[0][i]));
-    printf("}");
+    printf("\"");
+    for (int what = 0; what < 2; what++) {
+        printf(what ? ",\"waited_ns\":{" : ",\"ran_ns\":{");
+        for (int i = 0; i < watched; i++)
+            printf("%s\"%d\":%llu", i ? "," : "", (int)watch_pid[i],
+                   (unsigned long long)(watch_ns[1][what][i] - watch_ns[0][what][i]));
+        printf("}");
+    }
     print_list("first_us", &first_us);
     print_list("whole_us", &whole_us);
     printf("}\n");

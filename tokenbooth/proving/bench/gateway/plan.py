@@ -138,8 +138,9 @@ def mock_path(steps: int, pause_us: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowSeen:
-    """One window. ``ran_ns`` is the run time of the process that answers, ``others_ns`` of the
-    processes beside it, both inside of the window; ``others_all_ns`` is theirs over all
+    """One window. ``ran_ns`` is the run time of the process that answers, ``waited_ns`` how long its
+    threads waited for a core, ``others_ns`` the run time of the processes beside it, all inside of
+    the window; ``others_all_ns`` is theirs over all
     ``answers_all``, a tail included. A chunk may share a read with another.
     """
 
@@ -153,6 +154,7 @@ class WindowSeen:
     chunks: int
     reads: int
     ran_ns: int
+    waited_ns: int
     others_ns: int
     others_all_ns: int
     first_us: tuple[int, ...] = ()

@@ -98,7 +98,7 @@ class LoadAsk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSaid:
-    """What the caller counted; ``ran_ns`` by the number of each watched process."""
+    """What the caller counted; ``ran_ns``, and ``waited_ns`` for a core, by process number."""
 
     wall_ns: int
     answers: int
@@ -109,6 +109,7 @@ class LoadSaid:
     reads: int
     failure: str
     ran_ns: Mapping[int, int]
+    waited_ns: Mapping[int, int]
     first_us: tuple[int, ...]
     whole_us: tuple[int, ...]
 
@@ -117,9 +118,11 @@ def load_said(text: bytes) -> LoadSaid:
     """From its document. Raises InstanceFault when it is none."""
     try:
         found = json.loads(text)
-        ran_ns = {int(pid): int(ns) for pid, ns in found.pop("ran_ns").items()}
-        first, whole = (tuple(found.pop(name)) for name in ("first_us", "whole_us"))
-        return LoadSaid(ran_ns=ran_ns, first_us=first, whole_us=whole, **found)
+        for name in ("ran_ns", "waited_ns"):
+            found[name] = {int(pid): int(ns) for pid, ns in found[name].items()}
+        for name in ("first_us", "whole_us"):
+            found[name] = tuple(found[name])
+        return LoadSaid(**found)
     except (ValueError, KeyError, TypeError) as error:
         raise InstanceFault(f"The caller said nothing that can be read: {text[:200]!r}") from error
 

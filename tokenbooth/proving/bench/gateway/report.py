@@ -67,11 +67,11 @@ class GatewayReport:
 
     def chunk(self, *, translated: bool) -> Row:
         """nginx knows no dialects, so its chunks are the same for both."""
-        ours = self._chunk_us(Side.BOOTH, translated=translated)
-        return rows.multiple_of(ours, self._chunk_us(Side.NGINX, translated=False))
+        ours = self._chunks(Side.BOOTH, translated=translated)
+        return rows.multiple_of(ours, self._chunks(Side.NGINX, translated=False))
 
-    def _chunk_us(self, side: Side, *, translated: bool) -> tuple[float, ...]:
-        return rows.chunk_costs_us(self.saw.windows, side, self.options, translated=translated)
+    def _chunks(self, side: Side, *, translated: bool) -> tuple[rows.Cost, ...]:
+        return rows.chunk_costs(self.saw.windows, side, self.options, translated=translated)
 
     def added_us(self, percent: int, *, first: bool) -> int | None:
         """At the fixed rate, over nginx; ``None`` when nothing was measured."""
@@ -104,6 +104,7 @@ class GatewayReport:
 
     def _latency_goals(self) -> Iterator[Goal]:
         for place, percent in enumerate(PERCENTS):
+            counts = rows.in_time(self.windows(Side.NGINX, Load.RATE))
             must, stretch = FIRST_MUST_US[place], FIRST_STRETCH_US[place]
             sync = quantile(self.saw.sync_us, percent)
             yield Goal(
@@ -111,12 +112,14 @@ class GatewayReport:
                 value=self.added_us(percent, first=True),
                 must=must,
                 stretch=stretch,
+                counts=counts,
             )
             yield Goal(
                 name=f"added_end_p{percent}_us",
                 value=self.added_us(percent, first=False),
                 must=must + SYNCS_MUST * sync,
                 stretch=round(stretch + SYNCS_STRETCH * sync),
+                counts=counts,
             )
 
     def _memory_goals(self) -> Iterator[Goal]:
@@ -187,7 +190,7 @@ class GatewayReport:
         long = self.windows(side, rows.STREAMS[translated][1])
         reads = sum(window.reads for window in long)
         return {
-            "cpu_us": row(self._chunk_us(side, translated=translated)).document(),
+            "cpu_us": rows.cost_row(self._chunks(side, translated=translated)).document(),
             "chunks_per_s": row([rows.chunks_per_s(w) for w in long], digits=0).document(),
             "core_busy": row([rows.busy(w) for w in long]).value,
             "chunks_per_read": round(sum(w.chunks for w in long) / reads, 2) if reads else None,
@@ -218,8 +221,11 @@ class GatewayReport:
             f" {options.long_steps} chunks cost over {options.short_steps}"
         )
         for name, side, translated in _CHUNKS:
-            cost = row(self._chunk_us(side, translated=translated))
-            yield f"  {name:22} {_number(cost.value)} us a chunk (spread {cost.spread})"
+            cost = rows.cost_row(self._chunks(side, translated=translated))
+            yield (
+                f"  {name:22} {_number(cost.value)} us a chunk (spread {cost.spread}),"
+                f" {cost.counted} of {cost.windows} rounds count"
+            )
         yield f"{options.calls_per_s} streams a second, first text and end, p50 / p99"
         for side in _SIDES:
             yield _rate_line(side.value, self.windows(side, Load.RATE))
@@ -250,7 +256,7 @@ class GatewayReport:
             Bar("call, with its other processes", round(ours[1])),
         ]
         for name, side, translated in _CHUNKS:
-            cost = row(self._chunk_us(side, translated=translated)).value or 0.0
+            cost = rows.cost_row(self._chunks(side, translated=translated)).value or 0.0
             bars.append(Bar(f"chunk, {name}", round(cost), plain=side is Side.NGINX))
         machine = self.saw.machine
         return Chart(
@@ -258,8 +264,9 @@ class GatewayReport:
             unit="µs",
             bars=bars,
             note=(
-                f"{machine.cpu} · Python {machine.python} · {_nginx(machine)} · {self.options.calls_at_once} calls, {self.options.streams_at_once} streams at"
-                f" once · load {machine.load_before}"
+                f"{machine.cpu} · Python {machine.python} · {_nginx(machine)} · load"
+                f" {machine.load_before}; {self.options.calls_at_once} calls,"
+                f" {self.options.streams_at_once} streams at once"
             ),
         )
 
@@ -325,6 +332,7 @@ def _window_document(window: WindowSeen) -> Mapping[str, object]:
         "chunks": window.chunks,
         "reads": window.reads,
         "ran_ns": window.ran_ns,
+        "waited_ns": window.waited_ns,
         "others_ns": window.others_ns,
         "core_busy": round(rows.busy(window), 3),
         "first_us": [quantile(window.first_us, percent) for percent in PERCENTS],

@@ -6,9 +6,18 @@ from enum import StrEnum
 from statistics import median
 
 from tokenbooth.proving.bench.figures import NS_PER_US, quantile
-from tokenbooth.proving.bench.gateway.plan import GatewayOptions, Load, Side, WindowSeen
+from tokenbooth.proving.bench.gateway.plan import (
+    NS_PER_MS,
+    GatewayOptions,
+    Load,
+    Side,
+    WindowSeen,
+)
 
 BUSY_MIN = 0.9
+PACE_MIN = 0.9
+# Where the bare proxy itself was so late, the machine was.
+LATE_US = 5000
 NS_PER_S = 1_000_000_000
 STREAMS = {False: (Load.SHORT, Load.LONG), True: (Load.SHORT_TRANSLATED, Load.LONG_TRANSLATED)}
 
@@ -56,17 +65,35 @@ def chunk_us(short: WindowSeen, long: WindowSeen, options: GatewayOptions) -> fl
     return (costs[0] - costs[1]) / more
 
 
+def on_pace(window: WindowSeen, options: GatewayOptions) -> bool:
+    """Streams have a pace of their own: it was kept, or the core was full. Where neither holds,
+    something else had the machine."""
+    offered = options.streams_at_once * NS_PER_S / (options.pause_ms * NS_PER_MS)
+    return counts(window) or chunks_per_s(window) >= PACE_MIN * offered
+
+
 def of(windows: Sequence[WindowSeen], side: Side, load: Load) -> tuple[WindowSeen, ...]:
     """In the order they were measured."""
     return tuple(w for w in windows if (w.side, w.load) == (side, load))
 
 
-def chunk_costs_us(
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one chunk in one round; ``counts`` where both of its windows do."""
+
+    us: float
+    counts: bool
+
+
+def chunk_costs(
     windows: Sequence[WindowSeen], side: Side, options: GatewayOptions, *, translated: bool
-) -> tuple[float, ...]:
-    """Round by round."""
-    short, long = (of(windows, side, load) for load in STREAMS[translated])
-    return tuple(chunk_us(s, n, options) for s, n in zip(short, long, strict=False))
+) -> tuple[Cost, ...]:
+    """Round by round. A cost below zero is noise."""
+    rounds = zip(*(of(windows, side, load) for load in STREAMS[translated]), strict=False)
+    found = ((chunk_us(short, long, options), (short, long)) for short, long in rounds)
+    return tuple(
+        Cost(us, us > 0 and all(on_pace(each, options) for each in pair)) for us, pair in found
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +139,25 @@ def multiple(ours: Sequence[WindowSeen], theirs: Sequence[WindowSeen], figure: F
     )
 
 
-def multiple_of(ours: Sequence[float], theirs: Sequence[float]) -> Row:
-    """The same of figures for which a full core is no condition."""
-    return row([a / b for a, b in zip(ours, theirs, strict=False) if b > 0])
+def multiple_of(ours: Sequence[Cost], theirs: Sequence[Cost]) -> Row:
+    """The same of chunks."""
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=False) if b.us > 0]
+    return row([a.us / b.us for a, b in pairs], [a.counts and b.counts for a, b in pairs])
+
+
+def cost_row(costs: Sequence[Cost]) -> Row:
+    return row([cost.us for cost in costs], [cost.counts for cost in costs])
 
 
 def pooled_us(windows: Sequence[WindowSeen], percent: int, *, first: bool) -> int:
     """Of all answers of these windows together."""
     times = [us for window in windows for us in (window.first_us if first else window.whole_us)]
     return quantile(times, percent)
+
+
+def in_time(proxy: Sequence[WindowSeen]) -> bool:
+    """Whether the machine let the bare proxy answer in time; where not, an added time says nothing."""
+    return bool(proxy) and pooled_us(proxy, 99, first=True) <= LATE_US
 
 
 class Verdict(StrEnum):
