@@ -118,16 +118,16 @@ QUICK = GatewayOptions(
     warm_ms=200,
     tail_ms=300,
     stream_windows=2,
-    stream_window_ms=600,
+    stream_window_ms=500,
     streams_at_once=128,
     long_steps=40,
     pause_ms=10,
     rate_windows=2,
-    rate_window_ms=1500,
+    rate_window_ms=1000,
     syncs=50,
     idle_streams=500,
     starts=1,
-    budget_s=36,
+    budget_s=35,
 )
 
 
@@ -138,10 +138,10 @@ def mock_path(steps: int, pause_us: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowSeen:
-    """One window. ``ran_ns`` is the run time of the process that answers, ``waited_ns`` how long its
-    threads waited for a core, ``others_ns`` the run time of the processes beside it, all inside of
-    the window; ``others_all_ns`` is theirs over all
-    ``answers_all``, a tail included. A chunk may share a read with another.
+    """One window. ``ran_ns`` is the run time of the process that answers, ``waited_ns`` how long
+    its threads waited for a core, ``others_ns`` the run time of the processes beside it, all inside
+    of the window; ``others_all_ns`` is theirs over all ``answers_all``, a tail included. A chunk
+    may share a read with another.
     """
 
     side: Side

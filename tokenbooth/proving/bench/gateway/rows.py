@@ -156,7 +156,7 @@ def pooled_us(windows: Sequence[WindowSeen], percent: int, *, first: bool) -> in
 
 
 def in_time(proxy: Sequence[WindowSeen]) -> bool:
-    """Whether the machine let the bare proxy answer in time; where not, an added time says nothing."""
+    """Whether the bare proxy answered in time; where not, an added time says nothing."""
     return bool(proxy) and pooled_us(proxy, 99, first=True) <= LATE_US
 
 
