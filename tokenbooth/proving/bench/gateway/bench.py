@@ -344,7 +344,9 @@ def _first_answer(
         try:
             headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
             connection.request("POST", asks.CHAT, ask_body, headers)
-            if connection.getresponse().status == 200:
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == 200:
                 return
         except (OSError, HTTPException):
             pass

@@ -41,7 +41,7 @@
 
 enum { CLOSED, RATE, HOLD };
 enum { AWAY, IDLE, BUSY, HELD };
-enum { IN_HEAD, SIZED, CHUNK_SIZE, CHUNK, CHUNK_END, TRAILER };
+enum { IN_HEAD, SIZED, CHUNK_SIZE, CHUNK_NOTE, CHUNK, CHUNK_END, TRAILER };
 
 struct line {
     int fd, state, part, status, closes, steps, tail_length, trailer_length;
@@ -61,6 +61,7 @@ static struct line *lines, **free_lines;
 static struct list first_us, whole_us;
 static uint64_t answers, answers_all, failed, started, chunks, reads;
 static char failure[512];
+static uint64_t quiet_ns, stop_ns; /* where the edges of the window were planned */
 static int poll_fd, timer_fd, edges;
 
 static void die(const char *what) {
@@ -156,9 +157,7 @@ static void ended(struct line *line, const char *why) {
     held -= line->state == HELD;
     if (!why) {
         answers_all++;
-        int counts = mode == RATE ? line->due_ns >= edge_ns[0] && edges &&
-                                        (edges == 1 || line->due_ns < edge_ns[1])
-                                  : in_window();
+        int counts = mode == RATE ? line->due_ns >= quiet_ns && line->due_ns < stop_ns : in_window();
         if (counts) {
             answers++;
             sample(&first_us, line->first_ns - line->due_ns);
@@ -206,14 +205,15 @@ static int head_read(struct line *line, const char *bytes, size_t length, size_t
 
 /* Takes one byte of the framing of chunks; 1 when it was the last one of the answer. */
 static int framed(struct line *line, char byte) {
-    if (line->part == CHUNK_SIZE) {
-        if (byte >= '0' && byte <= '9') line->left = line->left * 16 + (size_t)(byte - '0');
-        else if ((byte | 32) >= 'a' && (byte | 32) <= 'f')
-            line->left = line->left * 16 + (size_t)((byte | 32) - 'a' + 10);
-        else if (byte == '\n') {
+    if (line->part == CHUNK_SIZE || line->part == CHUNK_NOTE) {
+        if (byte == '\n') {
             line->part = line->left ? CHUNK : TRAILER;
             line->trailer_length = 0;
-        }
+        } else if (byte == ';') line->part = CHUNK_NOTE;
+        else if (line->part == CHUNK_NOTE) return 0;
+        else if (byte >= '0' && byte <= '9') line->left = line->left * 16 + (size_t)(byte - '0');
+        else if ((byte | 32) >= 'a' && (byte | 32) <= 'f')
+            line->left = line->left * 16 + (size_t)((byte | 32) - 'a' + 10);
     } else if (line->part == CHUNK_END) {
         if (byte == '\n') line->part = CHUNK_SIZE;
     } else if (byte == '\n') {
@@ -287,13 +287,15 @@ static void turn(uint64_t due_ns) {
 static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 static void run(void) {
-    uint64_t begun = now_ns() + 1000000, quiet = begun + stagger_ns + warm_ns;
-    uint64_t stop = quiet + window_ns, given_up = stop + patience_ns;
-    uint64_t due_all = mode == RATE ? (stop - begun) * (uint64_t)rate / 1000000000u : 0;
+    uint64_t begun = now_ns() + 1000000, due_all = 0;
+    quiet_ns = begun + stagger_ns + warm_ns;
+    stop_ns = quiet_ns + window_ns;
+    uint64_t given_up = stop_ns + patience_ns;
+    if (mode == RATE) due_all = (stop_ns - begun) * (uint64_t)rate / 1000000000u;
     int fresh = 0; /* how many lines of a closed loop have begun */
     for (uint64_t now; (now = now_ns()) < given_up;) {
-        uint64_t next = edges == 0 ? quiet : edges == 1 ? stop : given_up;
-        if ((edges == 0 && now >= quiet) || (edges == 1 && now >= stop)) {
+        uint64_t next = edges == 0 ? quiet_ns : edges == 1 ? stop_ns : given_up;
+        if ((edges == 0 && now >= quiet_ns) || (edges == 1 && now >= stop_ns)) {
             edge();
             continue;
         }

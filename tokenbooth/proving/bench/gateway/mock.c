@@ -34,7 +34,8 @@ static const char WHOLE[] =
     "\"~A rainbow is an arc of colours that appears when sunlight is bent, mirrored and spread by "
     "drops of water in the air. Each drop sends one colour to the eye, by the angle at which it "
     "hangs; red stands on the outer side and violet on the inner one. A second, fainter bow may "
-    "stand above it with its colours turned about.\",\"refusal\":null},\"logprobs\":null,"
+    "stand above it with its colours turned about, and the sky between the two is a little "
+    "darker.\",\"refusal\":null},\"logprobs\":null,"
     "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":212,\"completion_tokens\":64,"
     "\"total_tokens\":276},\"system_fingerprint\":\"fp_0a1b2c3d4e\"}";
 static const char MODELS[] =
