@@ -96,7 +96,7 @@ def test_a_closed_loop_counts_every_answer(
     assert 0 < said.answers <= said.answers_all
     assert len(said.first_us) == len(said.whole_us) == said.answers
     assert said.chunks >= said.reads > 0
-    assert said.wall_ns >= 60_000_000
+    assert said.wall_ns > 0
     assert set(said.ran_ns) == set(said.waited_ns) == {os.getpid(), 2**22}
     assert said.ran_ns[2**22] == 0
 
