@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from tokenbooth.proving.bench.books import Books, read_books
@@ -26,10 +25,12 @@ from tokenbooth.proving.bench.gateway.machine import (
     two_cores,
 )
 from tokenbooth.proving.bench.gateway.nginx import free_port, nginx, nginx_path, nginx_version
+from tokenbooth.proving.bench.gateway.peer import MODEL as PEER_MODEL
+from tokenbooth.proving.bench.gateway.peer import SECRET as PEER_SECRET
+from tokenbooth.proving.bench.gateway.peer import litellm, litellm_version
 from tokenbooth.proving.bench.gateway.plan import (
     GATEWAY,
     KEY,
-    NS_PER_MS,
     ORG,
     OTHERS,
     RATE_STEPS,
@@ -50,17 +51,17 @@ from tokenbooth.proving.bench.gateway.programs import (
     run_load,
 )
 from tokenbooth.proving.bench.gateway.report import GatewayReport
+from tokenbooth.proving.bench.gateway.starting import first_answer
 from tokenbooth.proving.client import Address
 from tokenbooth.proving.drills.play import Progress, ended_by_signal
 from tokenbooth.proving.instance import InstanceFault, PrivateInstance
 from tokenbooth.proving.stage import Stage
 from tokenbooth.proving.staging import set_stage
 
-START_WAIT_S = 60
-POLL_S = 0.002
-ANSWER_WAIT_S = 5
 SETTLED_WAIT_S = 0.5
 RATE_CONNECTIONS = 128
+# It answers some dozens a second; more at once only make it dearer.
+PEER_CALLS = 8
 HOLD_PATIENCE_MS = 120_000
 FILES_BESIDE = 1024
 MODEL_OF = {
@@ -82,6 +83,8 @@ def run_gateway(options: GatewayOptions, progress: Progress) -> GatewayReport:
     check_counted()
     gateway_core, load_core = two_cores()
     proxy = nginx_path()
+    if options.peer is not None:
+        litellm_version(options.peer_python)
     options = replace(options, idle_streams=streams_within(options.idle_streams))
     machine = MachineSeen(
         cpu=cpu_name(),
@@ -136,6 +139,7 @@ class _Run:
     cold_start_ms: list[int] = field(default_factory=list)
     windows: list[WindowSeen] = field(default_factory=list)
     sync_us: list[int] = field(default_factory=list)
+    peer: Mapping[str, object] = field(default_factory=dict)
 
     def measured(
         self, machine: MachineSeen, proxy: str, upstream_port: int
@@ -151,13 +155,18 @@ class _Run:
                     nginx(proxy, self.folder / "nginx", upstream_port, files)
                 )
                 ours = self._started(instance, stage)
-            every = dict.fromkeys(self.options.models, "mock")
+                peers = self._peers(stack, upstream_port)
             plain = _Target(
-                Side.NGINX, before.port, before.worker, "nobody", every, (before.master,)
+                Side.NGINX,
+                before.port,
+                before.worker,
+                "nobody",
+                dict.fromkeys(self.options.models, "mock"),
+                (before.master,),
             )
             time.sleep(SETTLED_WAIT_S)
             idle = {target.side: memory_bytes(target.pid) for target in (plain, ours)}
-            self._rounds(plain, ours)
+            self._rounds(plain, ours, peers)
             memory = tuple(self._memory(target, idle[target.side]) for target in (plain, ours))
             instance.stop()
             books = asyncio.run(read_books(settings, stage.orgs[ORG]))
@@ -167,8 +176,22 @@ class _Run:
             sync_us=tuple(self.sync_us),
             memory=memory,
             cold_start_ms=tuple(self.cold_start_ms),
+            peer=self.peer,
         )
         return saw, books
+
+    def _peers(self, stack: contextlib.ExitStack, upstream_port: int) -> tuple[_Target, ...]:
+        """The peer that was asked for, if any; it starts on the core of the gateway too."""
+        if self.options.peer is None or self.options.peer_python is None:
+            return ()
+        self.progress("start the peer", 0, 1)
+        ask_body = asks.body(PEER_MODEL, stream=False, translated=False)
+        peer = stack.enter_context(
+            litellm(self.options.peer_python, self.folder / "peer", upstream_port, ask_body)
+        )
+        self.peer = {"name": "litellm", "version": peer.version, "cold_start_ms": peer.start_ms}
+        models = {"whole": PEER_MODEL}
+        return (_Target(Side.PEER, peer.port, peer.pid, PEER_SECRET, models),)
 
     def _started(self, instance: PrivateInstance, stage: Stage) -> _Target:
         """The booth, started cold as often as was asked for; the last one stays."""
@@ -177,10 +200,10 @@ class _Run:
         ask_body = asks.body(models["whole"], stream=False, translated=False)
         for number in range(self.options.starts):
             self.progress("start", number, self.options.starts)
-            begun_ns = time.monotonic_ns()
             instance.replicas[0].launch()
-            _first_answer(instance, Address("127.0.0.1", port), ask_body, secret)
-            self.cold_start_ms.append((time.monotonic_ns() - begun_ns) // NS_PER_MS)
+            self.cold_start_ms.append(
+                first_answer(instance, Address("127.0.0.1", port), ask_body, secret)
+            )
             self.calls += 1
             if number + 1 < self.options.starts:
                 instance.stop()
@@ -188,7 +211,7 @@ class _Run:
         assert pid is not None, "it was started just now"
         return _Target(Side.BOOTH, port, pid, secret, models)
 
-    def _rounds(self, plain: _Target, ours: _Target) -> None:
+    def _rounds(self, plain: _Target, ours: _Target, peers: tuple[_Target, ...]) -> None:
         """The same window of both, one after the other, until each row has what was asked for."""
         options = self.options
         wanted = dict.fromkeys(Load, options.stream_windows)
@@ -198,8 +221,8 @@ class _Run:
             for load in (each for each in Load if number < wanted[each]):
                 if number and time.monotonic() - self.begun_s > options.budget_s:
                     return
-                targets = (ours,) if load.translated else (plain, ours)
-                for target in targets:
+                sides = (ours,) if load.translated else (plain, ours)
+                for target in (*sides, *(peers if load is Load.WHOLE else ())):
                     self.windows.append(self._window(target, load))
             if number < options.rate_windows:
                 self.sync_us += sync_times_us(self.folder, options.syncs)
@@ -252,11 +275,12 @@ class _Run:
             window_ms=options.stream_window_ms,
         )
         if load is Load.WHOLE:
+            peer = target.side is Side.PEER
             return replace(
                 ask,
-                connections=options.calls_at_once,
+                connections=PEER_CALLS if peer else options.calls_at_once,
                 warm_ms=options.warm_ms,
-                window_ms=options.window_ms,
+                window_ms=options.window_ms * (2 if peer else 1),
             )
         if load is Load.RATE:
             return replace(
@@ -332,25 +356,3 @@ def _instance(options: GatewayOptions, folder: Path) -> Iterator[PrivateInstance
     }
     with PrivateInstance(folder / "booth", settings=settings) as instance:
         yield instance
-
-
-def _first_answer(
-    instance: PrivateInstance, address: Address, ask_body: bytes, secret: str
-) -> None:
-    """Wait for the first paid answer. Raises InstanceFault."""
-    until = time.monotonic() + START_WAIT_S
-    while time.monotonic() < until and instance.running:
-        connection = HTTPConnection(address.host, address.port, timeout=ANSWER_WAIT_S)
-        try:
-            headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
-            connection.request("POST", asks.CHAT, ask_body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status == 200:
-                return
-        except (OSError, HTTPException):
-            pass
-        finally:
-            connection.close()
-        time.sleep(POLL_S)
-    raise InstanceFault(f"The booth answered no call.\n{instance.log_tail()}")

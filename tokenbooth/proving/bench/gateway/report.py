@@ -81,6 +81,9 @@ class GatewayReport:
         sides = (rows.pooled_us(side, percent, first=first) for side in (ours, theirs))
         return next(sides) - next(sides)
 
+    def _sides(self) -> tuple[Side, ...]:
+        return (*_SIDES, Side.PEER) if self.saw.peer else _SIDES
+
     def memory(self, side: Side) -> MemorySeen | None:
         return next((seen for seen in self.saw.memory if seen.side is side), None)
 
@@ -100,7 +103,22 @@ class GatewayReport:
                 must=2000,
                 stretch=1000,
             ),
+            *self._peer_goals(),
         )
+
+    def _peer_goals(self) -> Iterator[Goal]:
+        """How many times the CPU of a call the peer takes."""
+        if self.saw.peer:
+            theirs = self.windows(Side.PEER, Load.WHOLE)
+            found = rows.multiple(theirs, self._whole()[0], rows.request_all_us)
+            yield Goal(
+                name="peer_multiple_request",
+                value=found.value,
+                must=150,
+                stretch=300,
+                counts=found.counts,
+                higher=True,
+            )
 
     def _latency_goals(self) -> Iterator[Goal]:
         for place, percent in enumerate(PERCENTS):
@@ -147,7 +165,7 @@ class GatewayReport:
                 "chunk_translated": self.chunk(translated=True).document(),
             },
             "rows": {
-                "request": {side.value: self._request_row(side) for side in _SIDES},
+                "request": {side.value: self._request_row(side) for side in self._sides()},
                 "chunk": {
                     "nginx": self._chunk_row(Side.NGINX, translated=False),
                     "tokenbooth": self._chunk_row(Side.BOOTH, translated=False),
@@ -214,7 +232,7 @@ class GatewayReport:
         yield f"{machine.cpu}, {machine.cores} cores; Python {machine.python}, {_nginx(machine)}"
         yield f"load of the machine before {machine.load_before}, after {machine.load_after}"
         yield f"{options.calls_at_once} whole calls at once, about 1 KB, CPU for each call"
-        for side in _SIDES:
+        for side in self._sides():
             yield _request_line(side.value, self.windows(side, Load.WHOLE))
         yield (
             f"{options.streams_at_once} streams at once, a chunk every {options.pause_ms} ms: what"
