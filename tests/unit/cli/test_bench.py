@@ -1,6 +1,7 @@
 """``tokenbooth bench gateway``, with a run that is written down instead of measured."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,24 @@ def test_one_failed_answer_is_exit_status_1(
     found = json.loads(capsys.readouterr().out)
     assert found["exact"] is False
     assert "status 503" in found["problems"][0]
+
+
+def test_a_regression_is_exit_status_1_where_a_gate_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = tuple(
+        window(side, Load.WHOLE, answers=answers)
+        for _ in range(9)
+        for side, answers in ((Side.NGINX, 40_000), (Side.BOOTH, 1_000))
+    )
+
+    def measured(options: GatewayOptions, progress: Progress) -> object:
+        return replace(report(windows=slow), options=options)
+
+    monkeypatch.setattr(bench, "run_gateway", measured)
+    assert run(["bench", "gateway", "--json"]) == 0
+    assert run(["bench", "gateway", "--gate", "25"]) == 1
+    assert "nginx_multiple_request is 40.0" in capsys.readouterr().out
 
 
 def test_a_run_that_could_not_be_made_is_told(

@@ -3,6 +3,7 @@
 import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,11 @@ def memory(side: Side, held: int = 5000, kb: int = 5) -> MemorySeen:
         held=held,
         held_rss=62 * MB + held * kb * KB,
     )
+
+
+def peers(cpu_ms: int) -> tuple[WindowSeen, ...]:
+    """One for each window of the booth: so many milliseconds of CPU for a call."""
+    return tuple(window(Side.PEER, Load.WHOLE, answers=1000 // cpu_ms) for _ in range(2))
 
 
 def report(*more: WindowSeen, books: Books | None = None, **fields: Any) -> GatewayReport:
@@ -202,6 +208,56 @@ def test_people_read_the_same_figures() -> None:
     assert "every one to the nano" in said
 
 
+@pytest.mark.parametrize(("cpu_ms", "verdict"), [(10, "missed"), (20, "met"), (25, "stretch")])
+def test_a_peer_is_told_by_how_many_times_the_cpu_it_takes(cpu_ms: int, verdict: str) -> None:
+    """The booth takes 75 us, all processes counted."""
+    found = report(*peers(cpu_ms), peer={"name": "litellm", "version": "1"})
+    assert figures(found)["peer_multiple_request"] == pytest.approx(cpu_ms / 0.075, abs=0.01)
+    assert verdicts(found)["peer_multiple_request"] == verdict
+    assert figures(found)["rows"]["request"]["peer"]["cpu_us"]["value"] == cpu_ms * 1000
+    assert any(line.strip().startswith("peer ") for line in found.lines())
+
+
+@pytest.mark.parametrize(
+    ("answers", "percent", "found"),
+    [
+        (13_000, 25, []),
+        (10_600, 25, ["nginx_multiple_request"]),
+        (10_600, 26, []),
+        (10_600, None, []),
+    ],
+)
+def test_a_gate_finds_a_multiple_that_is_far_over_its_bound(
+    answers: int, percent: int | None, found: list[str]
+) -> None:
+    """nginx answers 40,000 in the same time, and three times its CPU is allowed."""
+    kept = tuple(w for w in windows() if w.load is not Load.WHOLE)
+    pair = (
+        window(Side.NGINX, Load.WHOLE, answers=40_000),
+        window(Side.BOOTH, Load.WHOLE, answers=answers),
+    )
+    made = replace(
+        report(windows=(*kept, *pair, *pair)), options=replace(OPTIONS, gate_percent=percent)
+    )
+    assert [said.split()[0] for said in made.regressions] == found
+    assert figures(made)["regressions"] == list(made.regressions)
+
+
+def test_a_gate_leaves_room_for_noise() -> None:
+    """Twice over the bound in one of two windows is a spread, and a core that was not full is
+    nothing at all."""
+    nginx = window(Side.NGINX, Load.WHOLE, answers=40_000)
+    slow = window(Side.BOOTH, Load.WHOLE, answers=5_000)
+    quick = window(Side.BOOTH, Load.WHOLE, answers=20_000)
+    gated = replace(OPTIONS, gate_percent=0)
+    spread = replace(report(windows=(nginx, slow, nginx, quick)), options=gated)
+    assert spread.multiples()["nginx_multiple_request"].value == 5.0
+    assert spread.regressions == ()
+    starved = replace(report(windows=(nginx, replace(slow, wall_ns=2 * S))), options=gated)
+    assert starved.regressions == ()
+    assert len(replace(report(windows=(nginx, slow)), options=gated).regressions) == 2
+
+
 def test_the_chart_has_a_bar_for_each() -> None:
     chart = report().chart()
     assert [bar.value for bar in chart.bars] == [25, 50, 75, 16, 24, 32]
@@ -211,7 +267,10 @@ def test_the_chart_has_a_bar_for_each() -> None:
     assert "nginx 1.22.1" in text
 
 
-@pytest.mark.parametrize("fields", [{"windows": 0}, {"starts": 0}, {"peer": "somebody"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"windows": 0}, {"starts": 0}, {"peer": "somebody"}, {"peer_python": Path("python")}],
+)
 def test_what_cannot_be_measured_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"window|peer"):
         GatewayOptions(**fields)

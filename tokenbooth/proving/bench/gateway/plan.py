@@ -47,7 +47,8 @@ class GatewayOptions:
     """``windows`` of each closed loop of answers, ``stream_windows`` of each kind of stream,
     ``rate_windows`` at the fixed rate, in turns with nginx; ``starts`` of a cold server.
 
-    ``budget_s``: no further round of windows begins after so long. Raises ValueError for what
+    ``budget_s``: no further round of windows begins after so long. ``gate_percent``: by how much a
+    multiple of nginx may be over its bound before it is a regression. Raises ValueError for what
     cannot be measured.
     """
 
@@ -69,6 +70,7 @@ class GatewayOptions:
     idle_streams: int = 5000
     starts: int = 3
     budget_s: int = 900
+    gate_percent: int | None = None
     peer: str | None = None
     peer_python: Path | None = None
 
@@ -77,6 +79,8 @@ class GatewayOptions:
             raise ValueError("every row needs one window at least")
         if self.peer not in (None, "litellm"):
             raise ValueError(f"{self.peer} is not known as a peer; litellm is")
+        if self.peer is None and self.peer_python is not None:
+            raise ValueError("an interpreter of a peer needs the name of the peer")
 
     @property
     def models(self) -> Mapping[str, tuple[int, int]]:
