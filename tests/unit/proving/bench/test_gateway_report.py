@@ -185,6 +185,13 @@ def test_one_bad_answer_makes_the_figures_mean_nothing() -> None:
     assert "NOT EXACT" in list(found.lines())[-1]
 
 
+def test_an_idle_stream_that_ended_is_told() -> None:
+    ended = replace(memory(Side.BOOTH, held=4000), failure="cut off: status 200")
+    assert report(memory=(ended,)).problems == (
+        "an idle stream of tokenbooth failed: cut off: status 200",
+    )
+
+
 @pytest.mark.parametrize(
     ("books", "said"),
     [

@@ -106,7 +106,10 @@ class GatewayOptions:
                     name=name,
                     price=price,
                     output_tokens_max=4096,
-                    script={"pool_max": str(DEPLOYMENT_RUNS_MAX)},
+                    script={
+                        "pool_max": str(DEPLOYMENT_RUNS_MAX),
+                        "idle_timeout_ms": str(IDLE_PAUSE_US // 1000),
+                    },
                     upstream_url=f"http://127.0.0.1:{upstream_port}{mock_path(*pace)}/v1",
                     concurrency_max=DEPLOYMENT_RUNS_MAX,
                     queue_max=1000,
@@ -167,7 +170,10 @@ class WindowSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySeen:
-    """Of the answering process, in bytes, by the kernel: idle, and with ``held`` streams open."""
+    """Of the answering process, in bytes, by the kernel: idle, and with ``held`` streams open.
+
+    ``failure`` is why one of them ended too early, empty where none did.
+    """
 
     side: Side
     idle_rss: int
@@ -175,6 +181,7 @@ class MemorySeen:
     before_rss: int
     held: int
     held_rss: int
+    failure: str = ""
 
     @property
     def stream_bytes(self) -> int:

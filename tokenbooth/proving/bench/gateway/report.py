@@ -48,6 +48,11 @@ class GatewayReport:
             for w in self.saw.windows
             if w.failed
         ]
+        bad += [
+            f"an idle stream of {seen.side} failed: {seen.failure}"
+            for seen in self.saw.memory
+            if seen.failure
+        ]
         if self.books.calls != self.calls:
             bad.append(f"{self.calls} calls were made and {self.books.calls} are booked")
         if not self.books.sound:
