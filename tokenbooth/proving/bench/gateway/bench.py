@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tokenbooth.proving.bench.books import Books, read_books
-from tokenbooth.proving.bench.cpu import CpuMeter, check_counted, children
+from tokenbooth.proving.bench.cpu import CpuMeter, check_counted
 from tokenbooth.proving.bench.gateway import asks
+from tokenbooth.proving.bench.gateway.loads import Loads, Target
 from tokenbooth.proving.bench.gateway.machine import (
     cpu_name,
     load_now,
@@ -33,7 +34,6 @@ from tokenbooth.proving.bench.gateway.plan import (
     KEY,
     ORG,
     OTHERS,
-    RATE_STEPS,
     GatewayOptions,
     GatewaySaw,
     Load,
@@ -44,7 +44,6 @@ from tokenbooth.proving.bench.gateway.plan import (
 )
 from tokenbooth.proving.bench.gateway.programs import (
     HeldStreams,
-    LoadAsk,
     Programs,
     build,
     mock_upstream,
@@ -59,19 +58,7 @@ from tokenbooth.proving.stage import Stage
 from tokenbooth.proving.staging import set_stage
 
 SETTLED_WAIT_S = 0.5
-RATE_CONNECTIONS = 128
-# It answers some dozens a second; more at once only make it dearer.
-PEER_CALLS = 8
-HOLD_PATIENCE_MS = 120_000
 FILES_BESIDE = 1024
-MODEL_OF = {
-    Load.WHOLE: "whole",
-    Load.SHORT: "short",
-    Load.LONG: "long",
-    Load.SHORT_TRANSLATED: "short",
-    Load.LONG_TRANSLATED: "long",
-    Load.RATE: "rate",
-}
 
 
 def run_gateway(options: GatewayOptions, progress: Progress) -> GatewayReport:
@@ -110,21 +97,6 @@ def run_gateway(options: GatewayOptions, progress: Progress) -> GatewayReport:
     return GatewayReport(options=options, saw=saw, books=books, calls=run.calls)
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Somebody who serves: ``pid`` answers, its children and ``beside`` help it."""
-
-    side: Side
-    port: int
-    pid: int
-    secret: str
-    models: Mapping[str, str]
-    beside: tuple[int, ...] = ()
-
-    def others(self) -> tuple[int, ...]:
-        return (*self.beside, *children(self.pid))
-
-
 @dataclass(slots=True)
 class _Run:
     """``calls`` counts everything that the booth must have booked."""
@@ -141,6 +113,10 @@ class _Run:
     sync_us: list[int] = field(default_factory=list)
     peer: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def _loads(self) -> Loads:
+        return Loads(self.options, self.folder)
+
     def measured(
         self, machine: MachineSeen, proxy: str, upstream_port: int
     ) -> tuple[GatewaySaw, Books]:
@@ -156,7 +132,7 @@ class _Run:
                 )
                 ours = self._started(instance, stage)
                 peers = self._peers(stack, upstream_port)
-            plain = _Target(
+            plain = Target(
                 Side.NGINX,
                 before.port,
                 before.worker,
@@ -180,20 +156,22 @@ class _Run:
         )
         return saw, books
 
-    def _peers(self, stack: contextlib.ExitStack, upstream_port: int) -> tuple[_Target, ...]:
+    def _peers(self, stack: contextlib.ExitStack, upstream_port: int) -> tuple[Target, ...]:
         """The peer that was asked for, if any; it starts on the core of the gateway too."""
         if self.options.peer is None or self.options.peer_python is None:
             return ()
         self.progress("start the peer", 0, 1)
+        asked_s = time.monotonic()
         ask_body = asks.body(PEER_MODEL, stream=False, translated=False)
         peer = stack.enter_context(
             litellm(self.options.peer_python, self.folder / "peer", upstream_port, ask_body)
         )
         self.peer = {"name": "litellm", "version": peer.version, "cold_start_ms": peer.start_ms}
+        self.begun_s += time.monotonic() - asked_s  # its start takes nothing from the budget
         models = {"whole": PEER_MODEL}
-        return (_Target(Side.PEER, peer.port, peer.pid, PEER_SECRET, models),)
+        return (Target(Side.PEER, peer.port, peer.pid, PEER_SECRET, models),)
 
-    def _started(self, instance: PrivateInstance, stage: Stage) -> _Target:
+    def _started(self, instance: PrivateInstance, stage: Stage) -> Target:
         """The booth, started cold as often as was asked for; the last one stays."""
         port, secret = int(instance.variables["TOKENBOOTH_EDGE__PORT"]), stage.keys[KEY].secret
         models = {name: model.name for name, model in stage.models.items()}
@@ -209,9 +187,9 @@ class _Run:
                 instance.stop()
         pid = instance.pid
         assert pid is not None, "it was started just now"
-        return _Target(Side.BOOTH, port, pid, secret, models)
+        return Target(Side.BOOTH, port, pid, secret, models)
 
-    def _rounds(self, plain: _Target, ours: _Target, peers: tuple[_Target, ...]) -> None:
+    def _rounds(self, plain: Target, ours: Target, peers: tuple[Target, ...]) -> None:
         """The same window of both, one after the other, until each row has what was asked for."""
         options = self.options
         wanted = dict.fromkeys(Load, options.stream_windows)
@@ -228,9 +206,9 @@ class _Run:
                 self.sync_us += sync_times_us(self.folder, options.syncs)
         self.progress("rounds", 1, 1)
 
-    def _window(self, target: _Target, load: Load) -> WindowSeen:
+    def _window(self, target: Target, load: Load) -> WindowSeen:
         others = target.others()
-        ask = replace(self._ask(target, load), watch=(target.pid, *others))
+        ask = replace(self._loads.ask(target, load), watch=(target.pid, *others))
         meter = CpuMeter({GATEWAY: lambda: (target.pid,), OTHERS: target.others})
         meter.start()
         said = run_load(self.programs, ask)
@@ -256,76 +234,11 @@ class _Run:
             whole_us=said.whole_us,
         )
 
-    def _ask(self, target: _Target, load: Load) -> LoadAsk:
-        options, name = self.options, MODEL_OF[load]
-        steps, pause_us = options.models[name]
-        path = asks.path_of(target.side, load, (steps, pause_us))
-        ask_body = asks.body(
-            target.models[name], stream=load is not Load.WHOLE, translated=load.translated
-        )
-        ask = LoadAsk(
-            mode="closed",
-            port=target.port,
-            requests=(self._file(target, path, ask_body, f"{target.side}-{load}"),),
-            end=asks.end_of(load),
-            connections=options.streams_at_once,
-            steps=steps,
-            stagger_ms=steps * pause_us // 1000,
-            warm_ms=options.warm_ms // 2,
-            window_ms=options.stream_window_ms,
-        )
-        if load is Load.WHOLE:
-            peer = target.side is Side.PEER
-            return replace(
-                ask,
-                connections=PEER_CALLS if peer else options.calls_at_once,
-                warm_ms=options.warm_ms,
-                window_ms=options.window_ms * (2 if peer else 1),
-            )
-        if load is Load.RATE:
-            return replace(
-                ask,
-                mode="rate",
-                rate=options.calls_per_s,
-                connections=RATE_CONNECTIONS,
-                steps=RATE_STEPS,
-                stagger_ms=0,
-                window_ms=options.rate_window_ms,
-            )
-        return ask
-
-    def _file(self, target: _Target, path: str, ask_body: bytes, name: str) -> Path:
-        file = self.folder / f"ask-{name}"
-        file.write_bytes(
-            asks.call(Address("127.0.0.1", target.port), ask_body, path, target.secret)
-        )
-        return file
-
-    def _memory(self, target: _Target, idle: Mapping[str, int]) -> MemorySeen:
+    def _memory(self, target: Target, idle: Mapping[str, int]) -> MemorySeen:
         """With many streams open of which nothing comes any more."""
         self.progress("memory", 0, 1)
-        names = [name for name in self.options.models if name.startswith("idle")]
-        pace = self.options.models[names[0]]
-        path = asks.path_of(target.side, Load.LONG, pace)
-        files = tuple(
-            self._file(
-                target,
-                path,
-                asks.body(target.models[name], stream=True, translated=False),
-                f"{target.side}-{name}",
-            )
-            for name in names
-        )
-        ask = LoadAsk(
-            mode="hold",
-            port=target.port,
-            requests=files,
-            end=asks.DONE,
-            connections=self.options.idle_streams,
-            patience_ms=HOLD_PATIENCE_MS,
-        )
         before = memory_bytes(target.pid)
-        with HeldStreams(self.programs, ask) as held:
+        with HeldStreams(self.programs, self._loads.idle(target)) as held:
             time.sleep(SETTLED_WAIT_S)
             after = memory_bytes(target.pid)
         assert held.said is not None, "it has ended"
