@@ -5,6 +5,7 @@ The bare mock stands where nginx would, so that no nginx is needed. No time is j
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.proving.bench.cpu import children
 from tokenbooth.proving.bench.gateway import asks, bench
 from tokenbooth.proving.bench.gateway.nginx import Nginx
+from tokenbooth.proving.bench.gateway.peer import litellm
 from tokenbooth.proving.bench.gateway.plan import QUICK, Load, Side, mock_path
 from tokenbooth.proving.bench.gateway.programs import (
     HeldStreams,
@@ -259,6 +261,35 @@ def test_a_whole_run_books_every_call_of_every_row() -> None:
     assert found["cold_start_ms"] > 0
     assert found["fdatasync_us"]["count"] == 3
     assert [goal["name"] for goal in found["goals"]] == [goal.name for goal in report.goals()]
+
+
+PEER = """#!{python}
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Answers(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200 if self.headers["authorization"] == "Bearer sk-bench" else 401)
+        self.end_headers()
+
+words = sys.argv[1:]
+HTTPServer(("127.0.0.1", int(words[words.index("--port") + 1])), Answers).serve_forever()
+"""
+
+
+def test_a_peer_is_started_from_its_own_environment(tmp_path: Path) -> None:
+    """A stand-in, which answers only to the key that it was to be given."""
+    for name, text in (("python", "#!/bin/sh\necho 1.2.3\n"), ("litellm", PEER)):
+        (tmp_path / name).write_text(text.format(python=sys.executable))
+        (tmp_path / name).chmod(0o700)
+    with litellm(tmp_path / "python", tmp_path / "peer", 4321, b"{}") as peer:
+        assert peer.version == "1.2.3"
+        assert Path(f"/proc/{peer.pid}").exists()
+        config = json.loads((tmp_path / "peer" / "config.yaml").read_text())
+    assert not Path(f"/proc/{peer.pid}").exists()
+    (model,) = config["model_list"]
+    assert model["litellm_params"]["api_base"] == "http://127.0.0.1:4321/1/0/v1"
 
 
 def test_without_nginx_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:

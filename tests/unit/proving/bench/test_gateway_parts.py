@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenbooth.core.problem import Problem
-from tokenbooth.proving.bench.gateway import asks, machine, nginx, programs
+from tokenbooth.proving.bench.gateway import asks, machine, nginx, peer, programs
 from tokenbooth.proving.bench.gateway.plan import Load, Side
 from tokenbooth.proving.client import Address
 from tokenbooth.proving.instance import InstanceFault
@@ -80,6 +81,12 @@ def test_without_a_compiler_the_cure_is_named(tmp_path: Path) -> None:
 def test_a_compiler_that_fails_is_told(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"cannot build mock\.c"):
         programs.build(tmp_path, ("false",))
+
+
+@pytest.mark.parametrize("python", [None, Path("no-such-python"), Path(sys.executable)])
+def test_without_the_peer_the_cure_is_named(python: Path | None) -> None:
+    with pytest.raises(Problem, match=r"litellm\[proxy\].*--peer-python"):
+        peer.litellm_version(python)
 
 
 def test_an_nginx_that_ends_at_once_is_told(tmp_path: Path) -> None:
