@@ -56,9 +56,9 @@ def call(address: Address, ask_body: bytes, path: str, secret: str) -> bytes:
 
 def end_of(load: Load) -> str:
     """What stands among the last bytes of a good answer."""
-    if load is Load.WHOLE:
-        return CLOSED
-    return STOPPED if load.translated else DONE
+    if load.translated:
+        return STOPPED
+    return DONE if load.stream else CLOSED
 
 
 def path_of(side: Side, load: Load, pace: tuple[int, int]) -> str:

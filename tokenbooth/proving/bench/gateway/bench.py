@@ -193,14 +193,14 @@ class _Run:
         """The same window of both, one after the other, until each row has what was asked for."""
         options = self.options
         wanted = dict.fromkeys(Load, options.stream_windows)
-        wanted |= {Load.WHOLE: options.windows, Load.RATE: options.rate_windows}
+        wanted |= {Load.WARM: 1, Load.WHOLE: options.windows, Load.RATE: options.rate_windows}
         for number in range(max(wanted.values())):
             self.progress("rounds", number, max(wanted.values()))
             for load in (each for each in Load if number < wanted[each]):
                 if number and time.monotonic() - self.begun_s > options.budget_s:
                     return
                 sides = (ours,) if load.translated else (plain, ours)
-                for target in (*sides, *(peers if load is Load.WHOLE else ())):
+                for target in (*sides, *(() if load.stream else peers)):
                     self.windows.append(self._window(target, load))
             if number < options.rate_windows:
                 self.sync_us += sync_times_us(self.folder, options.syncs)

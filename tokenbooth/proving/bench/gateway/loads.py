@@ -15,6 +15,7 @@ RATE_CONNECTIONS = 128
 PEER_CALLS = 8
 HOLD_PATIENCE_MS = 240_000
 MODEL_OF = {
+    Load.WARM: "whole",
     Load.WHOLE: "whole",
     Load.SHORT: "short",
     Load.LONG: "long",
@@ -51,9 +52,7 @@ class Loads:
         options, name = self.options, MODEL_OF[load]
         steps, pause_us = options.models[name]
         path = asks.path_of(target.side, load, (steps, pause_us))
-        ask_body = asks.body(
-            target.models[name], stream=load is not Load.WHOLE, translated=load.translated
-        )
+        ask_body = asks.body(target.models[name], stream=load.stream, translated=load.translated)
         ask = LoadAsk(
             mode="closed",
             port=target.port,
@@ -65,7 +64,7 @@ class Loads:
             warm_ms=options.warm_ms // 2,
             window_ms=options.stream_window_ms,
         )
-        if load is Load.WHOLE:
+        if not load.stream:
             peer = target.side is Side.PEER
             return replace(
                 ask,

@@ -28,14 +28,20 @@ class Side(StrEnum):
 
 class Load(StrEnum):
     """WHOLE: a closed loop of answers in one piece. SHORT, LONG: a closed loop of streams, also
-    in another dialect than the upstream's. RATE: a stream every so often."""
+    in another dialect than the upstream's. RATE: a stream every so often. WARM: as WHOLE, before
+    all others, and of no row."""
 
+    WARM = "warm"
     WHOLE = "request"
     SHORT = "stream_short"
     LONG = "stream_long"
     SHORT_TRANSLATED = "stream_short_translated"
     LONG_TRANSLATED = "stream_long_translated"
     RATE = "rate"
+
+    @property
+    def stream(self) -> bool:
+        return self not in (Load.WARM, Load.WHOLE)
 
     @property
     def translated(self) -> bool:
