@@ -53,6 +53,11 @@ def test_a_window_counts_where_the_core_was_full(ran_ns: int, others_ns: int, fu
     assert not rows.counts(window(ran_ns=ran_ns, others_ns=others_ns, wall_ns=0))
 
 
+def test_time_without_a_core_is_told() -> None:
+    assert rows.waiting(window(waited_ns=S // 4)) == 0.25
+    assert rows.waiting(window(waited_ns=1, wall_ns=0)) == 0
+
+
 def test_a_chunk_costs_what_a_long_stream_costs_more() -> None:
     """A stream is 300 us and 20 us for each chunk."""
     short = streams((300 + 8 * 20) * 1000 * 100, Load.SHORT, chunks=800)

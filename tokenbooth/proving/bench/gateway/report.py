@@ -63,6 +63,7 @@ class GatewayReport(GatewayFindings):
             ).document(),
             "calls_per_s": row([rows.per_s(w) for w in windows], flags, 0).document(),
             "core_busy": row([rows.busy(w) for w in windows], flags).value,
+            "core_missing": row([rows.waiting(w) for w in windows], flags).value,
             "p50_us": rows.pooled_us(windows, 50, first=False),
             "p99_us": rows.pooled_us(windows, 99, first=False),
         }
@@ -74,6 +75,7 @@ class GatewayReport(GatewayFindings):
             "cpu_us": rows.cost_row(self.chunks(side, translated=translated)).document(),
             "chunks_per_s": row([rows.chunks_per_s(w) for w in long], digits=0).document(),
             "core_busy": row([rows.busy(w) for w in long]).value,
+            "core_missing": row([rows.waiting(w) for w in long]).value,
             "chunks_per_read": round(sum(w.chunks for w in long) / reads, 2) if reads else None,
         }
 
@@ -180,10 +182,11 @@ def _request_line(name: str, windows: tuple[WindowSeen, ...]) -> str:
     every = row([rows.request_all_us(w) for w in windows], flags)
     pace = row([rows.per_s(w) for w in windows], flags, 0)
     full = row([rows.busy(w) for w in windows], flags)
+    missing = row([rows.waiting(w) for w in windows], flags)
     return (
         f"  {name:22} {_number(cpu.value)} us (spread {cpu.spread}), with other processes"
         f" {_number(every.value)} us, {pace.value or 0:,.0f} a second; core {full.value or 0:.0%}"
-        f" busy, {cpu.counted} of {cpu.windows} windows count"
+        f" busy, missing {missing.value or 0:.0%}, {cpu.counted} of {cpu.windows} windows count"
     )
 
 

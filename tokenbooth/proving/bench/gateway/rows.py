@@ -29,6 +29,11 @@ def busy(window: WindowSeen) -> float:
     return (window.ran_ns + window.others_ns) / window.wall_ns if window.wall_ns else 0.0
 
 
+def waiting(window: WindowSeen) -> float:
+    """The part of the time that the gateway could have run and others had the core."""
+    return window.waited_ns / window.wall_ns if window.wall_ns else 0.0
+
+
 def counts(window: WindowSeen) -> bool:
     """In a closed loop: the core was full, so nothing but the gateway decided the figure."""
     return busy(window) >= BUSY_MIN
