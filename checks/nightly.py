@@ -54,6 +54,7 @@ def proofs(seed: int) -> tuple[Proof, ...]:
         Proof(
             "stampede on postgresql", (*POSTGRES, *TOKENBOOTH, "drill", "stampede", *on_postgres)
         ),
+        Proof("gateway", (*TOKENBOOTH, "bench", "gateway", "--gate", "25")),
         Proof(
             "cheats",
             (sys.executable, "-m", "pytest", CHEATS, "-n", "2", "-p", "no:cacheprovider"),

@@ -112,6 +112,44 @@ def translate(
     _tell(_run(lambda progress: run_translate(options, progress)), as_json=as_json)
 
 
+@app.command("gateway")
+def gateway(
+    quick: Annotated[bool, typer.Option(help="Fewer and shorter windows, within 50 s.")] = False,
+    peer: Annotated[str | None, typer.Option(help="Measure this gateway too: litellm.")] = None,
+    peer_python: Annotated[
+        Path | None, typer.Option(help="Python of an environment that has the peer.")
+    ] = None,
+    gate: Annotated[
+        int | None,
+        typer.Option(min=0, help="Exit with 1 when a multiple is so many percent over its bound."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a bar chart to this SVG file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The gateway beside nginx as a plain proxy: CPU, latency, memory and cold start.
+
+    Needs nginx, a C compiler and two cores.
+    """
+    from dataclasses import replace
+
+    from tokenbooth.cli.output import EXIT_REFUSED
+    from tokenbooth.proving.bench.chart import svg
+    from tokenbooth.proving.bench.gateway.bench import run_gateway
+    from tokenbooth.proving.bench.gateway.plan import QUICK, GatewayOptions
+
+    chosen = QUICK if quick else GatewayOptions()
+    report = _run(
+        lambda progress: run_gateway(
+            replace(chosen, peer=peer, peer_python=peer_python, gate_percent=gate), progress
+        )
+    )
+    if plot is not None:
+        plot.write_text(svg(report.chart()), encoding="utf-8")
+    _tell(report, as_json=as_json)
+    if report.regressions:
+        raise typer.Exit(EXIT_REFUSED)
+
+
 class _Report(Protocol):
     @property
     def exact(self) -> bool: ...

@@ -40,7 +40,15 @@ def test_it_holds_the_whole_package_and_nothing_beside_it(files: dict[str, bytes
     assert not [name for name in files if "test" in PurePosixPath(name).parts[-1]]
 
 
-@pytest.mark.parametrize("name", ["py.typed", "store/migrations/env.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "py.typed",
+        "store/migrations/env.py",
+        "proving/bench/gateway/load.c",
+        "proving/bench/gateway/mock.c",
+    ],
+)
 def test_what_is_easily_forgotten_is_there(files: dict[str, bytes], name: str) -> None:
     assert files[f"tokenbooth/{name}"] == (PACKAGE / name).read_bytes()
 

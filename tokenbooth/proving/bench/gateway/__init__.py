@@ -1,0 +1,1 @@
+"""The gateway beside nginx in the same run: CPU, latency, memory, start."""
