@@ -53,7 +53,15 @@ class Message:
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+        parts = self.parts
+        if len(parts) == 1 and isinstance(parts[0], TextPart):
+            return parts[0].text
+        return "".join([part.text for part in parts if isinstance(part, TextPart)])
+
+    @property
+    def images(self) -> int:
+        """How many of its parts are images."""
+        return sum([isinstance(part, ImagePart) for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +167,4 @@ class Turn:
     @property
     def images(self) -> int:
         """How many images the messages hold."""
-        return sum(isinstance(part, ImagePart) for m in self.messages for part in m.parts)
+        return sum([message.images for message in self.messages])

@@ -1,6 +1,7 @@
 """Pure decisions of the ten steps: output limits, and what an ended call is charged for."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import RunEnd, Usage, UsageSource
@@ -69,8 +70,7 @@ def billed_input_tokens(input_tokens: int, context: int | None, prompts: int = 1
     return input_tokens if context is None else min(input_tokens, context * prompts)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What left towards the caller: engine-counted tokens, and the bytes of what was uncounted.
 
     ``produced_bytes`` is all output of the run, delivered or not. ``slowed``: the engine had to

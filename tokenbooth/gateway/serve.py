@@ -35,7 +35,7 @@ async def serve(
     reply, once, kept = Reply(dialect, op, sink, rooms.metrics), FREELY, NOTHING
     try:
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
-        reply.rated(rooms.rates.state(caller))
+        reply.rates_known(partial(rooms.rates.state, caller))
         raw = await body.read(rooms.options.body_bytes_max)  # 2 receive
         parsed = dialect.parse(raw)  # 3 parse
         caller = replace(caller, end_customer=parsed.turn.end_customer)
