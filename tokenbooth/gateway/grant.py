@@ -1,12 +1,13 @@
 """Step 4, gate: what this caller may have of this model, and what it can cost at most."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tokenbooth.admission.rates import service as rates
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Feature, asked_features
+from tokenbooth.core.noun import named_noun, noun
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
@@ -32,7 +33,7 @@ from tokenbooth.protocols.dialect import Dialect, Note, Parsed
 _FORMS = frozenset({Feature.JSON_OBJECT, Feature.JSON_SCHEMA})
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Candidate:
     """A deployment that may run the turn, with its opened engine."""
 
@@ -40,7 +41,7 @@ class Candidate:
     engine: Engine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_noun
 class Weighed:
     """Who may run the turn, the turn as it is run, and its prompt as the longest of them counts it.
 
@@ -58,7 +59,7 @@ class Weighed:
     input_exact: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_noun
 class Grant:
     """``input_tokens`` is the worst case over the candidates; ``output_tokens_max`` is of one
     choice, before the money is asked."""

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tokenbooth.core.codes import Kind
 from tokenbooth.core.delta import Delta, RunEnd
+from tokenbooth.core.noun import noun
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
@@ -15,7 +16,7 @@ from tokenbooth.gateway.rules import Delivery, shown_fingerprint
 from tokenbooth.protocols.dialect import Answer, Writer
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Ended:
     """How the run ended; ``problem`` is what the caller is told, ``None`` when all went well."""
 

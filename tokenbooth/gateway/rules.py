@@ -1,10 +1,11 @@
 """Pure decisions of the ten steps: output limits, and what an ended call is charged for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import RunEnd, Usage, UsageSource
+from tokenbooth.core.noun import noun
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.engines.refusals import too_long
@@ -13,7 +14,7 @@ TOKENS_MAX = 10**12
 FINGERPRINT_CHARACTERS_MAX = 200
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class OutputAsk:
     """The output limit asked for, and everything that bounds it, in tokens of one choice."""
 
@@ -87,7 +88,7 @@ class Delivery(NamedTuple):
         return self.output_tokens > 0 or self.uncounted_bytes > 0
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Charge:
     """What to settle; ``charge`` is False where the call costs nothing."""
 

@@ -1,6 +1,6 @@
 """Server-sent events as a pure incremental fold (WHATWG HTML, section 9.2.6)."""
 
-from dataclasses import dataclass
+from tokenbooth.core.noun import noun
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -9,7 +9,7 @@ class EventTooLarge(ValueError):
     """An event, or a line, is over the bound."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class SseEvent:
     """``data`` holds the data lines joined by line feeds; ``name`` is empty for "message"."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tokenbooth.core.money import NANO_MAX
+from tokenbooth.core.noun import noun
 from tokenbooth.core.terms import DataTerms, ServiceTier
 
 DEFAULT_BOOK = "default"
@@ -36,7 +37,7 @@ Lines = Mapping[Meter, int]
 """Pico-units of the currency for one metered unit; INPUT and OUTPUT always stand in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Uses:
     """The most that one call can use of what is not a token; seconds are whole."""
 
@@ -69,7 +70,7 @@ class Tariff:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Rates:
     """One step as the rules compute with it: every meter has a price, in pico-units.
 
@@ -92,7 +93,7 @@ class Rates:
     output_worst: int
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Price:
     """One immutable version, resolved for one call.
 
@@ -167,7 +168,7 @@ class PriceVersion:
     tariffs: tuple[Tariff, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class PriceQuestion:
     """Who wants to know what a call of this model costs, on which terms, with how many uses."""
 
