@@ -33,3 +33,7 @@ class Op:
     caller: Caller | None = None
     deadline_us: int | None = None
     actor: str = "operator"
+
+    def by(self, caller: Caller) -> "Op":
+        """The same operation, of this caller."""
+        return Op(self.request_id, self.now, self.log, caller, self.deadline_us, self.actor)

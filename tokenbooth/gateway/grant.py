@@ -118,15 +118,15 @@ async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog
     candidates = await _candidates(rooms, dialect, parsed.turn, model.deployments)
     parsed, shape = _shaped(_eased(parsed, dialect, candidates), dialect, candidates)
     counted = [await count_input_tokens(c.engine, parsed.turn) for c in candidates]
-    windows = [c.engine.capabilities.context_tokens for c in candidates]
-    context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
+    windows = [model.context_tokens, *(c.engine.capabilities.context_tokens for c in candidates)]
+    context = min([n for n in windows if n is not None], default=None)
     return Weighed(
         candidates=candidates,
         parsed=parsed,
         shape=shape,
         context_tokens=context,
-        input_tokens=max(count.tokens for count, _ in counted),
-        prompt_tokens_max=max(longest for _, longest in counted),
+        input_tokens=max([count.tokens for count, _ in counted]),
+        prompt_tokens_max=max([longest for _, longest in counted]),
         input_exact=all(count.exact for count, _ in counted),
     )
 
@@ -160,12 +160,13 @@ def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) 
 
 def question_of(caller: Caller, turn: Turn) -> prices.PriceQuestion:
     """On which terms this caller asks, and the most that the call can use besides tokens."""
+    images = turn.images
     return prices.PriceQuestion(
         model=turn.model,
         org_id=caller.org_id,
         tier=turn.service_tier,
         data_terms=caller.data_terms,
-        uses=prices.Uses(images=turn.images),
+        uses=prices.Uses(images=images) if images else prices.NO_USES,
     )
 
 
@@ -177,6 +178,7 @@ async def _candidates(
     fit: list[Candidate] = []
     unshaped: list[Candidate] = []
     refused: Problem | None = None
+    asked = asked_features(turn)
     for deployment in deployments:
         try:
             engine = await rooms.engines.engine(deployment)
@@ -190,7 +192,7 @@ async def _candidates(
                 param="model",
             )
             continue
-        missing = [f for f in asked_features(turn) if f not in engine.capabilities.features]
+        missing = [f for f in asked if f not in engine.capabilities.features]
         if not missing:
             fit.append(Candidate(deployment, engine))
             continue

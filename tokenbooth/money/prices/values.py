@@ -155,7 +155,8 @@ class VersionAsk:
 class PriceVersion:
     """What one model costs in one book, from ``effective_us`` until the next version there.
 
-    ``sequence`` counts the versions of the model in all books.
+    ``prices`` are the tariffs for a call that uses nothing but tokens. ``sequence`` counts the
+    versions of the model in all books.
     """
 
     id: str
@@ -166,6 +167,22 @@ class PriceVersion:
     author: str
     effective_us: int
     tariffs: tuple[Tariff, ...]
+    prices: tuple[Price, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        prices = tuple(
+            Price(
+                version_id=self.id,
+                model=self.model,
+                lines=tariff.steps[0].lines,
+                steps=tariff.steps[1:],
+                currency=self.currency,
+                tier=tariff.tier,
+                data_terms=tariff.data_terms,
+            )
+            for tariff in self.tariffs
+        )
+        object.__setattr__(self, "prices", prices)
 
 
 @noun
