@@ -82,7 +82,9 @@ def _bounded(value: object) -> Field:
 
 
 def _written(value: Field) -> str:
-    return _quoted(value) if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return _quoted(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _plain(value: Field) -> str:
