@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tokenbooth.core.noun import noun
 from tokenbooth.core.terms import DataTerms
 
 
@@ -22,7 +23,7 @@ class CallLimits:
     parallel_calls: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Caller:
     """The authenticated owner of a call; ``models`` is the key's allow-list, ``None`` means all.
 

@@ -1,7 +1,8 @@
 """What an engine sends back while it works, free of any wire format."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from tokenbooth.core.noun import noun
 
 
 class FinishReason(StrEnum):
@@ -18,7 +19,7 @@ class UsageSource(StrEnum):
     BOUND = "bound"
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Usage:
     """What one call used, all choices together; every count is >= 0.
 
@@ -55,7 +56,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class TokenLogprob:
     """``text`` is the token's text; ``alternatives`` are (text, logprob) pairs, likeliest first."""
 
@@ -64,7 +65,7 @@ class TokenLogprob:
     alternatives: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class ToolCallDelta:
     """A piece of tool call ``index``; ``id`` and ``name`` stand in its first piece only."""
 
@@ -74,7 +75,7 @@ class ToolCallDelta:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Delta:
     """One step of output of one choice.
 
@@ -98,7 +99,7 @@ class Delta:
     vectors: tuple[tuple[float, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class RunEnd:
     """How a run ended well, or by ``cancel()``; ``usage`` is ``None`` when the engine sent none."""
 

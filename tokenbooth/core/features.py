@@ -1,10 +1,9 @@
 """What a turn can ask of an engine beyond plain text, and what an engine says it can do."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tokenbooth.core.turn import FormatKind, ImagePart, Turn
+from tokenbooth.core.turn import FormatKind, Turn
 
 
 class Feature(StrEnum):
@@ -38,24 +37,28 @@ class Capabilities:
     constrains: bool = False
 
 
-def asked_features(turn: Turn) -> Iterator[Feature]:
+def asked_features(turn: Turn) -> list[Feature]:
     """The features without which this turn cannot be honoured."""
-    sampling = turn.sampling
-    asked = {
-        Feature.TOOLS: bool(turn.tools) or any(m.tool_calls for m in turn.messages),
-        Feature.JSON_OBJECT: turn.output_format.kind is FormatKind.JSON_OBJECT,
-        Feature.JSON_SCHEMA: turn.output_format.kind is FormatKind.JSON_SCHEMA,
-        Feature.LOGPROBS: turn.logprobs is not None,
-        Feature.TOP_LOGPROBS: turn.logprobs is not None and turn.logprobs.top > 0,
-        Feature.IMAGES: any(isinstance(p, ImagePart) for m in turn.messages for p in m.parts),
-        Feature.STOP: bool(sampling.stop),
-        Feature.SEED: sampling.seed is not None,
-        Feature.CHOICES: turn.choices > (len(turn.messages) if turn.raw else 1),
-        Feature.PENALTIES: bool(sampling.presence_penalty or sampling.frequency_penalty),
-        Feature.LOGIT_BIAS: bool(sampling.logit_bias),
-        Feature.REASONING_EFFORT: turn.reasoning_effort is not None and not turn.effort_optional,
-        Feature.EMBEDDINGS: turn.embedding is not None,
-        Feature.RAW_PROMPT: turn.raw and turn.embedding is None,
-        Feature.SUFFIX: turn.suffix is not None,
-    }
-    return (feature for feature, wanted in asked.items() if wanted)
+    sampling, kind = turn.sampling, turn.output_format.kind
+    calling = seeing = False
+    for message in turn.messages:
+        calling = calling or bool(message.tool_calls)
+        seeing = seeing or message.images > 0
+    asked = (
+        (Feature.TOOLS, calling or turn.tools),
+        (Feature.JSON_OBJECT, kind is FormatKind.JSON_OBJECT),
+        (Feature.JSON_SCHEMA, kind is FormatKind.JSON_SCHEMA),
+        (Feature.LOGPROBS, turn.logprobs is not None),
+        (Feature.TOP_LOGPROBS, turn.logprobs is not None and turn.logprobs.top > 0),
+        (Feature.IMAGES, seeing),
+        (Feature.STOP, sampling.stop),
+        (Feature.SEED, sampling.seed is not None),
+        (Feature.CHOICES, turn.choices > (len(turn.messages) if turn.raw else 1)),
+        (Feature.PENALTIES, sampling.presence_penalty or sampling.frequency_penalty),
+        (Feature.LOGIT_BIAS, sampling.logit_bias),
+        (Feature.REASONING_EFFORT, turn.reasoning_effort is not None and not turn.effort_optional),
+        (Feature.EMBEDDINGS, turn.embedding is not None),
+        (Feature.RAW_PROMPT, turn.raw and turn.embedding is None),
+        (Feature.SUFFIX, turn.suffix is not None),
+    )
+    return [feature for feature, wanted in asked if wanted]

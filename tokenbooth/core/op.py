@@ -1,10 +1,10 @@
 """The explicit context of one operation: first argument of every verb."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from tokenbooth.core.caller import Caller
+from tokenbooth.core.noun import noun
 
 
 class Log(Protocol):
@@ -19,7 +19,7 @@ class Log(Protocol):
         """Record what an operator should look at."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Op:
     """``now`` gives Unix time in microseconds; ``deadline_us`` is on the same clock.
 
@@ -33,3 +33,7 @@ class Op:
     caller: Caller | None = None
     deadline_us: int | None = None
     actor: str = "operator"
+
+    def by(self, caller: Caller) -> "Op":
+        """The same operation, of this caller."""
+        return Op(self.request_id, self.now, self.log, caller, self.deadline_us, self.actor)

@@ -1,8 +1,9 @@
 """Ports that the outside fills in: clock, ids, randomness, and the two ends of a call."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+from tokenbooth.core.noun import noun
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class Store(Protocol):
     async def write(self, verb: Callable[[Tx], T]) -> T: ...
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class CallHead:
     """The first lines of a call. ``headers`` has lower-case names; a repeated header is joined
     with ``", "``. ``query`` keeps the last value of a repeated name, percent-decoded."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tokenbooth.core.days import day_of, iso_day
 from tokenbooth.core.delta import Usage
+from tokenbooth.core.noun import noun
 
 
 class Outcome(StrEnum):
@@ -72,7 +73,7 @@ class LimitState(NamedTuple):
         return self.limit_nano - self.spent_nano - self.held_nano
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Receipt:
     """The settled price of one call; ``cost_nano`` never exceeds the hold.
 

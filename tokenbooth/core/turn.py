@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from tokenbooth.core.noun import named_noun, noun
 from tokenbooth.core.terms import ServiceTier
 
 
@@ -16,7 +17,7 @@ class Role(StrEnum):
     TOOL = "tool"
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class TextPart:
     text: str
 
@@ -31,7 +32,7 @@ class ImagePart:
 Part: TypeAlias = TextPart | ImagePart
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class ToolCall:
     """A finished tool call; ``arguments`` is the JSON text as the model wrote it."""
 
@@ -40,7 +41,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Message:
     """``reasoning`` is what an assistant thought before it spoke; engines may ignore it."""
 
@@ -53,7 +54,15 @@ class Message:
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+        parts = self.parts
+        if len(parts) == 1 and isinstance(parts[0], TextPart):
+            return parts[0].text
+        return "".join([part.text for part in parts if isinstance(part, TextPart)])
+
+    @property
+    def images(self) -> int:
+        """How many of its parts are images."""
+        return sum([isinstance(part, ImagePart) for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ class ToolMode(StrEnum):
     NAMED = "named"
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class ToolChoice:
     """``name`` is set exactly when ``mode`` is NAMED."""
 
@@ -87,7 +96,7 @@ class FormatKind(StrEnum):
     JSON_SCHEMA = "json_schema"
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class OutputFormat:
     """``schema_json`` and ``name`` are set exactly when ``kind`` is JSON_SCHEMA."""
 
@@ -97,7 +106,7 @@ class OutputFormat:
     strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Sampling:
     """``None`` leaves the engine's own default."""
 
@@ -110,7 +119,7 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class LogprobsAsk:
     """Log probabilities of chosen tokens, and of ``top`` alternatives (0..20) at each place."""
 
@@ -124,7 +133,7 @@ class EmbeddingAsk:
     dimensions: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_noun
 class Turn:
     """One question to a model.
 
@@ -159,4 +168,4 @@ class Turn:
     @property
     def images(self) -> int:
         """How many images the messages hold."""
-        return sum(isinstance(part, ImagePart) for m in self.messages for part in m.parts)
+        return sum([message.images for message in self.messages])

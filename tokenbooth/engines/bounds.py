@@ -16,13 +16,19 @@ RAW_TOKENS_PER_TEXT = 4
 
 def text_tokens_max(text: str) -> int:
     """Never fewer than the tokens of ``text`` under a byte-level tokenizer."""
-    return len(text.encode("utf-8", "surrogatepass"))
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def delta_tokens_max(delta: Delta) -> int:
     """Never fewer than the output tokens that ``delta`` stands for."""
-    arguments = "" if delta.tool_call is None else delta.tool_call.arguments
-    return sum(map(text_tokens_max, (delta.text, delta.reasoning, delta.refusal, arguments)))
+    tokens = text_tokens_max(delta.text)
+    if delta.reasoning:
+        tokens += text_tokens_max(delta.reasoning)
+    if delta.refusal:
+        tokens += text_tokens_max(delta.refusal)
+    if delta.tool_call is not None:
+        tokens += text_tokens_max(delta.tool_call.arguments)
+    return tokens
 
 
 def turn_tokens_max(turn: Turn) -> int:
@@ -30,7 +36,9 @@ def turn_tokens_max(turn: Turn) -> int:
     if turn.raw:
         texts = [message.text for message in turn.messages] + [turn.suffix or ""]
         return RAW_TOKENS_PER_TEXT * len(texts) + sum(map(text_tokens_max, texts))
-    total = TEMPLATE_TOKENS_PER_TURN + sum(_message_tokens_max(m) for m in turn.messages)
+    total = TEMPLATE_TOKENS_PER_TURN
+    for message in turn.messages:
+        total += _message_tokens_max(message)
     for tool in turn.tools:
         total += TEMPLATE_TOKENS_PER_MESSAGE
         total += sum(map(text_tokens_max, (tool.name, tool.description, tool.schema_json)))
@@ -38,12 +46,13 @@ def turn_tokens_max(turn: Turn) -> int:
 
 
 def _message_tokens_max(message: Message) -> int:
-    images = sum(isinstance(part, ImagePart) for part in message.parts)
-    texts = [message.text, message.reasoning, message.name or "", message.tool_call_id or ""]
+    total = TEMPLATE_TOKENS_PER_MESSAGE
+    for part in message.parts:
+        total += IMAGE_TOKENS_MAX if isinstance(part, ImagePart) else text_tokens_max(part.text)
+    for text in (message.reasoning, message.name, message.tool_call_id):
+        if text:
+            total += text_tokens_max(text)
     for call in message.tool_calls:
-        texts += [call.id, call.name, call.arguments]
-    return (
-        TEMPLATE_TOKENS_PER_MESSAGE * (1 + len(message.tool_calls))
-        + IMAGE_TOKENS_MAX * images
-        + sum(map(text_tokens_max, texts))
-    )
+        total += TEMPLATE_TOKENS_PER_MESSAGE
+        total += sum(map(text_tokens_max, (call.id, call.name, call.arguments)))
+    return total

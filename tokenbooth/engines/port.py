@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.features import Capabilities
+from tokenbooth.core.noun import noun
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 
@@ -38,7 +39,7 @@ class Run(Protocol):
     def resume(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class InputCount:
     """``exact`` is False for the documented upper bound (UTF-8 bytes plus template)."""
 

@@ -26,8 +26,12 @@ def start(engine: Engine, turn: Turn, sink: DeltaSink) -> Run:
 
 async def count_input_tokens(engine: Engine, turn: Turn) -> tuple[InputCount, int]:
     """All input tokens of the turn, and those of its longest prompt."""
+    turns = single_turns(turn)
+    if len(turns) == 1:
+        count = await engine.count_input_tokens(turn)
+        return count, count.tokens
     counts = []
-    for each in single_turns(turn):
+    for each in turns:
         counts.append(await engine.count_input_tokens(each))
         await asyncio.sleep(0)  # engines count short texts at once, and there may be thousands
     tokens = [count.tokens for count in counts]

@@ -1,7 +1,7 @@
 """Step 5, admit: rate limits, then a place in front of the engine; given back on every way out."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
 
 from tokenbooth.admission.rates.service import RateTicket
 from tokenbooth.core.op import Op
@@ -49,26 +49,46 @@ class _Patience:
         """Nothing is written while a call waits."""
 
 
-@asynccontextmanager
-async def admitted(rooms: Rooms, op: Op, grant: Grant, sink: Sink) -> AsyncIterator[Admission]:
-    """Raises BALANCE_EXHAUSTED, CAP_REACHED, RATE_LIMITED, ENGINE_BUSY or SHUTTING_DOWN.
+class Admitted:
+    """``async with Admitted(...) as admission``. What the balance cannot start is refused on the
+    way in, before it would wait in a queue; a caller that hangs up while it waits leaves the queue.
 
-    What the balance cannot start is refused here, before it would wait in a queue; a caller that
-    hangs up while it waits leaves the queue.
+    Raises BALANCE_EXHAUSTED, CAP_REACHED, RATE_LIMITED, ENGINE_BUSY or SHUTTING_DOWN.
     """
-    choices = grant.parsed.turn.choices
-    # One token of each choice is the least that makes sense, of a call that writes any.
-    least = choices * min(1, grant.output_tokens_max)
-    await rooms.till.check_start(op, grant.caller, grant.price, grant.input_tokens, least)
-    worst_tokens = grant.input_tokens + grant.output_tokens_max * choices
-    ticket = rooms.rates.admit(grant.caller, worst_tokens)
-    admission = Admission(ticket)
-    try:
-        place = await rooms.gates.enter(
-            grant.candidates[0].deployment, waits=lambda give_up: sink.listen(_Patience(give_up))
-        )
-        admission.seat.take(place)
-        rooms.live.check_open()
-        yield admission
-    finally:
-        admission.close()
+
+    def __init__(self, rooms: Rooms, op: Op, grant: Grant, sink: Sink) -> None:
+        self._rooms = rooms
+        self._op = op
+        self._grant = grant
+        self._sink = sink
+        self._admission: Admission | None = None
+
+    async def __aenter__(self) -> Admission:
+        rooms, grant = self._rooms, self._grant
+        choices = grant.parsed.turn.choices
+        # One token of each choice is the least that makes sense, of a call that writes any.
+        least = choices * min(1, grant.output_tokens_max)
+        await rooms.till.check_start(self._op, grant.caller, grant.price, grant.input_tokens, least)
+        worst_tokens = grant.input_tokens + grant.output_tokens_max * choices
+        admission = Admission(rooms.rates.admit(grant.caller, worst_tokens))
+        try:
+            deployment = grant.candidates[0].deployment
+            admission.seat.take(await rooms.gates.enter(deployment, waits=self._waits))
+            rooms.live.check_open()
+        except BaseException:
+            admission.close()
+            raise
+        self._admission = admission
+        return admission
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._admission is not None, "left without having entered"
+        self._admission.close()
+
+    def _waits(self, give_up: Callable[[], None]) -> None:
+        self._sink.listen(_Patience(give_up))

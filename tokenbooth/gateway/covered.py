@@ -63,7 +63,14 @@ class CoveredRun:
     # What the engine pushes.
 
     def delta(self, delta: Delta) -> None:
-        self._take(delta)
+        if self._kept:
+            self._kept.append(delta)
+        elif self._cover.covers(self._with(delta)):
+            self._relay.delta(delta)
+        else:
+            self._kept.append(delta)
+            self._extending = asyncio.get_running_loop().create_task(self._extend())
+            self._pace()
 
     def ended(self, end: RunEnd) -> None:
         self._take(end)
@@ -85,13 +92,9 @@ class CoveredRun:
         self._paused = False
         self._pace()
 
-    def _take(self, event: Delta | RunEnd | Problem) -> None:
+    def _take(self, event: RunEnd | Problem) -> None:
         if self._kept:
             self._kept.append(event)
-        elif isinstance(event, Delta) and not self._cover.covers(self._with(event)):
-            self._kept.append(event)
-            self._extending = asyncio.get_running_loop().create_task(self._extend())
-            self._pace()
         else:
             self._pass_on(event)
 

@@ -99,6 +99,13 @@ class Shelf(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._kept)
 
+    def fresh(self, key: K) -> V | None:
+        """What ``get`` gives without a read, where it needs none."""
+        kept = self._kept.get(key)
+        if kept is None or self._now_us() - kept.asked_us >= self._bounds.fresh_us:
+            return None
+        return kept.value
+
     async def get(self, key: K, read: Read[V]) -> V:
         """Raises what ``read`` raises; LEDGER_UNAVAILABLE only without a usable older answer."""
         now_us = self._now_us()
@@ -181,24 +188,32 @@ class Directory:
         self._prices = Shelf[tuple[str, str], prices.PriceVersion](bounds, line, now_us)
 
     async def caller(self, op: Op, secret: str) -> Caller:
-        """Whose secret it is; its expiry is looked at each time.
+        """Whose secret it is, which was offered; its expiry is looked at each time.
 
         Raises INVALID_KEY, REVOKED_KEY or EXPIRED_KEY.
         """
         hmac = keys.secret_hmac(secret, self._pepper)
-        read = self._reading(lambda tx: keys.find(op, tx, hmac))
-        return keys.caller_of(await self._callers.get(hmac, read), op.now())
+        found = self._callers.fresh(hmac)
+        if found is None:
+            keys.checked_secret(secret)
+            found = await self._callers.get(hmac, self._reading(lambda tx: keys.find(op, tx, hmac)))
+        return keys.caller_of(found, op.now())
 
     async def model(self, op: Op, name: str) -> catalog.Model:
         """Raises MODEL_NOT_FOUND."""
-        read = self._reading(lambda tx: catalog.model_by(op, tx, name))
-        return await self._models.get(name, read)
+        model = self._models.fresh(name)
+        if model is None:
+            read = self._reading(lambda tx: catalog.model_by(op, tx, name))
+            model = await self._models.get(name, read)
+        return model
 
     async def price(self, op: Op, question: prices.PriceQuestion) -> prices.Price:
         """What a call costs now on these terms. Raises PRICE_UNKNOWN, PRICE_NOT_OFFERED."""
         org_id, model = question.org_id, question.model
-        read = self._reading(lambda tx: prices.offered(op, tx, org_id, model))
-        version = await self._prices.get((org_id, model), read)
+        version = self._prices.fresh((org_id, model))
+        if version is None:
+            read = self._reading(lambda tx: prices.offered(op, tx, org_id, model))
+            version = await self._prices.get((org_id, model), read)
         return prices.price_in(version, question.tier, question.data_terms, question.uses)
 
     def _reading(self, verb: Callable[[Tx], T]) -> Read[T]:

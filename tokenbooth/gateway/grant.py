@@ -1,12 +1,13 @@
 """Step 4, gate: what this caller may have of this model, and what it can cost at most."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tokenbooth.admission.rates import service as rates
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Feature, asked_features
+from tokenbooth.core.noun import named_noun, noun
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
@@ -32,7 +33,7 @@ from tokenbooth.protocols.dialect import Dialect, Note, Parsed
 _FORMS = frozenset({Feature.JSON_OBJECT, Feature.JSON_SCHEMA})
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Candidate:
     """A deployment that may run the turn, with its opened engine."""
 
@@ -40,7 +41,7 @@ class Candidate:
     engine: Engine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_noun
 class Weighed:
     """Who may run the turn, the turn as it is run, and its prompt as the longest of them counts it.
 
@@ -58,7 +59,7 @@ class Weighed:
     input_exact: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_noun
 class Grant:
     """``input_tokens`` is the worst case over the candidates; ``output_tokens_max`` is of one
     choice, before the money is asked."""
@@ -117,15 +118,15 @@ async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog
     candidates = await _candidates(rooms, dialect, parsed.turn, model.deployments)
     parsed, shape = _shaped(_eased(parsed, dialect, candidates), dialect, candidates)
     counted = [await count_input_tokens(c.engine, parsed.turn) for c in candidates]
-    windows = [c.engine.capabilities.context_tokens for c in candidates]
-    context = min((n for n in (model.context_tokens, *windows) if n is not None), default=None)
+    windows = [model.context_tokens, *(c.engine.capabilities.context_tokens for c in candidates)]
+    context = min([n for n in windows if n is not None], default=None)
     return Weighed(
         candidates=candidates,
         parsed=parsed,
         shape=shape,
         context_tokens=context,
-        input_tokens=max(count.tokens for count, _ in counted),
-        prompt_tokens_max=max(longest for _, longest in counted),
+        input_tokens=max([count.tokens for count, _ in counted]),
+        prompt_tokens_max=max([longest for _, longest in counted]),
         input_exact=all(count.exact for count, _ in counted),
     )
 
@@ -159,12 +160,13 @@ def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) 
 
 def question_of(caller: Caller, turn: Turn) -> prices.PriceQuestion:
     """On which terms this caller asks, and the most that the call can use besides tokens."""
+    images = turn.images
     return prices.PriceQuestion(
         model=turn.model,
         org_id=caller.org_id,
         tier=turn.service_tier,
         data_terms=caller.data_terms,
-        uses=prices.Uses(images=turn.images),
+        uses=prices.Uses(images=images) if images else prices.NO_USES,
     )
 
 
@@ -176,6 +178,7 @@ async def _candidates(
     fit: list[Candidate] = []
     unshaped: list[Candidate] = []
     refused: Problem | None = None
+    asked = asked_features(turn)
     for deployment in deployments:
         try:
             engine = await rooms.engines.engine(deployment)
@@ -189,7 +192,7 @@ async def _candidates(
                 param="model",
             )
             continue
-        missing = [f for f in asked_features(turn) if f not in engine.capabilities.features]
+        missing = [f for f in asked if f not in engine.capabilities.features]
         if not missing:
             fit.append(Candidate(deployment, engine))
             continue

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tokenbooth.core.codes import Kind
 from tokenbooth.core.delta import Delta, RunEnd
+from tokenbooth.core.noun import noun
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
@@ -15,7 +16,7 @@ from tokenbooth.gateway.rules import Delivery, shown_fingerprint
 from tokenbooth.protocols.dialect import Answer, Writer
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Ended:
     """How the run ended; ``problem`` is what the caller is told, ``None`` when all went well."""
 
@@ -52,9 +53,9 @@ class Relay:
         self._now = now
         self._run: Run | None = None
         self._loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[None] = self._loop.create_future()
-        self._end_seen: asyncio.Future[None] = self._loop.create_future()
         self._ended: Ended | None = None
+        self._let_go = False
+        self._waiter: asyncio.Future[None] | None = None
         self._counted = self._uncounted_bytes = self._bytes = 0
         self._slowed = False
         self._written_at_us = now()
@@ -81,17 +82,21 @@ class Relay:
             self._delivered(self.delivery, self.first_output_us)
 
     def ended(self, end: RunEnd) -> None:
-        if not self._over.done():
-            self._over.set_result(None)
+        self._let_go = True
         if self._ended is None:
-            end = replace(end, fingerprint=shown_fingerprint(end.fingerprint))
+            shown = shown_fingerprint(end.fingerprint)
+            if shown != end.fingerprint:
+                end = replace(end, fingerprint=shown)
             self._end(Outcome.COMPLETED, end, None)
+        else:
+            self._wake()
 
     def failed(self, problem: Problem) -> None:
-        if not self._over.done():
-            self._over.set_result(None)
+        self._let_go = True
         if self._ended is None:
             self._end(outcome_of(problem), None, problem)
+        else:
+            self._wake()
 
     # What the caller's side says.
 
@@ -128,22 +133,38 @@ class Relay:
         if not failed or self.first_output_us is not None or self._sink.started:
             return False
         self._ended = None
+        self._let_go = False
         self._run = None
-        self._over = self._loop.create_future()
-        self._end_seen = self._loop.create_future()
         return True
 
     async def wait_end(self, wait_max_s: float) -> bool:
         """Wait until something ends the call; False when nothing did in time."""
-        await asyncio.wait({self._end_seen}, timeout=wait_max_s)
+        if self._ended is None:
+            await self._pause(wait_max_s)
         return self._ended is not None
 
     async def wait_over(self, wait_max_s: float) -> bool:
         """Wait until the engine has let go of the run; False when it did not in time."""
         if self._run is None:
             return True
-        done, _ = await asyncio.wait({self._over}, timeout=wait_max_s)
-        return bool(done)
+        if not self._let_go:
+            await self._pause(wait_max_s)
+        return self._let_go
+
+    async def _pause(self, wait_max_s: float) -> None:
+        """Until the call ends or the engine lets go of it, and no longer than so many seconds; one
+        waits at a time."""
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(wait_max_s, self._wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     @property
     def result(self) -> Ended | None:
@@ -200,7 +221,7 @@ class Relay:
 
     def _end(self, outcome: Outcome, end: RunEnd | None, problem: Problem | None) -> None:
         self._ended = Ended(outcome, end, problem)
-        self._end_seen.set_result(None)
+        self._wake()
 
     def _overran(self) -> None:
         self._end(Outcome.COMPLETED, RunEnd(usage=None, cancelled=True), None)

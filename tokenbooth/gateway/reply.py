@@ -1,5 +1,7 @@
 """The way back to one caller: ends the sink exactly once, whatever happened."""
 
+from collections.abc import Callable
+
 from tokenbooth.admission.rates import service as rates
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -26,18 +28,31 @@ class Reply:
         self._op = op
         self._sink = sink
         self._relay: Relay | None = None
-        self.headers: Pairs = ()
+        self._rates: Callable[[], rates.RateState] | None = None
+        self._told: Pairs = ()
 
     @property
     def begun(self) -> bool:
         """Whether money was held for the call."""
         return self._relay is not None
 
+    @property
+    def headers(self) -> Pairs:
+        """What is known so far."""
+        if self._rates is not None:
+            self.rated(self._rates())
+        return self._told
+
+    def rates_known(self, state: Callable[[], rates.RateState]) -> None:
+        """Ask what the rate limits leave if an answer goes out before ``rated``."""
+        self._rates = state
+
     def rated(self, state: rates.RateState) -> None:
         """Tell what the rate limits leave, under the names that clients of the dialect read."""
-        self.headers = rates.headers(state)
+        self._rates = None
+        self._told = rates.headers(state)
         if self._dialect.name == ANTHROPIC:
-            self.headers += rates.anthropic_headers(state, self._op.now())
+            self._told += rates.anthropic_headers(state, self._op.now())
 
     def through(self, keeper: Once | Kept) -> None:
         """Write by way of what remembers the answer."""
@@ -46,13 +61,10 @@ class Reply:
     def begin(self, grant: Grant, hold: Hold, delivered: Tell) -> Relay:
         """The relay that the run pushes to; from now on it knows whether the answer has begun."""
         parsed = grant.parsed
-        self.headers = (
+        self._told = (
             *self.headers,
             *note_headers(parsed.notes),
             *lowered_header(hold.output_tokens_max, hold.clamped_by),
-        )
-        held = hold_headers(
-            hold.amount_nano, hold.limits, hold.output_tokens_max, grant.price.currency
         )
         shaped = grant.shape.headers(None, None)
         frame = AnswerFrame(
@@ -65,13 +77,18 @@ class Reply:
         self._relay = Relay(
             self._dialect.writer(parsed, frame),
             self._sink,
-            stream_headers=(*self.headers, *shaped, *held) if parsed.stream else None,
+            stream_headers=self._begun(grant, hold, shaped) if parsed.stream else None,
             output_tokens_max=hold.output_tokens_max * parsed.turn.choices,
             delivered=delivered,
             now=self._op.now,
         )
         self._relay.shape_headers = shaped
         return self._relay
+
+    def _begun(self, grant: Grant, hold: Hold, shaped: Pairs) -> Pairs:
+        """The headers of a stream, which begins with its first output."""
+        currency, limit = grant.price.currency, hold.output_tokens_max
+        return (*self._told, *shaped, *hold_headers(hold.amount_nano, hold.limits, limit, currency))
 
     def close(self) -> None:
         """An answer that has begun gets its terminal event even if the call broke on the way."""

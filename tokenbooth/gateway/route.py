@@ -1,9 +1,10 @@
 """Step 8, run: the candidates in order, another one only before the first output."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tokenbooth.admission.queue.service import Place
 from tokenbooth.core.codes import Code
+from tokenbooth.core.noun import noun
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.core.turn import Turn
@@ -31,7 +32,7 @@ class Seat:
             self._place.leave()
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Course:
     """What one call is run with: its hold, the relay of its answer, and the money under it."""
 

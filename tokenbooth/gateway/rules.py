@@ -1,9 +1,11 @@
 """Pure decisions of the ten steps: output limits, and what an ended call is charged for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import RunEnd, Usage, UsageSource
+from tokenbooth.core.noun import noun
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome
 from tokenbooth.engines.refusals import too_long
@@ -12,7 +14,7 @@ TOKENS_MAX = 10**12
 FINGERPRINT_CHARACTERS_MAX = 200
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class OutputAsk:
     """The output limit asked for, and everything that bounds it, in tokens of one choice."""
 
@@ -31,16 +33,17 @@ def output_limit(ask: OutputAsk, *, param: str) -> int:
     CONTEXT_LENGTH_EXCEEDED with both numbers, or INVALID_VALUE.
     """
     ceilings = [n for n in (ask.model_max, ask.context) if n is not None]
-    if not ceilings:
+    ceiling = min(ceilings, default=None)
+    if ceiling is None:
         raise Problem(Code.INTERNAL, "The model has no known limits.", detail="no context length")
-    if ask.asked is not None and ask.asked > min(ceilings):
+    if ask.asked is not None and ask.asked > ceiling:
         raise Problem(
             Code.INVALID_VALUE,
-            f"{param} is {ask.asked}; this model gives at most {min(ceilings)} output tokens.",
+            f"{param} is {ask.asked}; this model gives at most {ceiling} output tokens.",
             param=param,
-            facts={"output_tokens_max": min(ceilings)},
+            facts={"output_tokens_max": ceiling},
         )
-    wanted = min(ceilings) if ask.asked is None else ask.asked
+    wanted = ceiling if ask.asked is None else ask.asked
     if ask.context is None:
         return wanted
     problem = too_long(ask.input_tokens, ask.context)
@@ -69,8 +72,7 @@ def billed_input_tokens(input_tokens: int, context: int | None, prompts: int = 1
     return input_tokens if context is None else min(input_tokens, context * prompts)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What left towards the caller: engine-counted tokens, and the bytes of what was uncounted.
 
     ``produced_bytes`` is all output of the run, delivered or not. ``slowed``: the engine had to
@@ -87,7 +89,7 @@ class Delivery:
         return self.output_tokens > 0 or self.uncounted_bytes > 0
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Charge:
     """What to settle; ``charge`` is False where the call costs nothing."""
 
@@ -121,13 +123,13 @@ def charge_of(
     outcome: Outcome, end: RunEnd | None, delivery: Delivery, input_tokens: int, *, exact: bool
 ) -> Charge:
     """The charge table (``docs/charges.md``), one branch for each kind of end."""
-    delivered = delivered_usage(delivery, input_tokens, exact=exact)
     if outcome is Outcome.COMPLETED:
         told = None if end is None else end.usage
         if told is not None and is_possible(told):
             return Charge(outcome, told, charge=True, reason=REASONS[outcome])
         bound = Usage(input_tokens, delivery.produced_bytes, source=UsageSource.BOUND)
         return Charge(outcome, bound, charge=True, reason=IMPOSSIBLE if told else UNCOUNTED)
+    delivered = delivered_usage(delivery, input_tokens, exact=exact)
     if outcome is Outcome.TIMED_OUT and delivery.slowed and delivery.any:
         # Otherwise a reader could take most of a long answer, stall, and pay nothing.
         return Charge(outcome, delivered, charge=True, reason=SLOWED)
@@ -140,7 +142,8 @@ def charge_of(
 
 def is_possible(usage: Usage) -> bool:
     """Whether counts can be true: none negative or absurd, no part above its whole."""
-    if any(not 0 <= count <= TOKENS_MAX for count in usage.counts):
+    counts = usage.counts
+    if min(counts) < 0 or max(counts) > TOKENS_MAX:
         return False
     cached_tokens = (usage.cached_input_tokens or 0) + usage.cache_write_tokens
     return cached_tokens <= usage.input_tokens and usage.reasoning_tokens <= usage.output_tokens

@@ -9,7 +9,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead, Sink
 from tokenbooth.core.problem import Problem
-from tokenbooth.gateway.admitted import admitted
+from tokenbooth.gateway.admitted import Admitted
 from tokenbooth.gateway.call_cover import CallCover
 from tokenbooth.gateway.grant import Grant, check_allowed, gate
 from tokenbooth.gateway.headers import strict_of
@@ -35,18 +35,19 @@ async def serve(
     reply, once, kept = Reply(dialect, op, sink, rooms.metrics), FREELY, NOTHING
     try:
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
-        reply.rated(rooms.rates.state(caller))
+        reply.rates_known(partial(rooms.rates.state, caller))
         raw = await body.read(rooms.options.body_bytes_max)  # 2 receive
         parsed = dialect.parse(raw)  # 3 parse
-        caller = replace(caller, end_customer=parsed.turn.end_customer)
-        op = replace(op, caller=caller)
+        if parsed.turn.end_customer is not None:
+            caller = replace(caller, end_customer=parsed.turn.end_customer)
+        op = op.by(caller)
         check_allowed(caller, parsed.turn.model)
         once = await rooms.replays.claimed(op, head, raw)  # 3, with an idempotency key
         if await once.replay(sink):
             return
         reply.through(once)
         grant = await gate(rooms, op, dialect, caller, parsed)  # 4
-        async with admitted(rooms, op, grant, sink) as admission:  # 5 admit
+        async with Admitted(rooms, op, grant, sink) as admission:  # 5 admit
             reply.rated(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
             kept = await keeping(rooms, op, grant)
@@ -72,7 +73,7 @@ async def serve(
 
 async def authenticate(rooms: Rooms, op: Op, head: CallHead, scope: Scope) -> Caller:
     """Headers to Caller. Raises a problem of kind unauthenticated or forbidden."""
-    secret = keys.secret_from(head.headers)
+    secret = keys.offered_secret(head.headers)
     caller = await rooms.directory.caller(op, secret)
     if scope not in caller.scopes:
         raise Problem(Code.SCOPE_MISSING, f"This key does not carry the scope `{scope.value}`.")

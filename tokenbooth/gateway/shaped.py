@@ -1,11 +1,12 @@
 """What a caller asked of the form of an answer, who keeps it, and how the answer says so."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from tokenbooth.core.delta import Delta
 from tokenbooth.core.features import Capabilities, Feature
+from tokenbooth.core.noun import noun
 from tokenbooth.core.turn import (
     FormatKind,
     Message,
@@ -41,7 +42,7 @@ class Kept(StrEnum):
     ASKED = "asked"
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Shape:
     """``schema_json`` of the answer is ``None`` where any text will do; ``tools`` are the schemas
     of arguments by name. What is ``constrained`` needs no look afterwards."""

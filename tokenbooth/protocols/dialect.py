@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.features import Feature
+from tokenbooth.core.noun import noun
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Receipt
 from tokenbooth.core.turn import Turn
@@ -48,7 +49,7 @@ class Memory:
         return self.previous_id is not None or bool(self.references or self.thoughts)
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Parsed:
     """A read body. ``include_usage`` asks for the usage event of a stream; without
     ``reasoning_shown`` what the model thinks stays out of the answer. ``echo`` is what the answer
@@ -63,7 +64,7 @@ class Parsed:
     memory: Memory | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class AnswerFrame:
     """The constants of one answer; ``created_s`` is Unix seconds, and ``input_tokens`` what is
     known of them before the run, 0 where that is only a bound. ``now`` tells Unix microseconds."""
@@ -75,7 +76,7 @@ class AnswerFrame:
     now: Callable[[], int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Answer:
     """A complete answer, ready for a sink."""
 

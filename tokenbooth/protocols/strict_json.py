@@ -37,10 +37,15 @@ def read_object(raw: bytes) -> dict[str, object]:
     value = _parsed(_text(raw))
     if not isinstance(value, dict):
         _refuse(f"The body must be a JSON object, not {JSON_NAMES[type(value)]}.")
-    if _SUSPECT.search(raw):
+    if is_suspect(raw):
         for path, text in _strings(value, ""):
             _check_string(path, text)
     return value
+
+
+def is_suspect(raw: bytes) -> bool:
+    """Whether a string of it may hold a NUL character or half a surrogate pair."""
+    return _SUSPECT.search(raw) is not None
 
 
 def quoted(text: str) -> str:

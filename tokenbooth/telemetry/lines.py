@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import islice
+from json.encoder import encode_basestring_ascii as _quoted
 from traceback import walk_tb
 
 from tokenbooth.core.problem import Problem
@@ -13,14 +15,17 @@ FIELD_CHARACTERS_MAX = 300
 FIELDS_MAX = 40
 FRAMES_MAX = 12
 INTEGER_LIMIT = 2**63
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of UTC, which `utc` writes behind it
+_OWN = frozenset({"time", "level", "event"})
 
 
 def json_line(time_us: int, level: str, name: str, fields: Mapping[str, Field]) -> str:
     """One JSON object; its own keys ``time``, ``level`` and ``event`` win over fields."""
-    own = {"time": utc(time_us), "level": level, "event": _cut(name)}
-    kept = {_cut(key): _bounded(value) for key, value in list(fields.items())[:FIELDS_MAX]}
-    return json.dumps(own | kept | own, separators=(",", ":"))
+    pieces = [f'{{"time":"{utc(time_us)}","level":{_quoted(level)},"event":{_quoted(_cut(name))}']
+    for key, value in islice(fields.items(), FIELDS_MAX):
+        if key not in _OWN:
+            pieces.append(f"{_quoted(_cut(key))}:{_written(_bounded(value))}")
+    return ",".join(pieces) + "}"
 
 
 def text_line(time_us: int, level: str, name: str, fields: Mapping[str, Field]) -> str:
@@ -58,7 +63,7 @@ def error_fields(error: BaseException) -> dict[str, Field]:
 def utc(time_us: int) -> str:
     """RFC 3339 in UTC with microseconds; exact, because no float is made of the time."""
     moment = EPOCH + timedelta(microseconds=time_us)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def _cut(text: str) -> str:
@@ -74,6 +79,12 @@ def _bounded(value: object) -> Field:
     if isinstance(value, int) and abs(value) < INTEGER_LIMIT:
         return value
     return f"<{type(value).__name__}>"
+
+
+def _written(value: Field) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _plain(value: Field) -> str:

@@ -13,6 +13,7 @@ from tokenbooth.telemetry.lines import Field, error_fields, json_line
 
 QUEUE_LINES_MAX = 10_000
 CLOSE_WAIT_S = 2.0
+GATHER_S = 0.02
 DEBUG, INFO, WARNING, ERROR = "debug", "info", "warning", "error"
 LEVELS = (DEBUG, INFO, WARNING, ERROR)
 
@@ -33,15 +34,20 @@ class LineSink(Protocol):
 class LineWriter:
     """Writes lines to a text stream from a daemon thread, which starts at the first line.
 
-    A line is lost when the queue is full, the stream is broken or the writer is closed.
+    The thread is woken once for all lines of the next ``GATHER_S``: waking it for each would cost
+    more than the lines. A line is lost when the queue is full, the stream is broken or the writer
+    is closed.
     """
 
     def __init__(self, stream: TextIO, *, lines_max: int = QUEUE_LINES_MAX) -> None:
         self._stream = stream
         self._lines_max = lines_max
         self._lines: deque[str] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
+        self._idle = False
         self._writing = False
         self._closed = False
         self._lost = 0
@@ -51,7 +57,7 @@ class LineWriter:
         return self._lost
 
     def put(self, line: str) -> bool:
-        with self._changed:
+        with self._lock:
             if self._closed or len(self._lines) >= self._lines_max:
                 self._lost += 1
                 return False
@@ -59,11 +65,14 @@ class LineWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if self._idle:
+                self._idle = False
+                self._changed.notify_all()
             return True
 
     def flush(self, wait_max_s: float = CLOSE_WAIT_S) -> bool:
         """Wait until everything put so far is written; False when that took too long."""
+        self._hurry.set()
         with self._changed:
             return self._changed.wait_for(lambda: not self._lines and not self._writing, wait_max_s)
 
@@ -78,9 +87,13 @@ class LineWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
+                self._idle = not self._lines
                 self._changed.wait_for(lambda: self._lines or self._closed)
                 if not self._lines:
                     return
+            self._hurry.wait(GATHER_S)
+            self._hurry.clear()
+            with self._changed:
                 batch = list(self._lines)
                 self._lines.clear()
                 self._writing = True

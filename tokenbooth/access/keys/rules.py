@@ -28,6 +28,7 @@ OVERLAP_MAX_S = 90 * 24 * 3600
 EXPIRES_US_MAX = 2**62
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_USUAL = f"Bearer {LIVE_PREFIX}"
 _SECRET = re.compile(f"{LIVE_PREFIX}[0-9A-Za-z]{{{BODY_CHARACTERS + CHECK_CHARACTERS}}}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 
@@ -39,6 +40,14 @@ def secret_from(headers: Mapping[str, str]) -> str:
     Raises Problem AMBIGUOUS_CREDENTIALS when they differ, MISSING_KEY when there is none, and
     INVALID_KEY for what cannot be a key.
     """
+    return checked_secret(offered_secret(headers))
+
+
+def offered_secret(headers: Mapping[str, str]) -> str:
+    """The same, before its checksum was looked at."""
+    bearer = headers.get("authorization", "")
+    if bearer.startswith(_USUAL) and "," not in bearer and "x-api-key" not in headers:
+        return _formed(bearer[len(_USUAL) - len(LIVE_PREFIX) :])
     offered = {*_bearer_secrets(headers), *_parts(headers, "x-api-key")}
     if not offered:
         raise Problem(
@@ -52,13 +61,12 @@ def secret_from(headers: Mapping[str, str]) -> str:
             "Two different credentials were sent. Send one.",
             param="authorization",
         )
-    return checked_secret(offered.pop())
+    return _formed(offered.pop())
 
 
 def checked_secret(secret: str) -> str:
     """The secret itself, or Problem INVALID_KEY when its form or its checksum is wrong."""
-    if not _SECRET.fullmatch(secret):
-        raise _invalid("The API key is malformed: it must be tb_live_ and 46 letters and digits.")
+    _formed(secret)
     if secret[-CHECK_CHARACTERS:] != _checksum(secret[:-CHECK_CHARACTERS]):
         raise _invalid("The API key is mistyped: its checksum does not match.")
     return secret
@@ -131,21 +139,18 @@ def caller_of(found: Found | None, now_us: int) -> Caller:
     for expires_us in (key.expires_us, found.secret_expires_us):
         if expires_us is not None and expires_us <= now_us:
             raise Problem(Code.EXPIRED_KEY, "The API key has expired.", param="authorization")
-    return Caller(
-        org_id=key.org_id,
-        project_id=key.project_id,
-        key_id=key.id,
-        scopes=key.scopes,
-        models=key.models,
-        key_limits=key.limits,
-        org_limits=found.org_limits,
-        data_terms=found.data_terms,
-    )
+    return found.caller
 
 
 def is_live(key: ApiKey, now_us: int) -> bool:
     """Neither revoked nor expired."""
     return key.revoked_us is None and (key.expires_us is None or now_us < key.expires_us)
+
+
+def _formed(secret: str) -> str:
+    if not _SECRET.fullmatch(secret):
+        raise _invalid("The API key is malformed: it must be tb_live_ and 46 letters and digits.")
+    return secret
 
 
 def _bearer_secrets(headers: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tokenbooth.core.caller import CallLimits, Scope
+from tokenbooth.core.caller import Caller, CallLimits, Scope
 from tokenbooth.core.terms import DataTerms
 
 ALL_SCOPES = frozenset(Scope)
@@ -59,9 +59,24 @@ class SecretRow:
 @dataclass(frozen=True, slots=True)
 class Found:
     """A key found by a secret's HMAC, with that secret's own end, its organization's limits and
-    its project's data terms."""
+    its project's data terms. ``caller`` follows from the rest, whether the key is good or not."""
 
     key: ApiKey
     secret_expires_us: int | None
     org_limits: CallLimits
     data_terms: DataTerms = DataTerms.PRIVATE
+    caller: Caller = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        key = self.key
+        caller = Caller(
+            org_id=key.org_id,
+            project_id=key.project_id,
+            key_id=key.id,
+            scopes=key.scopes,
+            models=key.models,
+            key_limits=key.limits,
+            org_limits=self.org_limits,
+            data_terms=self.data_terms,
+        )
+        object.__setattr__(self, "caller", caller)

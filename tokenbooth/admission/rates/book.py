@@ -5,14 +5,13 @@ All of it runs on the event loop and never waits, so checking and counting are o
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from tokenbooth.admission.rates.rules import (
     CEILING_PER_MINUTE,
     PARALLEL_WAIT_S,
     check_fits,
     refusal,
-    tightest,
+    tighter,
     whole_seconds,
 )
 from tokenbooth.admission.rates.values import Breach, RateFigure, RateState
@@ -23,6 +22,7 @@ _US_PER_S = 1_000_000
 # Each call adds at most two owners, so looking at four lets the book shrink.
 _EVICTIONS_PER_CALL = 4
 
+KEY, ORG = "key", "organization"
 OwnerKey = tuple[str, str]
 
 
@@ -40,13 +40,6 @@ class _Owner:
     def advance(self, now_s: int) -> None:
         self.requests.advance(now_s)
         self.tokens.advance(now_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _Level:
-    word: str
-    key: OwnerKey
-    limits: CallLimits
 
 
 class RateTicket:
@@ -104,33 +97,40 @@ class RateBook:
         now_us = self._monotonic_us()
         now_s = now_us // _US_PER_S
         self._evict(now_s)
-        levels = [(level, self._owner(level.key, now_s)) for level in _levels(caller)]
-        breaches = [
-            b for level, owner in levels for b in _breaches(level, owner, tokens_max, now_us)
-        ]
+        key, org = (
+            self._owner((KEY, caller.key_id), now_s),
+            self._owner((ORG, caller.org_id), now_s),
+        )
+        breaches: list[Breach] = []
+        breaches += _breaches(KEY, caller.key_limits, key, tokens_max, now_us)
+        breaches += _breaches(ORG, caller.org_limits, org, tokens_max, now_us)
         if breaches:
             raise refusal(breaches)
         second = now_s
-        for _, owner in levels:
+        for owner in (key, org):
             owner.parallel += 1
             owner.tokens.add(tokens_max)
             second = owner.requests.add(1)
-        return RateTicket(tuple(owner for _, owner in levels), second, tokens_max)
+        return RateTicket((key, org), second, tokens_max)
 
     def state(self, caller: Caller) -> RateState:
         """What the caller has left now; counts nothing and remembers nobody."""
         now_us = self._monotonic_us()
-        requests: list[RateFigure] = []
-        tokens: list[RateFigure] = []
-        for level in _levels(caller):
-            owner = self._owners.get(level.key)
-            if owner is not None:
-                owner.advance(now_us // _US_PER_S)
-            limits = level.limits
-            counted, used = (owner.requests, owner.tokens) if owner is not None else (None, None)
-            requests.append(_figure(limits.requests_per_minute, counted, now_us))
-            tokens.append(_figure(limits.tokens_per_minute, used, now_us))
-        return RateState(requests=tightest(requests), tokens=tightest(tokens))
+        key = self._state((KEY, caller.key_id), caller.key_limits, now_us)
+        org = self._state((ORG, caller.org_id), caller.org_limits, now_us)
+        return RateState(tighter(key.requests, org.requests), tighter(key.tokens, org.tokens))
+
+    def _state(self, name: OwnerKey, limits: CallLimits, now_us: int) -> RateState:
+        owner = self._owners.get(name)
+        if owner is None:
+            counted = used = None
+        else:
+            owner.advance(now_us // _US_PER_S)
+            counted, used = owner.requests, owner.tokens
+        return RateState(
+            _figure(limits.requests_per_minute, counted, now_us),
+            _figure(limits.tokens_per_minute, used, now_us),
+        )
 
     def _owner(self, key: OwnerKey, now_s: int) -> _Owner:
         owner = self._owners.get(key)
@@ -154,15 +154,9 @@ class RateBook:
                 return
 
 
-def _levels(caller: Caller) -> tuple[_Level, _Level]:
-    return (
-        _Level("key", ("key", caller.key_id), caller.key_limits),
-        _Level("organization", ("organization", caller.org_id), caller.org_limits),
-    )
-
-
-def _breaches(level: _Level, owner: _Owner, tokens_max: int, now_us: int) -> Iterator[Breach]:
-    limits = level.limits
+def _breaches(
+    word: str, limits: CallLimits, owner: _Owner, tokens_max: int, now_us: int
+) -> Iterator[Breach]:
     for name, limit, window, amount in (
         ("requests_per_minute", limits.requests_per_minute, owner.requests, 1),
         ("tokens_per_minute", limits.tokens_per_minute, owner.tokens, tokens_max),
@@ -170,9 +164,9 @@ def _breaches(level: _Level, owner: _Owner, tokens_max: int, now_us: int) -> Ite
         if limit is not None and window.total + amount > limit:
             free_at_s = window.free_at_s(window.total + amount - limit)
             wait_s = whole_seconds(free_at_s * _US_PER_S - now_us)
-            yield Breach(level.word, name, limit, wait_s)
+            yield Breach(word, name, limit, wait_s)
     if limits.parallel_calls is not None and owner.parallel >= limits.parallel_calls:
-        yield Breach(level.word, "parallel_calls", limits.parallel_calls, PARALLEL_WAIT_S)
+        yield Breach(word, "parallel_calls", limits.parallel_calls, PARALLEL_WAIT_S)
 
 
 def _figure(limit: int | None, window: SlidingWindow | None, now_us: int) -> RateFigure:

@@ -22,15 +22,21 @@ _LIMIT_WORDS = {
 }
 
 
-def tightest(figures: Iterable[RateFigure]) -> RateFigure:
+def tighter(one: RateFigure, other: RateFigure) -> RateFigure:
     """The figure with the least left, then the lowest limit, then the latest reset."""
-    return min(figures, key=lambda figure: (figure.remaining, figure.limit, -figure.reset_s))
+    if one.remaining != other.remaining:
+        return one if one.remaining < other.remaining else other
+    if one.limit != other.limit:
+        return one if one.limit < other.limit else other
+    return one if one.reset_s >= other.reset_s else other
 
 
 def tokens_fit_max(caller: Caller) -> int | None:
     """The most tokens that one call of this caller can ever be admitted with; None is no limit."""
-    limits = (caller.key_limits.tokens_per_minute, caller.org_limits.tokens_per_minute)
-    return min((limit for limit in limits if limit is not None), default=None)
+    of_key, of_org = caller.key_limits.tokens_per_minute, caller.org_limits.tokens_per_minute
+    if of_key is None or of_org is None:
+        return of_org if of_key is None else of_key
+    return min(of_key, of_org)
 
 
 def check_fits(caller: Caller, tokens_max: int) -> None:
@@ -63,14 +69,14 @@ def whole_seconds(wait_us: int) -> int:
 
 def headers(state: RateState) -> tuple[tuple[str, str], ...]:
     """``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``; a reset reads ``"17s"``."""
-    return tuple(
-        (f"x-ratelimit-{what}-{unit}", text)
-        for unit, figure in (("requests", state.requests), ("tokens", state.tokens))
-        for what, text in (
-            ("limit", str(figure.limit)),
-            ("remaining", str(figure.remaining)),
-            ("reset", f"{figure.reset_s}s"),
-        )
+    requests, tokens = state
+    return (
+        ("x-ratelimit-limit-requests", str(requests.limit)),
+        ("x-ratelimit-remaining-requests", str(requests.remaining)),
+        ("x-ratelimit-reset-requests", f"{requests.reset_s}s"),
+        ("x-ratelimit-limit-tokens", str(tokens.limit)),
+        ("x-ratelimit-remaining-tokens", str(tokens.remaining)),
+        ("x-ratelimit-reset-tokens", f"{tokens.reset_s}s"),
     )
 
 

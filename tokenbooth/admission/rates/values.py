@@ -1,10 +1,10 @@
 """What a caller can be told about its rate limits."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class RateFigure:
+class RateFigure(NamedTuple):
     """One limit per minute; ``reset_s`` is the seconds until all of it is free again."""
 
     limit: int
@@ -12,8 +12,7 @@ class RateFigure:
     reset_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class RateState:
+class RateState(NamedTuple):
     """The tighter of key and organization, for calls and for tokens."""
 
     requests: RateFigure

@@ -21,11 +21,13 @@ class SlidingWindow:
 
     def advance(self, now_s: int) -> None:
         """Forget the slots that have left the window by ``now_s``."""
+        if now_s <= self._newest_s:
+            return
         oldest_new_s = max(self._newest_s + 1, now_s - WINDOW_S)
         for second in range(oldest_new_s, now_s + 1):
             self.total -= self._slots[second % SLOTS]
             self._slots[second % SLOTS] = 0
-        self._newest_s = max(self._newest_s, now_s)
+        self._newest_s = now_s
 
     def add(self, amount: int) -> int:
         """Count into the newest slot; returns its second, for ``take_back``."""
@@ -51,6 +53,7 @@ class SlidingWindow:
     def empty_at_s(self) -> int:
         """The second at which nothing is counted any more; ``total`` > 0."""
         second = self._newest_s
-        while self._slots[second % SLOTS] == 0:
+        slots = self._slots
+        while slots[second % SLOTS] == 0:
             second -= 1
         return second + SLOTS

@@ -75,10 +75,13 @@ class _Choice(Struct):
     logprobs: _Logprobs | None = None
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-    error: msgspec.Raw = msgspec.Raw(b"null")
+    usage: msgspec.Raw = _NULL
+    error: msgspec.Raw = _NULL
     system_fingerprint: str | None = None
 
 
@@ -161,18 +164,22 @@ class AnswerFold:
 
     def feed(self, raw: bytes) -> list[Delta]:
         """Raises Problem ENGINE_FAILED for what is no chunk, StreamError for an error object."""
-        if raw.strip() == DONE:
+        if raw == DONE or raw.strip() == DONE:
             self.done = True
             return []
         try:
             chunk = _CHUNKS.decode(raw)
         except UNREADABLE as error:
             raise broken("a chunk that cannot be read") from error
-        if bytes(chunk.error) != b"null":
+        if chunk.error is not _NULL and bytes(chunk.error) != b"null":
             raise StreamError(_error_in(chunk.error))
-        self._usage = usage_from(bytes(chunk.usage)) or self._usage
+        if chunk.usage is not _NULL and bytes(chunk.usage) != b"null":
+            self._usage = usage_from(bytes(chunk.usage)) or self._usage
         self._fingerprint = chunk.system_fingerprint or self._fingerprint
-        return [delta for choice in chunk.choices or () for delta in self._of(choice)]
+        deltas: list[Delta] = []
+        for choice in chunk.choices or ():
+            deltas += self._of(choice)
+        return deltas
 
     def end(self) -> tuple[list[Delta], RunEnd]:
         """Close the fold at the end of the stream.
@@ -186,15 +193,15 @@ class AnswerFold:
         last = [Delta(choice=choice, finish=FinishReason.STOP) for choice in missing]
         return last, RunEnd(self._usage, fingerprint=self._fingerprint)
 
-    def _of(self, choice: _Choice) -> Iterator[Delta]:
+    def _of(self, choice: _Choice) -> list[Delta]:
         if not 0 <= choice.index < self._choices:
             raise broken("a choice that was not asked for")
         if choice.finish_reason in _FAILED_FINISHES:
             raise broken("an answer that it aborted")
         if choice.index in self._finished:
-            return
+            return []
         self._seen.add(choice.index)
-        steps = list(self._steps(choice))
+        steps = self._steps(choice)
         if choice.finish_reason is not None:
             self._finished.add(choice.index)
             finish = _FINISHES.get(choice.finish_reason, FinishReason.STOP)
@@ -202,30 +209,25 @@ class AnswerFold:
             met = choice.stop_reason if finish is FinishReason.STOP else None
             stopped_by = met if isinstance(met, str) else None
             steps.append(replace(last, finish=finish, stopped_by=stopped_by))
-        yield from steps
+        return steps
 
-    def _steps(self, choice: _Choice) -> Iterator[Delta]:
+    def _steps(self, choice: _Choice) -> list[Delta]:
         said = choice.delta or _Said(content=choice.text)
-        logprobs = _logprobs(choice.logprobs)
+        logprobs = () if choice.logprobs is None else _logprobs(choice.logprobs)
         reasoning = said.reasoning_content or said.reasoning or ""
         text, refused = said.content or "", said.refusal or ""
         output_tokens = len(logprobs)
+        steps = []
         if text or reasoning or refused or logprobs:
             output_tokens = output_tokens or 1
-            yield Delta(
-                choice=choice.index,
-                text=text,
-                reasoning=reasoning,
-                refusal=refused,
-                logprobs=logprobs,
-                output_tokens=output_tokens,
-            )
+            said_now = Delta(choice.index, text, reasoning, refused, None, logprobs, output_tokens)
+            steps.append(said_now)
         for place, piece in enumerate(said.tool_calls or ()):
             call = self._call(choice.index, place, piece)
-            yield Delta(
-                choice=choice.index, tool_call=call, output_tokens=0 if output_tokens else 1
-            )
+            counted = 0 if output_tokens else 1
+            steps.append(Delta(choice=choice.index, tool_call=call, output_tokens=counted))
             output_tokens = output_tokens or 1
+        return steps
 
     def _call(self, choice: int, place: int, piece: _Piece) -> ToolCallDelta:
         index = place if piece.index is None else piece.index
@@ -252,9 +254,7 @@ def _error_in(raw: msgspec.Raw) -> object:
         return None
 
 
-def _logprobs(body: _Logprobs | None) -> tuple[TokenLogprob, ...]:
-    if body is None:
-        return ()
+def _logprobs(body: _Logprobs) -> tuple[TokenLogprob, ...]:
     if body.tokens is not None:
         return tuple(_side_by_side(body, body.tokens))
     return tuple(

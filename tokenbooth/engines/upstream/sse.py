@@ -1,6 +1,6 @@
 """Server-sent events as a pure incremental fold (WHATWG HTML, section 9.2.6)."""
 
-from dataclasses import dataclass
+from tokenbooth.core.noun import noun
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -9,7 +9,7 @@ class EventTooLarge(ValueError):
     """An event, or a line, is over the bound."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class SseEvent:
     """``data`` holds the data lines joined by line feeds; ``name`` is empty for "message"."""
 
@@ -34,6 +34,11 @@ class SseFold:
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Raises EventTooLarge when what is held exceeds the bound."""
+        if not (self._held_bytes or self._after_cr or self._name) and chunk.endswith(b"\n\n"):
+            simple = self._simple_events(chunk)
+            if simple is not None:
+                self._begun = True
+                return simple
         if self._after_cr and chunk:
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
@@ -51,6 +56,18 @@ class SseFold:
             self._line(whole, events)
         # Only a carriage return that ends the chunk can have its line feed in the next one.
         self._after_cr = self._after_cr and not self._pieces
+        return events
+
+    def _simple_events(self, chunk: bytes) -> list[SseEvent] | None:
+        """What nearly every chunk of a stream is: events of one data line each, and no more. None
+        for anything else."""
+        if b"\r" in chunk or len(chunk) > self._bytes_max:
+            return None
+        events = []
+        for block in chunk[:-2].split(b"\n\n"):
+            if not block.startswith(b"data: ") or b"\n" in block:
+                return None
+            events.append(SseEvent("", block[6:]))
         return events
 
     def _hold(self, more_bytes: int) -> None:

@@ -19,7 +19,8 @@ class Broken(Enum):
 
 
 class Exchange(Protocol):
-    """Who hears an answer: ``head``, ``body`` any number of times, then ``done`` or ``broken``."""
+    """Who hears an answer: ``head``, ``body`` any number of times and never empty, then ``done`` or
+    ``broken``."""
 
     def head(self, status: int, headers: Mapping[str, str]) -> None: ...
 
@@ -90,9 +91,9 @@ class Connection(asyncio.Protocol):
             return
         if not had_head and answer.status is not None:
             exchange.head(answer.status, answer.headers)
-        for chunk in answer.take():
-            if self._exchange is exchange:
-                exchange.body(chunk)
+        chunk = answer.take()
+        if chunk and self._exchange is exchange:
+            exchange.body(chunk)
         if answer.complete and self._exchange is exchange:
             self._finish(reusable=answer.keeps_alive)
 
@@ -161,9 +162,13 @@ class _Answer:
             return False
         return not self._extra
 
-    def take(self) -> list[bytes]:
-        pieces, self._pieces = self._pieces, []
-        return pieces
+    def take(self) -> bytes:
+        """The body that was received since the last time, in one piece."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        self._pieces = []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def on_message_begin(self) -> None:
         if self.complete:

@@ -4,6 +4,7 @@ Rounding is monotone, so a call that used no more than was held never costs more
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from tokenbooth.core.codes import Code
@@ -117,19 +118,9 @@ def price_in(
 
     Raises PRICE_NOT_OFFERED naming the terms that have a price: nothing stands in for others.
     """
-    for tariff in version.tariffs:
-        if terms_of(tariff) == (tier, data_terms):
-            base, *above = tariff.steps
-            return Price(
-                version_id=version.id,
-                model=version.model,
-                lines=base.lines,
-                steps=tuple(above),
-                currency=version.currency,
-                tier=tier,
-                data_terms=data_terms,
-                uses=uses,
-            )
+    for price in version.prices:
+        if price.tier is tier and price.data_terms is data_terms:
+            return price if uses is NO_USES else replace(price, uses=uses)
     tiers = [each for each in version.tariffs if each.data_terms is data_terms]
     offered = ", ".join(named(each) for each in version.tariffs)
     raise Problem(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tokenbooth.core.money import NANO_MAX
+from tokenbooth.core.noun import noun
 from tokenbooth.core.terms import DataTerms, ServiceTier
 
 DEFAULT_BOOK = "default"
@@ -36,7 +37,7 @@ Lines = Mapping[Meter, int]
 """Pico-units of the currency for one metered unit; INPUT and OUTPUT always stand in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Uses:
     """The most that one call can use of what is not a token; seconds are whole."""
 
@@ -69,7 +70,7 @@ class Tariff:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Rates:
     """One step as the rules compute with it: every meter has a price, in pico-units.
 
@@ -92,7 +93,7 @@ class Rates:
     output_worst: int
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Price:
     """One immutable version, resolved for one call.
 
@@ -154,7 +155,8 @@ class VersionAsk:
 class PriceVersion:
     """What one model costs in one book, from ``effective_us`` until the next version there.
 
-    ``sequence`` counts the versions of the model in all books.
+    ``prices`` are the tariffs for a call that uses nothing but tokens. ``sequence`` counts the
+    versions of the model in all books.
     """
 
     id: str
@@ -165,9 +167,25 @@ class PriceVersion:
     author: str
     effective_us: int
     tariffs: tuple[Tariff, ...]
+    prices: tuple[Price, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        prices = tuple(
+            Price(
+                version_id=self.id,
+                model=self.model,
+                lines=tariff.steps[0].lines,
+                steps=tariff.steps[1:],
+                currency=self.currency,
+                tier=tariff.tier,
+                data_terms=tariff.data_terms,
+            )
+            for tariff in self.tariffs
+        )
+        object.__setattr__(self, "prices", prices)
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class PriceQuestion:
     """Who wants to know what a call of this model costs, on which terms, with how many uses."""
 

@@ -17,6 +17,7 @@ from tokenbooth.protocols.dialect import Parsed
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_chat.messages import messages_of
 from tokenbooth.protocols.openai_chat.parameters import BODY, PARAMETERS, SERVICE_TIERS
+from tokenbooth.protocols.openai_chat.usual import usual
 from tokenbooth.protocols.parameters import Treatment
 from tokenbooth.protocols.shape import Json, Strangers, bad_value
 from tokenbooth.protocols.strict_json import read_object
@@ -32,6 +33,11 @@ _NOTED = tuple(
 def parse(raw: bytes) -> Parsed:
     """Raises Problem MALFORMED_JSON, MISSING_FIELD, WRONG_TYPE, INVALID_VALUE or
     UNSUPPORTED_FEATURE, naming ``param``."""
+    return usual(raw) or parse_any(raw)
+
+
+def parse_any(raw: bytes) -> Parsed:
+    """The same by the table of all parameters."""
     strangers = Strangers()
     fields = BODY.read(read_object(raw), "", strangers)
     notes = Notes()

@@ -41,11 +41,15 @@ class StreamWriter:
         )
         self._usage_head = b"data: " + head + b',"choices":[],'
         self._tail = b'}],"usage":null}\n\n' if self._with_usage else b"}]}\n\n"
+        self._text_heads = tuple(head + b'{"content":' for head in self._heads)
+        self._text_tail = b'},"logprobs":null,"finish_reason":null' + self._tail
 
     def delta(self, delta: Delta) -> bytes:
         state = None if self._ended else self._book.open_choice(delta)
         if state is None:
             return b""
+        if state.texted and _is_text(delta):
+            return self._text_heads[state.index] + encode(delta.text) + self._text_tail
         fields = _delta_fields(delta, state)
         logprobs = delta.logprobs if self._with_logprobs else ()
         written = b""
@@ -221,6 +225,17 @@ def _head(parsed: Parsed, frame: AnswerFrame, kind: str) -> Json:
 
 def _customs(parsed: Parsed) -> frozenset[str]:
     return frozenset(cast("Collection[str]", parsed.echo.get("custom", ())))
+
+
+def _is_text(delta: Delta) -> bool:
+    """Whether it holds text and nothing else, as nearly every one does."""
+    return bool(delta.text) and not (
+        delta.reasoning
+        or delta.refusal
+        or delta.tool_call is not None
+        or delta.logprobs
+        or delta.finish is not None
+    )
 
 
 def _delta_fields(delta: Delta, state: ChoiceState) -> Json:

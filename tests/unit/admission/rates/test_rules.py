@@ -5,7 +5,7 @@ from tokenbooth.admission.rates.rules import (
     check_fits,
     headers,
     refusal,
-    tightest,
+    tighter,
     tokens_fit_max,
     whole_seconds,
 )
@@ -26,16 +26,16 @@ def caller(key_tpm: int | None, org_tpm: int | None) -> Caller:
     )
 
 
-def test_tightest_is_the_one_with_least_left() -> None:
-    assert tightest([RateFigure(100, 9, 1), RateFigure(10, 10, 0)]) == RateFigure(100, 9, 1)
+def test_tighter_is_the_one_with_least_left() -> None:
+    assert tighter(RateFigure(100, 9, 1), RateFigure(10, 10, 0)) == RateFigure(100, 9, 1)
 
 
-def test_tightest_of_equal_rest_is_the_lower_limit() -> None:
-    assert tightest([RateFigure(100, 5, 1), RateFigure(10, 5, 1)]) == RateFigure(10, 5, 1)
+def test_tighter_of_equal_rest_is_the_lower_limit() -> None:
+    assert tighter(RateFigure(100, 5, 1), RateFigure(10, 5, 1)) == RateFigure(10, 5, 1)
 
 
-def test_tightest_of_equal_limits_is_the_later_reset() -> None:
-    assert tightest([RateFigure(10, 5, 1), RateFigure(10, 5, 30)]) == RateFigure(10, 5, 30)
+def test_tighter_of_equal_limits_is_the_later_reset() -> None:
+    assert tighter(RateFigure(10, 5, 1), RateFigure(10, 5, 30)) == RateFigure(10, 5, 30)
 
 
 @pytest.mark.parametrize(
