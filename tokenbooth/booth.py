@@ -1,6 +1,6 @@
 """An opened instance: its store, clocks, ids, log and secrets, for commands and servers alike."""
 
-import secrets
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ class SystemRandomness:
     """The kernel's randomness."""
 
     def token_bytes(self, count: int) -> bytes:
-        return secrets.token_bytes(count)
+        return os.urandom(count)
 
 
 class TimeIds:

@@ -44,6 +44,8 @@ def asked_features(turn: Turn) -> list[Feature]:
     for message in turn.messages:
         calling = calling or bool(message.tool_calls)
         seeing = seeing or message.images > 0
+    if not (calling or seeing or turn.tools) and turn.plain:
+        return []
     asked = (
         (Feature.TOOLS, calling or turn.tools),
         (Feature.JSON_OBJECT, kind is FormatKind.JSON_OBJECT),

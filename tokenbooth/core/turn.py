@@ -62,6 +62,9 @@ class Message:
     @property
     def images(self) -> int:
         """How many of its parts are images."""
+        parts = self.parts
+        if len(parts) == 1:
+            return isinstance(parts[0], ImagePart)
         return sum([isinstance(part, ImagePart) for part in self.parts])
 
 
@@ -118,6 +121,13 @@ class Sampling:
     stop: tuple[str, ...] = ()
     logit_bias: tuple[tuple[int, float], ...] = ()
 
+    @property
+    def plain(self) -> bool:
+        """Whether it says nothing that some engine does not know."""
+        return self.seed is None and not (
+            self.stop or self.logit_bias or self.presence_penalty or self.frequency_penalty
+        )
+
 
 @noun
 class LogprobsAsk:
@@ -164,6 +174,20 @@ class Turn:
     raw: bool = False
     suffix: str | None = None
     embedding: EmbeddingAsk | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it asks for one text and nothing beyond, whatever its messages and tools are."""
+        return (
+            self.choices == 1
+            and not self.raw
+            and self.suffix is None
+            and self.embedding is None
+            and self.logprobs is None
+            and self.reasoning_effort is None
+            and self.output_format.kind is FormatKind.TEXT
+            and self.sampling.plain
+        )
 
     @property
     def images(self) -> int:

@@ -44,7 +44,9 @@ class Course:
 async def run(rooms: Rooms, grant: Grant, course: Course, seat: Seat) -> None:
     """Returns when the call has ended and the engine has let go of it."""
     relay = course.relay
-    turn = replace(grant.parsed.turn, output_tokens_max=course.hold.output_tokens_max)
+    turn = grant.parsed.turn
+    if turn.output_tokens_max != course.hold.output_tokens_max:
+        turn = replace(turn, output_tokens_max=course.hold.output_tokens_max)
     stop_at_us = rooms.clock.monotonic_us() + rooms.options.run_max_s * 1_000_000
     await _run_once(rooms, grant, turn, course, stop_at_us)
     for candidate in grant.candidates[1:]:

@@ -23,8 +23,15 @@ def json_line(time_us: int, level: str, name: str, fields: Mapping[str, Field]) 
     """One JSON object; its own keys ``time``, ``level`` and ``event`` win over fields."""
     pieces = [f'{{"time":"{utc(time_us)}","level":{_quoted(level)},"event":{_quoted(_cut(name))}']
     for key, value in islice(fields.items(), FIELDS_MAX):
-        if key not in _OWN:
-            pieces.append(f"{_quoted(_cut(key))}:{_written(_bounded(value))}")
+        if key in _OWN:
+            continue
+        if type(value) is str:
+            text = _quoted(value if len(value) <= FIELD_CHARACTERS_MAX else _cut(value))
+        elif type(value) is int and -INTEGER_LIMIT < value < INTEGER_LIMIT:
+            text = str(value)
+        else:
+            text = json.dumps(_bounded(value))
+        pieces.append(f"{_quoted(_cut(key))}:{text}")
     return ",".join(pieces) + "}"
 
 
@@ -79,12 +86,6 @@ def _bounded(value: object) -> Field:
     if isinstance(value, int) and abs(value) < INTEGER_LIMIT:
         return value
     return f"<{type(value).__name__}>"
-
-
-def _written(value: Field) -> str:
-    if isinstance(value, str):
-        return _quoted(value)
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _plain(value: Field) -> str:

@@ -28,7 +28,8 @@ OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options", "n", "u
 def chat_body(turn: Turn, options: UpstreamOptions) -> bytes:
     """The JSON body. Raises Problem INVALID_VALUE for text or schemas that JSON cannot carry."""
     fields = _sampling(turn)
-    fields |= _structure(turn)
+    if turn.tools or turn.output_format.kind is not FormatKind.TEXT:
+        fields |= _structure(turn)
     fields |= _caller(turn, options)
     body = {
         "model": options.model,
@@ -71,11 +72,15 @@ def encoded(body: dict[str, Any]) -> bytes:
 
 def _sampling(turn: Turn) -> dict[str, Any]:
     sampling = turn.sampling
-    return {
+    fields: dict[str, Any] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
+    }
+    if turn.plain:
+        return fields
+    return fields | {
         "seed": sampling.seed,
         "stop": list(sampling.stop) or None,
         "logit_bias": {str(piece): bias for piece, bias in sampling.logit_bias} or None,
@@ -111,7 +116,7 @@ def _message(message: Message, options: UpstreamOptions) -> dict[str, Any]:
     role = message.role
     if role is Role.DEVELOPER and not options.developer_role:
         role = Role.SYSTEM
-    fields: dict[str, Any] = {"role": role.value, "content": _content(message.parts)}
+    fields: dict[str, Any] = {"role": role, "content": _content(message.parts)}
     if message.name is not None:
         fields["name"] = message.name
     if message.reasoning and options.reasoning_back:
@@ -133,11 +138,10 @@ def _message(message: Message, options: UpstreamOptions) -> dict[str, Any]:
 
 def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
     """Plain text where it is: not every server reads a list of parts."""
-    match parts:
-        case ():
-            return ""
-        case (TextPart(text),):
-            return text
+    if not parts:
+        return ""
+    if len(parts) == 1 and isinstance(parts[0], TextPart):
+        return parts[0].text
     return [_part(part) for part in parts]
 
 

@@ -205,10 +205,12 @@ class AnswerFold:
         if choice.finish_reason is not None:
             self._finished.add(choice.index)
             finish = _FINISHES.get(choice.finish_reason, FinishReason.STOP)
-            last = steps.pop() if steps else Delta(choice=choice.index)
             met = choice.stop_reason if finish is FinishReason.STOP else None
             stopped_by = met if isinstance(met, str) else None
-            steps.append(replace(last, finish=finish, stopped_by=stopped_by))
+            if steps:
+                steps[-1] = replace(steps[-1], finish=finish, stopped_by=stopped_by)
+            else:
+                steps.append(Delta(choice.index, finish=finish, stopped_by=stopped_by))
         return steps
 
     def _steps(self, choice: _Choice) -> list[Delta]:

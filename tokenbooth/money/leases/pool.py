@@ -124,7 +124,7 @@ class Pool:
 
     def limits(self, levels: Sequence[Level]) -> tuple[LimitState, ...]:
         """The limits as the newest round and what happened since make them."""
-        return tuple(level.state() for level in levels)
+        return tuple([level.state() for level in levels])
 
     def next_round(
         self, wants: Wants, now_us: int, *, close: bool = False, announce: bool = False
