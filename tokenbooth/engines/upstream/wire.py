@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         assert self._exchange is None
         self._exchange = exchange
-        self._answer = _Answer()
+        self._answer.begin()
         self._transport.write(request)
 
     def pause(self) -> None:
@@ -130,13 +130,18 @@ class Connection(asyncio.Protocol):
 
 
 class _Answer:
-    """The parse of one answer; pieces are kept until taken, so no callback runs inside the parser.
+    """The parse of the answers of one connection, one at a time; pieces are kept until taken, so no
+    callback runs inside the parser.
 
     Interim answers (1xx) are skipped. A second answer in the same bytes is malformed: nobody asked.
     """
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the last answer. A parser of its own for each would be a cycle of objects each."""
         self._pieces: list[bytes] = []
         self._head: dict[str, str] = {}
         self._extra = False
