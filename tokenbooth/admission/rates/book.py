@@ -97,15 +97,14 @@ class RateBook:
         now_us = self._monotonic_us()
         now_s = now_us // _US_PER_S
         self._evict(now_s)
-        key, org = (
-            self._owner((KEY, caller.key_id), now_s),
-            self._owner((ORG, caller.org_id), now_s),
-        )
-        if not (
-            _fits(caller.key_limits, key, tokens_max) and _fits(caller.org_limits, org, tokens_max)
-        ):
-            of_key = _breaches(KEY, caller.key_limits, key, tokens_max, now_us)
-            raise refusal([*of_key, *_breaches(ORG, caller.org_limits, org, tokens_max, now_us)])
+        key = self._owner((KEY, caller.key_id), now_s)
+        org = self._owner((ORG, caller.org_id), now_s)
+        breaches = [
+            *_breaches(KEY, caller.key_limits, key, tokens_max, now_us),
+            *_breaches(ORG, caller.org_limits, org, tokens_max, now_us),
+        ]
+        if breaches:
+            raise refusal(breaches)
         second = now_s
         for owner in (key, org):
             owner.parallel += 1
@@ -152,17 +151,6 @@ class RateBook:
                 del self._owners[key]
             else:
                 return
-
-
-def _fits(limits: CallLimits, owner: _Owner, tokens_max: int) -> bool:
-    """Whether nothing breaches these limits."""
-    requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
-    parallel = limits.parallel_calls
-    return (
-        (requests is None or owner.requests.total < requests)
-        and (tokens is None or owner.tokens.total + tokens_max <= tokens)
-        and (parallel is None or owner.parallel < parallel)
-    )
 
 
 def _breaches(
