@@ -40,10 +40,9 @@ class Capabilities:
 def asked_features(turn: Turn) -> list[Feature]:
     """The features without which this turn cannot be honoured."""
     sampling, kind = turn.sampling, turn.output_format.kind
-    calling = seeing = False
+    calling, seeing = False, turn.images > 0
     for message in turn.messages:
         calling = calling or bool(message.tool_calls)
-        seeing = seeing or message.images > 0
     if not (calling or seeing or turn.tools) and turn.plain:
         return []
     asked = (

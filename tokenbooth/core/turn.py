@@ -59,14 +59,6 @@ class Message:
             return parts[0].text
         return "".join([part.text for part in parts if isinstance(part, TextPart)])
 
-    @property
-    def images(self) -> int:
-        """How many of its parts are images."""
-        parts = self.parts
-        if len(parts) == 1:
-            return isinstance(parts[0], ImagePart)
-        return sum([isinstance(part, ImagePart) for part in self.parts])
-
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -192,4 +184,5 @@ class Turn:
     @property
     def images(self) -> int:
         """How many images the messages hold."""
-        return sum([message.images for message in self.messages])
+        messages = self.messages
+        return len([part for m in messages for part in m.parts if isinstance(part, ImagePart)])

@@ -97,13 +97,12 @@ class RateBook:
         now_us = self._monotonic_us()
         now_s = now_us // _US_PER_S
         self._evict(now_s)
-        key, org = (
-            self._owner((KEY, caller.key_id), now_s),
-            self._owner((ORG, caller.org_id), now_s),
-        )
-        breaches: list[Breach] = []
-        breaches += _breaches(KEY, caller.key_limits, key, tokens_max, now_us)
-        breaches += _breaches(ORG, caller.org_limits, org, tokens_max, now_us)
+        key = self._owner((KEY, caller.key_id), now_s)
+        org = self._owner((ORG, caller.org_id), now_s)
+        breaches = [
+            *_breaches(KEY, caller.key_limits, key, tokens_max, now_us),
+            *_breaches(ORG, caller.org_limits, org, tokens_max, now_us),
+        ]
         if breaches:
             raise refusal(breaches)
         second = now_s
