@@ -7,6 +7,22 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.engines.port import DeltaSink
 
 
+class Nobody:
+    """Hears the steps of a run that is over; who heard them before is held no longer."""
+
+    def delta(self, delta: Delta) -> None:
+        """Nobody cares."""
+
+    def ended(self, end: RunEnd) -> None:
+        """Nobody cares."""
+
+    def failed(self, problem: Problem) -> None:
+        """Nobody cares."""
+
+
+NOBODY = Nobody()
+
+
 class Outbox:
     """Exactly one terminal step leaves it, after every delta that was put in before.
 
@@ -14,7 +30,7 @@ class Outbox:
     """
 
     def __init__(self, sink: DeltaSink) -> None:
-        self._sink = sink
+        self._sink: DeltaSink = sink
         self._held: deque[Delta] = deque()
         self.terminal: RunEnd | Problem | None = None
         self._muted = False
@@ -60,7 +76,8 @@ class Outbox:
             return
         self.over = True
         self._held.clear()
+        sink, self._sink = self._sink, NOBODY
         if isinstance(terminal, Problem):
-            self._sink.failed(terminal)
+            sink.failed(terminal)
         else:
-            self._sink.ended(terminal)
+            sink.ended(terminal)

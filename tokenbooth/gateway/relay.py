@@ -82,7 +82,7 @@ class Relay:
             self._delivered(self.delivery, self.first_output_us)
 
     def ended(self, end: RunEnd) -> None:
-        self._let_go = True
+        self._released()
         if self._ended is None:
             shown = shown_fingerprint(end.fingerprint)
             if shown != end.fingerprint:
@@ -92,7 +92,7 @@ class Relay:
             self._wake()
 
     def failed(self, problem: Problem) -> None:
-        self._let_go = True
+        self._released()
         if self._ended is None:
             self._end(outcome_of(problem), None, problem)
         else:
@@ -222,6 +222,11 @@ class Relay:
     def _end(self, outcome: Outcome, end: RunEnd | None, problem: Problem | None) -> None:
         self._ended = Ended(outcome, end, problem)
         self._wake()
+
+    def _released(self) -> None:
+        """The engine is done with the run; it and this relay hold each other no longer."""
+        self._let_go = True
+        self._run = None
 
     def _overran(self) -> None:
         self._end(Outcome.COMPLETED, RunEnd(usage=None, cancelled=True), None)

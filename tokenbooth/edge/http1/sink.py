@@ -69,6 +69,7 @@ class ConnectionSink:
         if self._ended:
             return
         self._ended = True
+        self._listener = None  # it holds this sink
         if self.started and not self._gone:
             if not self._streams:
                 self._whole()
@@ -87,12 +88,12 @@ class ConnectionSink:
             return
         self._gone = True
         self._held.clear()
-        if self._listener is not None and not self._ended:
+        if self._listener is not None:
             self._listener.gone()
 
     def press(self, *, high: bool) -> None:
         """The peer takes less than is written, or has caught up."""
-        if self._listener is not None and not self._ended:
+        if self._listener is not None:
             self._listener.pressure(high)
 
     def _stream(self) -> None:

@@ -220,4 +220,7 @@ class UpstreamRun:
     def _leave(self) -> None:
         """The connection is the pool's again, or gone."""
         self._connection = None
-        self._silence.stop()
+        if self._outbox.over:
+            self._silence.forget()
+        else:
+            self._silence.stop()

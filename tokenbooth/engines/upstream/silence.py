@@ -33,6 +33,11 @@ class Silence:
             self._timer.cancel()
             self._timer = None
 
+    def forget(self) -> None:
+        """Stop for good, and let go of who would have heard: the two hold each other."""
+        self.stop()
+        self._on_silence = _nobody
+
     def _arm(self) -> None:
         self.stop()
         passed_s = self._heard_s + self._limit_s
@@ -45,3 +50,7 @@ class Silence:
             self._arm()
         else:
             self._on_silence()
+
+
+def _nobody() -> None:
+    """Hears nothing."""
