@@ -70,6 +70,7 @@ from tokenbooth.workers.reconcile import reconcile_loop
 from tokenbooth.workers.upkeep import Upkeep
 
 D = TypeVar("D", ResponseDesk, BackgroundDesk)
+CYCLES_LOOKED_FOR_AFTER = 50_000
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
@@ -140,6 +141,8 @@ async def run_server(
                 booth.log.event("serving", host=here.host, port=here.port)
                 gc.collect()
                 gc.freeze()  # what stands by now stays: no collection has to walk through it again
+                # A call leaves no cycles; the objects of the calls that are open are no reason.
+                gc.set_threshold(CYCLES_LOOKED_FOR_AFTER)
                 await ready(here)
 
             def cut_short() -> None:
