@@ -21,6 +21,7 @@ PRINTS_NO_DOCUMENT = {("statement", "export")}
 OPENS_NO_BOOTH = {
     ("receipt", "verify"),
     ("bench", "billing"),
+    ("bench", "gateway"),
     ("bench", "hot-account"),
     ("bench", "translate"),
 }

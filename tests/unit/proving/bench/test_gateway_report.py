@@ -178,8 +178,11 @@ def test_streams_that_were_not_all_held_are_no_figure() -> None:
 
 def test_one_bad_answer_makes_the_figures_mean_nothing() -> None:
     bad = window(Side.NGINX, Load.WHOLE, failed=1, failure="status: status 502")
-    found = report(bad)
+    found = report(bad, log_tail="disk full")
     assert not found.exact
+    assert figures(found)["log_tail"] == "disk full"
+    assert "The booth said last: disk full" in list(found.lines())
+    assert figures(report(log_tail="all well"))["log_tail"] == ""
     assert "status 502" in found.problems[0]
     assert figures(found)["exact"] is False
     assert "NOT EXACT" in list(found.lines())[-1]

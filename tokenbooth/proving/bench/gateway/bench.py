@@ -153,6 +153,7 @@ class _Run:
             memory=memory,
             cold_start_ms=tuple(self.cold_start_ms),
             peer=self.peer,
+            log_tail=instance.log_tail(),
         )
         return saw, books
 

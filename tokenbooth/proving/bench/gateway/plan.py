@@ -212,7 +212,8 @@ class MachineSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySaw:
-    """Everything that was seen. ``sync_us`` are waits for the disk of the instance."""
+    """Everything that was seen. ``sync_us`` are waits for the disk of the instance, ``log_tail`` is
+    what the booth said last."""
 
     machine: MachineSeen
     windows: tuple[WindowSeen, ...]
@@ -220,3 +221,4 @@ class GatewaySaw:
     memory: tuple[MemorySeen, ...] = ()
     cold_start_ms: tuple[int, ...] = ()
     peer: Mapping[str, object] = field(default_factory=dict)
+    log_tail: str = ""

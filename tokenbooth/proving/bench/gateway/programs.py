@@ -21,7 +21,7 @@ SOURCES = Path(__file__).parent
 COMPILERS = ("cc", "gcc", "clang")
 BUILD_WAIT_S = 60
 SPARE_WAIT_S = 20
-PATIENCE_MS = 20_000
+PATIENCE_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class GatewayReport(GatewayFindings):
             "bench": "gateway",
             "exact": self.exact,
             "problems": list(self.problems),
+            "log_tail": "" if self.exact else self.saw.log_tail,
             **{goal.name: goal.value for goal in self.goals()},
             "goals": [goal.document() for goal in self.goals()],
             "regressions": list(self.regressions),
@@ -125,6 +126,8 @@ class GatewayReport(GatewayFindings):
             bounds = f"{goal.must:>8g} {goal.stretch:>8g}"
             yield f"{goal.name:38} {_number(goal.value)} {bounds}  {goal.verdict.value}"
         yield from (*self.problems, *self.regressions)
+        if not self.exact:
+            yield f"The booth said last: {self.saw.log_tail}"
         yield (
             f"{self.books.calls} calls booked, "
             + ("every one to the nano" if self.exact else "NOT EXACT")
