@@ -101,6 +101,6 @@ def _keys_differ(body: _Body, raw: bytes) -> bool:
 
 def _is_short(raw: bytes, name: str) -> bool:
     """Whether the number under this key, of which nothing else can look like it, ends soon."""
-    begin = raw.find(b'"%s":' % name.encode()) + len(name) + 3
+    begin = raw.rfind(b'"%s":' % name.encode()) + len(name) + 3
     near = raw[begin : begin + NUMBER_CHARS_MAX]
     return b"," in near or b"}" in near
