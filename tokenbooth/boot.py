@@ -249,6 +249,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             metrics_loopback_only=booth.settings.metrics.loopback_only,
             signer=booth.signer(),
             sealing_key=booth.secrets.sealing_key,
+            prefixes=rooms.prefixes,
         )
     )
     uploads = FileRooms(

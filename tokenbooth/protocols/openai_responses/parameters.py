@@ -107,8 +107,10 @@ _FORMAT = tagged(
 _END_CUSTOMER = Text(high=END_CUSTOMER_CHARS_MAX)
 
 _H, _T, _I, _R = Treatment
-_HINTED = "A hint; an upstream gets it where the operator lets it through."
-_HINT = "a hint; the engine may ignore it"
+_AFFINE = (
+    "Calls with one key go to one deployment of the model, while it is up and has room. An "
+    "upstream gets it where the operator lets it through."
+)
 _NOT_KEPT = "conversations are not stored here; use previous_response_id"
 RESPONSE_ID_CHARS_MAX = 128
 
@@ -232,7 +234,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "auto and default are the standard tier. flex and priority are served where the model has "
         "a price for them, and then stand in the answer; otherwise they are refused.",
     ),
-    Parameter("prompt_cache_key", _I, Text(high=1024), _HINTED, _HINT),
+    Parameter("prompt_cache_key", _H, Text(high=1024), _AFFINE),
     Parameter(
         "prompt_cache_retention",
         _I,
