@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.oracle.cases import Case, cases
 from tests.oracle.comparing import Difference, differences
-from tests.oracle.page import Compared, page
+from tests.oracle.page import Compared, compared, page
 from tests.oracle.reading import seen
 from tests.oracle.servers import (
     CONTEXT_TOKENS,
@@ -87,7 +87,7 @@ def _compared(server: str, asked: argparse.Namespace) -> Compared:
         )
         played = list(cases())
         found = [each for case in played for each in _play(case, ours, oracle)]
-    return Compared(server, oracle.version, played, found)
+    return compared(server, oracle.version, played, found)
 
 
 def _play(case: Case, ours: Server, oracle: Server) -> list[Difference]:
@@ -98,7 +98,7 @@ def _play(case: Case, ours: Server, oracle: Server) -> list[Difference]:
 
 def _sum(run: Compared) -> str:
     reasons = sum(each is not None for each in run.explained())
-    return f"{len(run.cases)} calls, {len(run.differences)} differences, {reasons} reasons"
+    return f"{len(run.cases)} calls, {len(run.found)} differences, {reasons} reasons"
 
 
 def _say(text: str) -> None:

@@ -26,26 +26,34 @@ packages.
 
 @dataclass(frozen=True)
 class Compared:
-    """All calls to one server; ``absent`` says why there were none."""
+    """All calls to one server, each difference with its reason; ``absent`` says why there were
+    none."""
 
     server: str
     version: str = ""
     cases: Sequence[Case] = ()
-    differences: Sequence[Difference] = ()
+    found: Sequence[tuple[Difference, Reason | None]] = ()
     absent: str = ""
 
     def explained(self) -> Counter[Reason | None]:
         """How many differences each reason covers; ``None`` stands for those without one."""
-        return Counter(reason(self.server, found, REASONS) for found in self.differences)
+        return Counter(why for _, why in self.found)
 
     def unexplained(self) -> list[Difference]:
-        return [f for f in self.differences if reason(self.server, f, REASONS) is None]
+        return [difference for difference, why in self.found if why is None]
 
     def unused(self) -> list[Reason]:
         """Reasons that nothing needs."""
         used = self.explained()
         mine = [each for each in REASONS if self.server in each.servers]
         return [each for each in mine if not used[each]] if self.cases else []
+
+
+def compared(
+    server: str, version: str, cases: Sequence[Case], differences: Sequence[Difference]
+) -> Compared:
+    found = [(each, reason(server, each, REASONS)) for each in differences]
+    return Compared(server, version, cases, found)
 
 
 def page(runs: Sequence[Compared], day: str) -> str:
@@ -67,7 +75,7 @@ def _section(run: Compared) -> Iterator[str]:
     yield "|---" * (len(kinds) + 2) + "|"
     for family in Family:
         mine = [case for case in run.cases if case.family is family]
-        differing = Counter(f.kind for f in run.differences if f.case.family is family)
+        differing = Counter(f.kind for f, _ in run.found if f.case.family is family)
         refused = differing[COUNTED[0]]
         cells = [f"{len(mine) - refused}"]
         cells += [f"{len(mine) - refused - differing[kind]}" for kind in COUNTED[1:]]
@@ -84,7 +92,7 @@ def _section(run: Compared) -> Iterator[str]:
 
 
 def _where(run: Compared, each: Reason) -> str:
-    covered = [f for f in run.differences if reason(run.server, f, REASONS) is each]
+    covered = [difference for difference, why in run.found if why is each]
     families = [family for family in Family if any(f.case.family is family for f in covered)]
     kinds = dict.fromkeys(str(f.kind) for f in covered)
     return f"{', '.join(families)}: {', '.join(kinds)}"

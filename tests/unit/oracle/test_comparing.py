@@ -12,7 +12,7 @@ from tests.oracle.cases import Case, cases
 from tests.oracle.comparing import Difference, Kind, differences
 from tests.oracle.explained import REASONS, Reason, reason
 from tests.oracle.families import Family, Mode
-from tests.oracle.page import Compared, page
+from tests.oracle.page import Compared, compared, page
 from tests.oracle.published import is_published
 from tests.oracle.reading import Seen, seen
 from tests.oracle.servers import LLAMA, VLLM, OracleFault
@@ -145,7 +145,7 @@ def test_an_unexplained_difference_has_no_reason() -> None:
 def test_the_page_tells_what_agrees_and_what_has_no_reason() -> None:
     wrong = Difference(CHAT, Kind.INPUT, "5", "6")
     cost = Difference(CHAT, Kind.OURS, "object", "-", "usage.cost")
-    run = Compared(LLAMA, "xllamacpp 1", list(BY_TITLE.values()), (wrong, cost))
+    run = compared(LLAMA, "xllamacpp 1", list(BY_TITLE.values()), (wrong, cost))
     written = page([run, Compared(VLLM, absent="no torch")], "2031-02-03")
     chats = sum(case.family is Family.CHAT for case in BY_TITLE.values())
     counts = [chats, chats, chats, chats, chats - 1, chats, chats]
