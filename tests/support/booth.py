@@ -241,8 +241,7 @@ async def open_test_booth(
         org = accounts.create_organization(op, tx, accounts.OrganizationAsk("acme"), ids)
         if credit_nano:
             accounts.add_credit(op, tx, "acme", credit_nano, "first")
-        wished = _wished(each, len(scripts), alike=alike)
-        model = catalog.add_model(op, tx, wished, ids)
+        model = catalog.add_model(op, tx, _wished(each, len(scripts), alike=alike), ids)
         ask = PriceAsk("demo", INPUT_PICO, OUTPUT_PICO)
         prices.price_model(op, tx, ask, ids, confirmed=True)
         minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", **(key or {})), mint)

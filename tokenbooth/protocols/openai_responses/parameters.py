@@ -122,7 +122,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "A text, or items: message (input_text, input_image, output_text, refusal), function_call, "
         "custom_tool_call and their outputs. Reasoning is a hint to the engine; items of hosted "
         "tools are skipped with a note; files and audio are refused. An item_reference names an "
-        "item of a stored response of this project.",
+        "item of a stored response of this project; a compaction is opened for its project alone.",
         required=True,
     ),
     Parameter(
@@ -267,8 +267,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         "context_management",
         _I,
         Listed(Record({}, open_ended=True), 0, 64),
-        "Nothing is compacted.",
-        "ignored: nothing is compacted",
+        "Nothing is compacted by itself; ask POST /v1/responses/compact.",
+        "ignored: nothing is compacted by itself",
     ),
     Parameter(
         "image",

@@ -266,7 +266,7 @@ def test_service_tiers(tier: str) -> None:
         ),
         (
             {"context_management": [{"type": "compaction", "compact_threshold": 9}]},
-            {"context_management": "ignored: nothing is compacted"},
+            {"context_management": "ignored: nothing is compacted by itself"},
         ),
         (
             {"image": {"context_compression": "auto"}},
