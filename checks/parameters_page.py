@@ -8,6 +8,7 @@ from tokenbooth.protocols.anthropic_messages.parameters import PARAMETERS as MES
 from tokenbooth.protocols.openai_chat.parameters import PARAMETERS as CHAT
 from tokenbooth.protocols.openai_completions.parameters import PARAMETERS as COMPLETIONS
 from tokenbooth.protocols.openai_embeddings.parameters import PARAMETERS as EMBEDDINGS
+from tokenbooth.protocols.openai_responses.compaction import PARAMETERS as COMPACTION
 from tokenbooth.protocols.openai_responses.parameters import PARAMETERS as RESPONSES
 from tokenbooth.protocols.parameters import Parameter, Treatment
 
@@ -99,11 +100,19 @@ EMBEDDINGS_FOOT = """\
 
 Only input is charged. Scripted models make vectors that depend on the text alone and mean nothing.
 """
+COMPACTION_FOOT = """\
+### Answers of a compaction
+
+`output` is every message of the user in its own words, and one item `compaction` that holds what
+else must be known, sealed. It is written by the model, charged like any answer, and not stored.
+`max_output_tokens` is not in the published API: it limits the summary.
+"""
 DIALECTS = (
     ("POST /v1/chat/completions", CHAT, CHAT_FOOT),
     ("POST /v1/completions", COMPLETIONS, COMPLETIONS_FOOT),
     ("POST /v1/embeddings", EMBEDDINGS, EMBEDDINGS_FOOT),
     ("POST /v1/responses", RESPONSES, RESPONSES_FOOT),
+    ("POST /v1/responses/compact", COMPACTION, COMPACTION_FOOT),
     ("POST /v1/messages", MESSAGES, MESSAGES_FOOT),
 )
 

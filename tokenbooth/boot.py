@@ -55,6 +55,7 @@ from tokenbooth.protocols.openai_chat import OPENAI_CHAT
 from tokenbooth.protocols.openai_completions import OPENAI_COMPLETIONS
 from tokenbooth.protocols.openai_embeddings import OPENAI_EMBEDDINGS
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
+from tokenbooth.protocols.openai_responses.compaction import OPENAI_COMPACTION
 from tokenbooth.protocols.problems import openai_refusal
 from tokenbooth.safety.screening.service import Policy
 from tokenbooth.telemetry.metrics import Gauge
@@ -252,6 +253,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             metrics_loopback_only=booth.settings.metrics.loopback_only,
             signer=booth.signer(),
             sealing_key=booth.secrets.sealing_key,
+            prefixes=rooms.prefixes,
         )
     )
     uploads = FileRooms(
@@ -262,6 +264,7 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
         calls("/v1/completions", OPENAI_COMPLETIONS),
         calls("/v1/embeddings", OPENAI_EMBEDDINGS),
         calls("/v1/responses", OPENAI_RESPONSES),
+        calls("/v1/responses/compact", OPENAI_COMPACTION),
         calls("/v1/messages", ANTHROPIC_MESSAGES),
         Route(
             "POST",

@@ -206,6 +206,12 @@ def _response_desks(
     }
 
 
+def _wished(each: catalog.DeploymentAsk, count: int, *, alike: bool) -> catalog.ModelAsk:
+    seeds = ({} if alike else {"seed": str(number)} for number in range(count))
+    several = tuple(replace(each, options={**each.options, **seed}) for seed in seeds)
+    return catalog.ModelAsk(name="demo", deployments=several)
+
+
 @asynccontextmanager
 async def open_test_booth(
     directory: Path,
@@ -217,9 +223,11 @@ async def open_test_booth(
     deployment: Mapping[str, Any] | None = None,
     replay_options: ReplayOptions | None = None,
     response_options: ResponseOptions | None = None,
+    alike: bool = False,
     **options: int,
 ) -> AsyncIterator[TestBooth]:
-    """A booth whose model ``demo`` has one deployment for each script, in order.
+    """A booth whose model ``demo`` has one deployment for each script, in order; with ``alike``
+    they are replicas of one.
 
     ``engines`` replaces made engines by deployment index (``"0"``, ``"1"``, …).
     """
@@ -233,8 +241,7 @@ async def open_test_booth(
         org = accounts.create_organization(op, tx, accounts.OrganizationAsk("acme"), ids)
         if credit_nano:
             accounts.add_credit(op, tx, "acme", credit_nano, "first")
-        wished = catalog.ModelAsk(name="demo", deployments=(each,) * len(scripts))
-        model = catalog.add_model(op, tx, wished, ids)
+        model = catalog.add_model(op, tx, _wished(each, len(scripts), alike=alike), ids)
         ask = PriceAsk("demo", INPUT_PICO, OUTPUT_PICO)
         prices.price_model(op, tx, ask, ids, confirmed=True)
         minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", **(key or {})), mint)

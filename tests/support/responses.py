@@ -103,14 +103,19 @@ class Folder:
         self._open_parts: dict[int, str] = {}
         self._told: dict[int, str] = {}
         self._next = 0
+        self._opening: list[str] = []
         self._ended = False
 
     def take(self, event: Json) -> None:
         assert not self._ended
         assert event["sequence_number"] == self._next
         kind = event["type"]
-        if self._next < 2:
-            assert kind == ("response.created", "response.in_progress")[self._next]
+        if self._next == 0:
+            waits = event["response"]["background"]
+            self._opening = ["response.created", *["response.queued"] * waits]
+            self._opening.append("response.in_progress")
+        if self._next < len(self._opening):
+            assert kind == self._opening[self._next]
         self._next += 1
         if "response" in event:
             self._lifecycle(kind, event["response"])
@@ -126,7 +131,8 @@ class Folder:
             assert kind == f"response.{response['status']}"
             self._end(kind, response)
             return
-        assert response["status"] == "in_progress"
+        waits = response["background"] and kind != "response.in_progress"
+        assert response["status"] == ("queued" if waits else "in_progress")
         assert response["output"] == []
         assert response["usage"] is None
         assert response in (self.response, response)

@@ -51,7 +51,8 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command line
         str | None, typer.Option(help="embedded or llamacpp. [default: what is installed]")
     ] = None,
     upstream: Annotated[
-        str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")
+        list[str] | None,
+        typer.Option(help="Base URL of an OpenAI-compatible server; may be repeated for replicas."),
     ] = None,
     upstream_model: Annotated[str | None, typer.Option(help="Its name over there.")] = None,
     upstream_key_file: Annotated[
@@ -70,7 +71,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command line
     """Offer a model. It can be called once it has a price."""
     from tokenbooth.catalog.models.service import ModelAsk
     from tokenbooth.cli.booth import write
-    from tokenbooth.cli.offer import Offered, deployment_of, key_from
+    from tokenbooth.cli.offer import Offered, deployments_of, key_from
     from tokenbooth.control import documents, models
 
     offered = Offered(
@@ -88,7 +89,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command line
     def work(booth: "Booth", op: "Op", tx: "Tx") -> models.ModelLine:
         ask = ModelAsk(
             name=name,
-            deployments=(deployment_of(booth, offered, key_secret),),
+            deployments=deployments_of(booth, offered, key_secret),
             context_tokens=context,
             output_tokens_max=output_max,
         )

@@ -17,37 +17,47 @@ KEY_CHARACTERS_MAX = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """Exactly one of ``gguf``, ``embeddings``, ``upstream``, ``scripted``; the rest refines it."""
+    """Exactly one of ``gguf``, ``embeddings``, ``upstream``, ``scripted``; the rest refines it.
+    Several upstreams serve the same model."""
 
     gguf: Path | None
     embeddings: Path | None
     engine: str | None
-    upstream: str | None
+    upstream: list[str] | None
     upstream_model: str | None
     scripted: bool
     concurrency_max: int | None
     options: list[str] | None
 
 
-def deployment_of(booth: Booth, offered: Offered, key_secret: str | None) -> DeploymentAsk:
+def deployments_of(
+    booth: Booth, offered: Offered, key_secret: str | None
+) -> tuple[DeploymentAsk, ...]:
     """Raises INVALID_VALUE naming what contradicts, or a file that holds no weights."""
     files = [offered.gguf is not None, offered.embeddings is not None]
-    given = [*files, offered.upstream is not None, offered.scripted]
+    given = [*files, bool(offered.upstream), offered.scripted]
     if given.count(True) != 1:
         raise Problem(
             Code.INVALID_VALUE, "Give one of --gguf, --embeddings, --upstream and --scripted."
         )
+    asks: tuple[DeploymentAsk, ...]
     if offered.gguf is not None:
-        ask = models.gguf_deployment(offered.gguf, local_engine(offered.engine))
+        asks = (models.gguf_deployment(offered.gguf, local_engine(offered.engine)),)
     elif offered.embeddings is not None:
-        ask = models.static_deployment(offered.embeddings)
-    elif offered.upstream is not None:
+        asks = (models.static_deployment(offered.embeddings),)
+    elif offered.upstream:
         seal = models.Seal(booth.secrets.sealing_key, booth.randomness)
-        ask = models.upstream_deployment(offered.upstream, offered.upstream_model, key_secret, seal)
+        asks = tuple(
+            models.upstream_deployment(url, offered.upstream_model, key_secret, seal)
+            for url in dict.fromkeys(offered.upstream)
+        )
     else:
-        ask = models.scripted_deployment()
-    wanted = ask.concurrency_max if offered.concurrency_max is None else offered.concurrency_max
-    return replace(ask, options=pairs(offered.options), concurrency_max=wanted)
+        asks = (models.scripted_deployment(),)
+    options, most = pairs(offered.options), offered.concurrency_max
+    return tuple(
+        replace(ask, options=options, concurrency_max=ask.concurrency_max if most is None else most)
+        for ask in asks
+    )
 
 
 def key_from(source: str | None) -> str | None:

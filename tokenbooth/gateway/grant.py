@@ -1,6 +1,7 @@
 """Step 4, gate: what this caller may have of this model, and what it can cost at most."""
 
 from dataclasses import replace
+from itertools import groupby
 
 from tokenbooth.admission.rates import service as rates
 from tokenbooth.catalog.models import service as catalog
@@ -13,6 +14,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.prompts import count_input_tokens, single_turns
+from tokenbooth.gateway.prefixes import Match, rank
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.rules import (
     OutputAsk,
@@ -62,7 +64,8 @@ class Weighed:
 @named_noun
 class Grant:
     """``input_tokens`` is the worst case over the candidates; ``output_tokens_max`` is of one
-    choice, before the money is asked."""
+    choice, before the money is asked. ``match`` is the prompt beside the last one of its
+    conversation."""
 
     caller: Caller
     parsed: Parsed
@@ -72,6 +75,7 @@ class Grant:
     input_tokens: int
     input_exact: bool
     output_tokens_max: int
+    match: Match
 
 
 def check_allowed(caller: Caller, model: str) -> None:
@@ -101,15 +105,17 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
     if turn.output_tokens_max is None:
         fit_tokens = rates.tokens_fit_max(caller)
         output_tokens_max = within_rate(output_tokens_max, input_tokens, turn.choices, fit_tokens)
+    match = rooms.prefixes.match(caller, found.parsed.turn)
     return Grant(
         caller=caller,
         parsed=found.parsed,
         shape=found.shape,
-        candidates=found.candidates,
+        candidates=_by_session(rooms, found.candidates, match.session),
         price=price,
         input_tokens=billed_input_tokens(input_tokens, context, len(single_turns(turn))),
         input_exact=exact,
         output_tokens_max=output_tokens_max,
+        match=match,
     )
 
 
@@ -168,6 +174,26 @@ def question_of(caller: Caller, turn: Turn) -> prices.PriceQuestion:
         data_terms=caller.data_terms,
         uses=prices.Uses(images=images) if images else prices.NO_USES,
     )
+
+
+def _by_session(
+    rooms: Rooms, candidates: tuple[Candidate, ...], session: tuple[str, str]
+) -> tuple[Candidate, ...]:
+    """The operator's order, but among neighbours that differ only in where they run a conversation
+    keeps to its own. One without a free place comes after the others."""
+
+    def place(candidate: Candidate) -> tuple[bool, bytes]:
+        deployment = candidate.deployment
+        return not rooms.gates.has_room(deployment), rank(session, deployment.id)
+
+    groups = groupby(candidates, key=_does)
+    return tuple(each for _, alike in groups for each in sorted(alike, key=place))
+
+
+def _does(candidate: Candidate) -> tuple[object, ...]:
+    """What a deployment runs, wherever it does."""
+    one = candidate.deployment
+    return one.engine, one.gguf_path, one.upstream_model, sorted(one.options.items())
 
 
 async def _candidates(

@@ -6,6 +6,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.money import format_nano
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, LimitState, Receipt
+from tokenbooth.gateway.prefixes import Match
 from tokenbooth.protocols.dialect import Note
 
 NOTES_MAX = 16
@@ -42,6 +43,13 @@ def lowered_header(output_tokens_max: int, by: LimitScope | None) -> Pairs:
     if by is None:
         return ()
     return (("x-tokenbooth-output-lowered", f"{output_tokens_max}; by={by.value}"),)
+
+
+def prefix_headers(match: Match) -> Pairs:
+    """How much of the prompt begins as the last one of the same conversation, and why no more."""
+    found = f"matched-bytes={match.matched_bytes}; of-bytes={match.prefix.length_bytes}"
+    why = "" if match.why is None else f"; reason={match.why.value}"
+    return (("x-tokenbooth-prefix", found + why),)
 
 
 def strict_of(headers: Mapping[str, str]) -> bool:

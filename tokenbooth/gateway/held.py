@@ -54,6 +54,10 @@ class HeldCall:
         )
         ending = self._ending(charge, ended.end)
         self.receipt = await self._rooms.till.settle(self._op, ending)
+        if ending.first_output_us is not None:
+            self._rooms.prefixes.ran(
+                ending.request_id, self._grant.match, ending.usage, ending.deployment_id
+            )
         self._measure(self.receipt)
 
     @property

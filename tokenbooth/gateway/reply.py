@@ -8,7 +8,13 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Sink
 from tokenbooth.core.problem import Problem
 from tokenbooth.gateway.grant import Grant
-from tokenbooth.gateway.headers import Pairs, hold_headers, lowered_header, note_headers
+from tokenbooth.gateway.headers import (
+    Pairs,
+    hold_headers,
+    lowered_header,
+    note_headers,
+    prefix_headers,
+)
 from tokenbooth.gateway.kept import Kept, Tell
 from tokenbooth.gateway.relay import Relay
 from tokenbooth.gateway.replay import Once
@@ -65,6 +71,7 @@ class Reply:
             *self.headers,
             *note_headers(parsed.notes),
             *lowered_header(hold.output_tokens_max, hold.clamped_by),
+            *(() if parsed.turn.embedding else prefix_headers(grant.match)),
         )
         shaped = grant.shape.headers(None, None)
         frame = AnswerFrame(

@@ -108,7 +108,8 @@ class ResponseDesk:
             chain, named = await self._store.read(read)
         earlier = [item for link in chain for item in self._conversation(link)]
         found = {item["id"]: item for link in named for item in self._conversation(link)}
-        opened = {one: self._opened(caller.project_id, one) for one in memory.thoughts}
+        sealed = (*memory.thoughts, *words.sealed_in(earlier))
+        opened = {one: self._opened(caller.project_id, one) for one in sealed}
         readable = {sealed: text for sealed, text in opened.items() if text is not None}
         return words.completed(parsed, earlier, found, readable)
 

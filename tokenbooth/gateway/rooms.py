@@ -1,6 +1,6 @@
 """Everything that the ten steps compose, made once by boot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
@@ -10,6 +10,7 @@ from tokenbooth.gateway.directory import Directory
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.options import GatewayOptions, TillOptions
 from tokenbooth.gateway.pool import EnginePool
+from tokenbooth.gateway.prefixes import PrefixBook
 from tokenbooth.gateway.replay import ReplayDesk
 from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.till import Till
@@ -36,3 +37,4 @@ class Rooms:
     metrics: Metrics
     options: GatewayOptions
     till_options: TillOptions
+    prefixes: PrefixBook = field(default_factory=PrefixBook)

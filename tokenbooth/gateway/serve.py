@@ -15,6 +15,7 @@ from tokenbooth.gateway.grant import Grant, check_allowed, gate
 from tokenbooth.gateway.headers import strict_of
 from tokenbooth.gateway.held import HeldCall
 from tokenbooth.gateway.kept import NOTHING, Kept
+from tokenbooth.gateway.prefixes import with_session
 from tokenbooth.gateway.replay import FREELY
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
@@ -37,7 +38,7 @@ async def serve(
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
         reply.rates_known(partial(rooms.rates.state, caller))
         raw = await body.read(rooms.options.body_bytes_max)  # 2 receive
-        parsed = dialect.parse(raw)  # 3 parse
+        parsed = with_session(dialect.parse(raw), head.headers)  # 3 parse
         if parsed.turn.end_customer is not None:
             caller = replace(caller, end_customer=parsed.turn.end_customer)
         op = op.by(caller)

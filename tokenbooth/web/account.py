@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tokenbooth.control import reports
+from tokenbooth.control.documents import Json
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
 from tokenbooth.core.problem import Problem
+from tokenbooth.gateway.prefixes import CacheVerdict
 from tokenbooth.money.meter.service import PageAsk
 from tokenbooth.protocols.dialect import Answer
 from tokenbooth.web.answers import json_answer
@@ -58,7 +60,19 @@ async def one_call(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     only(head.query, ())
     caller = caller_of(op)
     request_id = head.path_values["request_id"].removeprefix(COMPLETION_PREFIX)
-    return json_answer(await rooms.store.read(lambda tx: reports.call(op, tx, caller, request_id)))
+    found = await rooms.store.read(lambda tx: reports.call(op, tx, caller, request_id))
+    return json_answer({**found, "cache": _cache(rooms.prefixes.verdict(request_id))})
+
+
+def _cache(verdict: CacheVerdict | None) -> Json | None:
+    """Of a call that ran in this process lately; asked for after its own organization found it."""
+    if verdict is None:
+        return None
+    return {
+        "matched_tokens": verdict.matched_tokens,
+        "cached_tokens": verdict.cached_tokens,
+        "reason": None if verdict.why is None else verdict.why.value,
+    }
 
 
 @asynccontextmanager

@@ -52,7 +52,6 @@ def response_routes(rooms: Rooms) -> tuple[ResponseRoute, ...]:
         ("DELETE", ONE, _delete),
         ("GET", f"{ONE}/input_items", _items),
         ("POST", f"{ONE}/cancel", _cancel),
-        ("POST", f"{PATH}/compact", _compact),
     )
     counted = count_endpoint(rooms, OPENAI_RESPONSES, "response.input_tokens")
     return (
@@ -157,15 +156,6 @@ async def _items(rooms: Rooms, op: Op, caller: Caller, head: CallHead) -> Answer
     if order == "desc":
         items.reverse()
     return _answer(page(items, head.query.get("after"), limit))
-
-
-async def _compact(rooms: Rooms, op: Op, caller: Caller, head: CallHead) -> Answer:
-    """What a compacted conversation holds is the secret of the model that made it; a plain summary
-    under that name would be taken for it."""
-    raise Problem(
-        Code.UNSUPPORTED_FEATURE,
-        "Conversations are not compacted here; ask the model for a summary, and go on from that.",
-    )
 
 
 def page(items: list[Json], after: str | None, limit: int) -> Mapping[str, object]:

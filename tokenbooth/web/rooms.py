@@ -9,6 +9,7 @@ from tokenbooth.core.caller import Caller
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Store
 from tokenbooth.engines.port import Engine, Health
+from tokenbooth.gateway.prefixes import PrefixBook
 from tokenbooth.money.receipts.service import Signer
 
 
@@ -39,7 +40,8 @@ REPORTS_QUEUE_MAX = 64
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebRooms:
     """``signer`` makes receipts, ``sealing_key`` opens stored files. ``reports``: what reads many
-    rows is read one at a time, so that the store's other readers stay free for calls."""
+    rows is read one at a time, so that the store's other readers stay free for calls. ``prefixes``
+    knows what caches did for the latest calls."""
 
     store: Store
     engines: Engines
@@ -48,6 +50,7 @@ class WebRooms:
     metrics_loopback_only: bool
     signer: Signer
     sealing_key: bytes = field(repr=False)
+    prefixes: PrefixBook = field(default_factory=PrefixBook)
     reports: Gate = field(default_factory=lambda: Gate(1, REPORTS_QUEUE_MAX))
 
 

@@ -233,7 +233,26 @@ def test_input_tokens_are_counted_for_free_with_the_conversation(client):
     assert counted.input_tokens == made.usage.input_tokens
 
 
-def test_compaction_is_refused_by_name(client):
+def test_a_compacted_conversation_goes_on_without_its_history(client):
+    first = client.responses.create(model="demo", input="My name is Ada.")
+    before = balance_nano(client)
+    compacted = client.responses.compact(model="demo", previous_response_id=first.id, input="Hm.")
+    assert compacted.object == "response.compaction"
+    assert [item.type for item in compacted.output] == ["message", "message", "compaction"]
+    said = [item.content[0].text for item in compacted.output[:2]]
+    assert said == ["My name is Ada.", "Hm."]
+    assert compacted.usage.total_tokens > 0
+    assert balance_nano(client) < before
+    window = [item.model_dump(exclude_none=True, warnings=False) for item in compacted.output]
+    next_one = client.responses.create(
+        model="demo", input=[*window, {"role": "user", "content": "Go on."}]
+    )
+    assert next_one.output_text
+    again = client.responses.create(model="demo", input="More.", previous_response_id=next_one.id)
+    assert again.status == "completed"
+    items = client.responses.input_items.list(next_one.id).data
+    assert [item.type for item in items].count("compaction") == 1
+    broken = {**window[-1], "encrypted_content": "bm90IG91cnM="}
     with pytest.raises(openai.BadRequestError) as refused:
-        client.responses.compact(model="demo", input="hello")
-    assert refused.value.code == "unsupported_feature"
+        client.responses.create(model="demo", input=[broken])
+    assert refused.value.param == "input[0].encrypted_content"

@@ -65,6 +65,14 @@ def test_an_upstream_with_its_key_from_a_file(
     assert b"sk-upstream-secret" not in (home / "tokenbooth.db").read_bytes()
 
 
+def test_an_upstream_with_replicas(ask: Ask) -> None:
+    urls = ["http://one/v1", "http://two/v1", "http://one/v1"]
+    typed = [word for url in urls for word in ("--upstream", url)]
+    added = ask("model", "add", "big", *typed, "--context", "4096", "--concurrency", "3")
+    found = [(each["upstream"], each["concurrency_max"]) for each in added["deployments"]]
+    assert found == [("http://one/v1", 3), ("http://two/v1", 3)]
+
+
 def test_an_upstream_key_from_standard_input(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("sk-typed\n"))
     upstream = ("--upstream", "http://up/v1", "--upstream-key-file", "-", "--context", "4096")

@@ -109,7 +109,7 @@ def test_who_comes_later_reads_the_same_from_any_event_on(tmp_path: Path, after:
 def test_a_cancelled_call_is_charged_for_what_can_be_read(tmp_path: Path):
     async def scenario():
         async with open_test_booth(tmp_path, HANG) as booth:
-            async with running(booth, 9) as (key, log):
+            async with running(booth, 10) as (key, log):
                 log.cut()
                 log.cut()
             body = await over(booth, key)

@@ -37,12 +37,13 @@ COUNTS = ("/v1/messages/count_tokens", "/v1/responses/input_tokens")
 PAID = (
     "/v1/chat/completions",
     "/v1/responses",
+    "/v1/responses/compact",
     "/v1/messages",
     "/v1/completions",
     "/v1/embeddings",
 )
 POSTS = [DOCUMENT["paths"][path]["post"] for path in PAID]
-CHAT, RESPONSES, MESSAGES, COMPLETIONS, EMBEDDINGS = POSTS
+CHAT, RESPONSES, COMPACTION, MESSAGES, COMPLETIONS, EMBEDDINGS = POSTS
 READS = {path: item["get"] for path, item in DOCUMENT["paths"].items() if "get" in item}
 
 
@@ -67,6 +68,7 @@ def test_every_path_of_the_api_is_there() -> None:
         f"{STORED}/input_items",
         f"{STORED}/cancel",
         "/v1/responses/input_tokens",
+        "/v1/responses/compact",
         "/v1/messages",
         "/v1/messages/count_tokens",
         "/v1/quote",
@@ -137,7 +139,7 @@ def test_path_parameters_are_declared() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.METHOD_NOT_ALLOWED])
-@pytest.mark.parametrize("operation", [CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS])
+@pytest.mark.parametrize("operation", [CHAT, RESPONSES, COMPACTION, COMPLETIONS, EMBEDDINGS])
 def test_every_code_stands_at_its_status_of_a_paid_call(operation: Any, code: Code) -> None:
     response = operation["responses"][str(status_of(code, OPENAI))]
     assert code.text in response["description"]

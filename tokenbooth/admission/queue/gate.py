@@ -168,6 +168,11 @@ class GateBook:
         wait_s = deployment.queue_wait_max_s if wait_max_s is None else wait_max_s
         return await gate.enter(wait_s, waits)
 
+    def has_room(self, deployment: Gated) -> bool:
+        """Whether a call would get a place at once."""
+        gate = self._gates.get(deployment.id)
+        return gate is None or gate.active < deployment.concurrency_max
+
     def waiting(self) -> dict[str, int]:
         """Queue length by deployment id."""
         return {deployment_id: gate.waiting for deployment_id, gate in self._gates.items()}

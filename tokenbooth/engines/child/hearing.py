@@ -152,9 +152,10 @@ class Hearing:
             said.say(before.rstrip())
             self._held, self._at = after, _At.HEAD
             return True
-        kept = 0 if last else _begun(self._held, CALL_OPEN)
+        # Behind a call, the beginning of a marker is the next call, cut in two.
+        kept = 0 if last and not self._calls else _begun(self._held, CALL_OPEN)
         said.say(self._held[: len(self._held) - kept])
-        self._held = self._held[len(self._held) - kept :]
+        self._held = "" if last else self._held[len(self._held) - kept :]
         return False
 
     def _head(self, said: "_Said", *, last: bool) -> bool:

@@ -122,6 +122,10 @@ _PENALTY = Real(-2, 2)
 _H, _T, _I, _R = Treatment
 _HINTED = "A hint; an upstream gets it where the operator lets it through."
 _HINT = "a hint; the engine may ignore it"
+_AFFINE = (
+    "Calls with one key go to one deployment of the model, while it is up and has room. An "
+    "upstream gets it where the operator lets it through."
+)
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
@@ -235,7 +239,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "template. Others refuse it.",
     ),
     Parameter("verbosity", _I, Text(choices=("low", "medium", "high")), _HINTED, _HINT),
-    Parameter("prompt_cache_key", _I, Text(high=1024), _HINTED, _HINT),
+    Parameter("prompt_cache_key", _H, Text(high=1024), _AFFINE),
     Parameter(
         "prompt_cache_retention",
         _I,

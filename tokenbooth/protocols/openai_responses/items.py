@@ -29,6 +29,7 @@ NAME_CHARS_MAX = 256
 ID_CHARS_MAX = 256
 IMAGE_URL = r"^(https://|data:image/)[^\x00-\x20]+$"
 REASONING_ID = "rs_"
+COMPACTION = "compaction"
 
 _NO_FILES = "file input is not served here; put the text into the message"
 _NO_AUDIO = "audio input is not served here"
@@ -101,6 +102,12 @@ ITEM = Kinds(
             {
                 **dict.fromkeys(("id", "status", "encrypted_content"), _ANY),
                 **dict.fromkeys(("content", "summary"), _THOUGHTS),
+            }
+        ),
+        COMPACTION: Record(
+            {
+                "encrypted_content": Field(Text(low=1), required=True),
+                **dict.fromkeys(("id", "status", "created_by"), _ANY),
             }
         ),
         "item_reference": Record({"id": _ID}),

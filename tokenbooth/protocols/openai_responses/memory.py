@@ -13,7 +13,12 @@ from tokenbooth.core.turn import Message, Role, TextPart
 from tokenbooth.protocols.dialect import Memory, Parsed
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_responses.body import RESPONSE_ID, response_id
-from tokenbooth.protocols.openai_responses.items import ITEM, REASONING_ID, messages_of
+from tokenbooth.protocols.openai_responses.items import (
+    COMPACTION,
+    ITEM,
+    REASONING_ID,
+    messages_of,
+)
 from tokenbooth.protocols.openai_responses.output import RUNNING
 from tokenbooth.protocols.openai_responses.shapes import SKIPPED
 from tokenbooth.protocols.shape import Json, Strangers, bad_value
@@ -32,7 +37,10 @@ _PREFIXES: Mapping[str, str] = {
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco",
     "reasoning": "rs",
+    COMPACTION: "cmp",
 }
+# Stands before a summary where a compaction stood, in the words of the assistant that wrote it.
+SUMMARY_HEAD = "What came before, in short:\n"
 _TEXTS = frozenset({"input_text", "output_text", "text"})
 
 
@@ -49,9 +57,19 @@ def memory_of(fields: Json) -> Memory:
         previous_id=fields.get("previous_response_id"),
         references=tuple(item["id"] for item in items if item.get("type") == REFERENCE),
         items=tuple(items),
-        thoughts=tuple(item["encrypted_content"] for item in items if is_sealed(item)),
+        thoughts=sealed_in(items),
         seals=REASONING_INCLUDED in fields.get("include", ()),
     )
+
+
+def sealed_in(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What only the booth can open in these items: summaries, and reasoning without words."""
+    return tuple(item["encrypted_content"] for item in items if is_folded(item) or is_sealed(item))
+
+
+def is_folded(item: Mapping[str, Any]) -> bool:
+    """Whether a summary stands in place of what came before."""
+    return item.get("type") == COMPACTION
 
 
 def is_sealed(item: Mapping[str, Any]) -> bool:
@@ -77,10 +95,10 @@ def completed(
 ) -> Parsed:
     """The question with what it refers to: ``earlier`` are the items of the conversation so far,
     ``found`` the items referred to, by id, all as they were stored; ``opened`` are the words of
-    sealed reasoning.
+    sealed reasoning and summaries.
 
-    Raises Problem RESPONSE_NOT_FOUND for a reference to what is not there, and what reading the
-    input raises.
+    Raises Problem RESPONSE_NOT_FOUND for a reference to what is not there, INVALID_VALUE for a
+    summary that cannot be opened, and what reading the input raises.
     """
     memory = parsed.memory
     assert memory is not None, "only what remembers is completed"
@@ -88,12 +106,14 @@ def completed(
     known = tuple(_resolved(item, place, found) for place, item in enumerate(memory.items))
     items = tuple(_opened(item, opened) for item in known)
     before = [_checked(item) for item in earlier]
-    messages = messages_of([*before, *map(dict, items)], notes, earlier=len(before))
+    told = [*before, *map(dict, items)]
+    unfolded = [_unfolded(item, place - len(before), opened) for place, item in enumerate(told)]
+    messages = messages_of(unfolded, notes, earlier=len(before))
     instructions = parsed.echo.get("instructions")
     turn = replace(parsed.turn, messages=instructed(instructions, messages))
-    told = tuple(note for note in notes.finished(Strangers()) if note not in parsed.notes)
+    noted = tuple(note for note in notes.finished(Strangers()) if note not in parsed.notes)
     kept = replace(memory, items=items, references=(), thoughts=())
-    return replace(parsed, turn=turn, memory=kept, notes=(*parsed.notes, *told))
+    return replace(parsed, turn=turn, memory=kept, notes=(*parsed.notes, *noted))
 
 
 def instructed(instructions: object, messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -174,6 +194,21 @@ def _opened(item: Mapping[str, Any], opened: Mapping[str, str]) -> Mapping[str, 
     return {**item, "content": [{"type": "reasoning_text", "text": words}]}
 
 
+def _unfolded(item: Json, place: int, opened: Mapping[str, str]) -> Json:
+    """A summary as a message. Raises INVALID_VALUE where nobody here can open it: without it the
+    answer would be to another conversation."""
+    if not is_folded(item):
+        return item
+    summary = opened.get(item["encrypted_content"])
+    if summary is None:
+        bad_value(
+            f"input[{place}].encrypted_content",
+            "cannot be opened: only the project in which a conversation was compacted can go on"
+            " from it",
+        )
+    return {"type": "message", "role": Role.ASSISTANT.value, "content": SUMMARY_HEAD + summary}
+
+
 def _checked(stored: Json) -> Json:
     """A stored item as it would have been read from a body."""
     read: Json = ITEM.read(stored, "", Strangers())
@@ -184,6 +219,8 @@ def _listed(item: Mapping[str, Any]) -> Json:
     """As the published schema lists an item, every field there."""
     made = {**item, "status": DONE}
     match item["type"]:
+        case "compaction":
+            return {"created_by": None, **item}
         case "message":
             made["content"] = _parts(item["content"], answered=item["role"] == Role.ASSISTANT)
         case "reasoning":

@@ -107,8 +107,10 @@ _FORMAT = tagged(
 _END_CUSTOMER = Text(high=END_CUSTOMER_CHARS_MAX)
 
 _H, _T, _I, _R = Treatment
-_HINTED = "A hint; an upstream gets it where the operator lets it through."
-_HINT = "a hint; the engine may ignore it"
+_AFFINE = (
+    "Calls with one key go to one deployment of the model, while it is up and has room. An "
+    "upstream gets it where the operator lets it through."
+)
 _NOT_KEPT = "conversations are not stored here; use previous_response_id"
 RESPONSE_ID_CHARS_MAX = 128
 
@@ -120,7 +122,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "A text, or items: message (input_text, input_image, output_text, refusal), function_call, "
         "custom_tool_call and their outputs. Reasoning is a hint to the engine; items of hosted "
         "tools are skipped with a note; files and audio are refused. An item_reference names an "
-        "item of a stored response of this project.",
+        "item of a stored response of this project; a compaction is opened for its project alone.",
         required=True,
     ),
     Parameter(
@@ -232,7 +234,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "auto and default are the standard tier. flex and priority are served where the model has "
         "a price for them, and then stand in the answer; otherwise they are refused.",
     ),
-    Parameter("prompt_cache_key", _I, Text(high=1024), _HINTED, _HINT),
+    Parameter("prompt_cache_key", _H, Text(high=1024), _AFFINE),
     Parameter(
         "prompt_cache_retention",
         _I,
@@ -265,8 +267,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         "context_management",
         _I,
         Listed(Record({}, open_ended=True), 0, 64),
-        "Nothing is compacted.",
-        "ignored: nothing is compacted",
+        "Nothing is compacted by itself; ask POST /v1/responses/compact.",
+        "ignored: nothing is compacted by itself",
     ),
     Parameter(
         "image",

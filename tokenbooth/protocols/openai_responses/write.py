@@ -1,6 +1,7 @@
 """Deltas to Responses: typed server-sent events, or one body, from one fold.
 
-A stream begins with ``response.created`` and ``response.in_progress`` and ends with exactly one of
+A stream begins with ``response.created`` and ``response.in_progress``, with ``response.queued``
+between them where the call runs in the background, and ends with exactly one of
 ``response.completed``, ``response.incomplete`` and ``response.failed``, which hold the whole
 response. There is no ``[DONE]``.
 """
@@ -39,6 +40,7 @@ class StreamWriter:
         self._response = response_json(parsed, frame)
         self._events = EventStream()
         self._output = Output(_form(parsed, frame), self._events)
+        self._waited = parsed.memory is not None and parsed.memory.background
         self._begun = False
         self._ended = False
 
@@ -69,8 +71,11 @@ class StreamWriter:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            for kind in ("response.created", "response.in_progress"):
-                self._events.add(kind, {"response": self._response})
+            queued = {**self._response, "status": "queued"} if self._waited else None
+            self._events.add("response.created", {"response": queued or self._response})
+            if queued is not None:
+                self._events.add("response.queued", {"response": queued})
+            self._events.add("response.in_progress", {"response": self._response})
 
     def _last(self, ended: Json) -> bytes:
         self._ended = True

@@ -30,6 +30,7 @@ _PRICED_ANSWER = {
         ("x-tokenbooth-remaining-balance", "What is left of the prepaid balance."),
         ("x-tokenbooth-replayed", "The id of the call whose answer this is; nothing is charged."),
         ("x-tokenbooth-notes", "Parameters that were translated or ignored."),
+        ("x-tokenbooth-prefix", "How much of the prompt is as before, and why no more."),
         ("x-tokenbooth-structured", "How the form of the answer was kept."),
         ("x-tokenbooth-tool-arguments", "Whether arguments follow their schemas."),
         ("x-ratelimit-remaining-requests", "Calls left in this minute; -limit- and -reset- too."),

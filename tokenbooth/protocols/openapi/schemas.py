@@ -133,6 +133,10 @@ def _completion() -> Json:
     )
 
 
+# Why a cache served no more is a word of ``gateway/prefixes.py``.
+_CACHE = record({"matched_tokens": COUNT, "cached_tokens": maybe(COUNT), "reason": TEXT_OR_NULL})
+
+
 def _call() -> Json:
     outcomes = [outcome.value for outcome in Outcome]
     return record(
@@ -157,7 +161,8 @@ def _call() -> Json:
             "held": ref("Amount"),
             "system_fingerprint": TEXT_OR_NULL,
             "receipt": TEXT_OR_NULL,
-        }
+        },
+        {"cache": maybe(_CACHE)},
     )
 
 

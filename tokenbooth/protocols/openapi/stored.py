@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenbooth.core.codes import Kind
+from tokenbooth.protocols.openai_responses.compaction import BODY as COMPACTION_BODY
 from tokenbooth.protocols.openapi.operations import (
     FOUND,
     KEYED,
     errors,
     in_path,
     in_query,
+    inference,
     told_answer,
 )
 from tokenbooth.protocols.openapi.schemas import COUNT, TEXT, Json, array, record, ref
@@ -28,6 +30,16 @@ STORED_SCHEMAS: Mapping[str, Json] = {
             "object": {"const": "response.input_tokens"},
             "input_tokens": COUNT,
             "input_tokens_exact": {"type": "boolean"},
+        }
+    ),
+    "CompactionRequest": COMPACTION_BODY.schema(),
+    "Compaction": record(
+        {
+            "id": TEXT,
+            "object": {"const": "response.compaction"},
+            "created_at": COUNT,
+            "output": array(_ITEM),
+            "usage": {"type": "object"},
         }
     ),
     "ResponseDeleted": record(
@@ -58,6 +70,12 @@ def stored_paths() -> dict[str, Any]:
     ]
     return {
         "/v1/responses/input_tokens": {"post": _count()},
+        "/v1/responses/compact": inference(
+            "compactConversation",
+            ("What users said, and a sealed summary of the rest, by the model.", "One body."),
+            "CompactionRequest",
+            "Compaction",
+        ),
         _ONE: {
             "get": _operation("getResponse", "A stored response. Free.", "Response", *again),
             "delete": _operation("deleteResponse", "Delete it, and its input.", "ResponseDeleted"),

@@ -114,6 +114,13 @@ def test_an_answer_that_is_cut_short_says_so(cut: int) -> None:
     assert all(ARGUMENTS.startswith(arguments) for _, arguments in found.called)
 
 
+@pytest.mark.parametrize("cut", [1, 5, 10])
+def test_half_a_marker_behind_a_call_is_no_text(cut: int) -> None:
+    found = heard(f"{CALL}\n{CALL[:cut]}", finish=LENGTH)
+    assert (found.text, found.finish, len(found.calls)) == ("", [LENGTH], 1)
+    assert heard(CALL[:cut], finish=LENGTH).text == CALL[:cut]
+
+
 def test_a_stop_string_inside_of_a_call_is_no_whole_call() -> None:
     assert heard(CALL[:60]).finish == [LENGTH]
     assert heard(CALL[:20]).finish == [LENGTH]

@@ -280,7 +280,6 @@ def test_cache_marks_are_noted_once() -> None:
     assert noted("cache marks on parts") == {
         "messages[].content[].cache_control",
         "messages[].content[].prompt_cache_breakpoint",
-        "prompt_cache_key",
         "prompt_cache_retention",
         "prompt_cache_options",
     }

@@ -225,7 +225,7 @@ def test_references(typed: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["web_search_call", "computer_call", "mcp_call", "compaction", "brand_new"]
+    "kind", ["web_search_call", "computer_call", "mcp_call", "compaction_trigger", "brand_new"]
 )
 def test_items_of_other_kinds_are_skipped_and_said(kind: str) -> None:
     item = {"type": kind, "id": "x", "anything": [{"deep": 1}]}

@@ -305,7 +305,6 @@ def test_the_answer_of_a_coding_agent() -> None:
     assert [tool.name for tool in booth.turn.tools] == ["weather", "patch"]
     assert booth.turn.reasoning_effort == "medium"
     assert {note.param for note in booth.read[-1].notes} == {
-        "prompt_cache_key",
         "text.verbosity",
         "tools[].type=custom",
         "tools[].type=web_search",

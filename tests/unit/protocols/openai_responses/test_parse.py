@@ -116,7 +116,7 @@ def test_everything_that_reaches_the_turn() -> None:
         service_tier=ServiceTier.FLEX,
         hints={"verbosity": "low", "prompt_cache_key": "k"},
     )
-    assert {note.param for note in parsed.notes} == {"prompt_cache_key", "text.verbosity"}
+    assert {note.param for note in parsed.notes} == {"text.verbosity"}
     assert parsed.echo == {
         "instructions": "Be kind.",
         "max_output_tokens": 9,
@@ -266,7 +266,7 @@ def test_service_tiers(tier: str) -> None:
         ),
         (
             {"context_management": [{"type": "compaction", "compact_threshold": 9}]},
-            {"context_management": "ignored: nothing is compacted"},
+            {"context_management": "ignored: nothing is compacted by itself"},
         ),
         (
             {"image": {"context_compression": "auto"}},
