@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tests.support.media import media_desk
 from tests.support.ops import CountingIds, ManualClock, make_op
 from tests.support.stores import fresh_store
 from tokenbooth.admission.queue.service import GateBook
@@ -217,11 +218,12 @@ async def open_test_booth(
     deployment: Mapping[str, Any] | None = None,
     replay_options: ReplayOptions | None = None,
     response_options: ResponseOptions | None = None,
+    media: Mapping[str, Any] | None = None,
     **options: int,
 ) -> AsyncIterator[TestBooth]:
     """A booth whose model ``demo`` has one deployment for each script, in order.
 
-    ``engines`` replaces made engines by deployment index (``"0"``, ``"1"``, …).
+    ``engines`` replaces engines by deployment index, ``"0"`` first; ``media`` goes to its desk.
     """
     store, clock, ids, noise = fresh_store(directory), ManualClock(), CountingIds(), Noise()
     op = make_op(clock)
@@ -235,8 +237,7 @@ async def open_test_booth(
             accounts.add_credit(op, tx, "acme", credit_nano, "first")
         wished = catalog.ModelAsk(name="demo", deployments=(each,) * len(scripts))
         model = catalog.add_model(op, tx, wished, ids)
-        ask = PriceAsk("demo", INPUT_PICO, OUTPUT_PICO)
-        prices.price_model(op, tx, ask, ids, confirmed=True)
+        prices.price_model(op, tx, PriceAsk("demo", INPUT_PICO, OUTPUT_PICO), ids, confirmed=True)
         minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", **(key or {})), mint)
         return org, model, minted
 
@@ -263,6 +264,7 @@ async def open_test_booth(
         replays=ReplayDesk(
             store, till, key=SEALING_KEY, noise=noise, options=replay_options or ReplayOptions()
         ),
+        media=media_desk(store, **(media or {})),
         **_response_desks(store, till, noise, response_options),
         policy=policy or Policy(),
         metrics=Metrics(),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tokenbooth.core.turn import FormatKind, ImagePart, Turn
+from tokenbooth.core.turn import AudioPart, FormatKind, ImagePart, Turn, VideoPart
 
 
 class Feature(StrEnum):
@@ -14,6 +14,7 @@ class Feature(StrEnum):
     LOGPROBS = "logprobs"
     TOP_LOGPROBS = "top_logprobs"
     IMAGES = "images"
+    AUDIO = "audio"
     STOP = "stop"
     SEED = "seed"
     CHOICES = "choices"
@@ -38,6 +39,15 @@ class Capabilities:
     constrains: bool = False
 
 
+_NEEDS = {Feature.IMAGES: (ImagePart, VideoPart), Feature.AUDIO: (AudioPart,)}
+
+
+def media_param(turn: Turn, feature: Feature) -> str | None:
+    """Where in the caller's body stands the first part that needs ``feature``, if any does."""
+    kinds = _NEEDS.get(feature, ())
+    return next((part.param for part in turn.media if isinstance(part, kinds)), None)
+
+
 def asked_features(turn: Turn) -> Iterator[Feature]:
     """The features without which this turn cannot be honoured."""
     sampling = turn.sampling
@@ -47,7 +57,8 @@ def asked_features(turn: Turn) -> Iterator[Feature]:
         Feature.JSON_SCHEMA: turn.output_format.kind is FormatKind.JSON_SCHEMA,
         Feature.LOGPROBS: turn.logprobs is not None,
         Feature.TOP_LOGPROBS: turn.logprobs is not None and turn.logprobs.top > 0,
-        Feature.IMAGES: any(isinstance(p, ImagePart) for m in turn.messages for p in m.parts),
+        Feature.IMAGES: media_param(turn, Feature.IMAGES) is not None,
+        Feature.AUDIO: media_param(turn, Feature.AUDIO) is not None,
         Feature.STOP: bool(sampling.stop),
         Feature.SEED: sampling.seed is not None,
         Feature.CHOICES: turn.choices > (len(turn.messages) if turn.raw else 1),

@@ -22,13 +22,41 @@ class TextPart:
 
 
 @dataclass(frozen=True, slots=True)
-class ImagePart:
-    """An image by URL (``https:`` or ``data:``)."""
+class MediaPart:
+    """What is not text. ``url`` is ``http:``, ``https:``, ``data:`` or, with the id of a file that
+    was uploaded, ``file:``; when an engine gets it always ``data:`` with the type of its bytes.
+    ``param`` is its place in the caller's body."""
 
     url: str
+    param: str = field(default="", compare=False)
 
 
-Part: TypeAlias = TextPart | ImagePart
+@dataclass(frozen=True, slots=True)
+class ImagePart(MediaPart):
+    """``width`` and ``height`` are pixels, 0 until the image was looked at."""
+
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPart(MediaPart):
+    """``duration_s`` is whole seconds, a begun one counted, 0 until the sound was looked at."""
+
+    duration_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPart(MediaPart):
+    """Becomes frames before an engine gets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPart(MediaPart):
+    """A PDF or a text; becomes texts and images of its pages before an engine gets it."""
+
+
+Part: TypeAlias = TextPart | MediaPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +185,7 @@ class Turn:
     embedding: EmbeddingAsk | None = None
 
     @property
-    def images(self) -> int:
-        """How many images the messages hold."""
-        return sum(isinstance(part, ImagePart) for m in self.messages for part in m.parts)
+    def media(self) -> tuple[MediaPart, ...]:
+        """What the messages hold besides text, in order."""
+        parts = (part for message in self.messages for part in message.parts)
+        return tuple(part for part in parts if isinstance(part, MediaPart))

@@ -6,12 +6,13 @@ from tokenbooth.admission.rates import service as rates
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
-from tokenbooth.core.features import Feature, asked_features
+from tokenbooth.core.features import Feature, asked_features, media_param
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.prompts import count_input_tokens, single_turns
+from tokenbooth.gateway.media import Basket
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.rules import (
     OutputAsk,
@@ -40,18 +41,28 @@ class Candidate:
     engine: Engine
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whose media is read, and what keeps it."""
+
+    caller: Caller
+    basket: Basket
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
     """Who may run the turn, the turn as it is run, and its prompt as the longest of them counts it.
 
     ``context_tokens`` is the shortest window that is known, into which ``prompt_tokens_max`` must
     fit: all of the input, or the longest of several raw prompts. ``input_exact`` says that no count
-    is only a bound. ``shape`` is what was asked of the form of the answer.
+    is only a bound. ``shape`` is what was asked of the form of the answer, ``uses`` what the turn's
+    media is charged for besides tokens.
     """
 
     candidates: tuple[Candidate, ...]
     parsed: Parsed
     shape: Shape
+    uses: prices.Uses
     context_tokens: int | None
     input_tokens: int
     prompt_tokens_max: int
@@ -81,17 +92,19 @@ def check_allowed(caller: Caller, model: str) -> None:
         )
 
 
-async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed) -> Grant:
+async def gate(
+    rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed, basket: Basket
+) -> Grant:
     """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PRICE_UNKNOWN, PRICE_NOT_OFFERED,
     UNSUPPORTED_FEATURE, CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY, and what
-    reading stored responses raises."""
+    reading stored responses and media raises."""
     turn = parsed.turn
     check_allowed(caller, turn.model)
     model = await rooms.directory.model(op, turn.model)
     parsed = await rooms.responses.recalled(op, caller, parsed)
     turn = parsed.turn
     price = await rooms.directory.price(op, question_of(caller, turn))
-    found = await weighed(rooms, dialect, parsed, model)
+    found = await weighed(rooms, op, dialect, parsed, model, Reader(caller, basket))
     input_tokens, context, exact = found.input_tokens, found.context_tokens, found.input_exact
     ask = OutputAsk(
         turn.output_tokens_max, model.output_tokens_max, context, found.prompt_tokens_max, exact
@@ -105,16 +118,21 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
         parsed=found.parsed,
         shape=found.shape,
         candidates=found.candidates,
-        price=price,
+        price=replace(price, uses=found.uses),
         input_tokens=billed_input_tokens(input_tokens, context, len(single_turns(turn))),
         input_exact=exact,
         output_tokens_max=output_tokens_max,
     )
 
 
-async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog.Model) -> Weighed:
-    """Raises UNSUPPORTED_FEATURE or ENGINE_NOT_READY, and what an engine raises that counts."""
+async def weighed(
+    rooms: Rooms, op: Op, dialect: Dialect, parsed: Parsed, model: catalog.Model, reader: Reader
+) -> Weighed:
+    """Raises UNSUPPORTED_FEATURE or ENGINE_NOT_READY, and what reading media raises, and an engine
+    that counts."""
     candidates = await _candidates(rooms, dialect, parsed.turn, model.deployments)
+    sees = all(Feature.IMAGES in c.engine.capabilities.features for c in candidates)
+    parsed, uses = await reader.basket.taken_in(op, reader.caller, parsed, sees=sees)
     parsed, shape = _shaped(_eased(parsed, dialect, candidates), dialect, candidates)
     counted = [await count_input_tokens(c.engine, parsed.turn) for c in candidates]
     windows = [c.engine.capabilities.context_tokens for c in candidates]
@@ -123,6 +141,7 @@ async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog
         candidates=candidates,
         parsed=parsed,
         shape=shape,
+        uses=uses,
         context_tokens=context,
         input_tokens=max(count.tokens for count, _ in counted),
         prompt_tokens_max=max(longest for _, longest in counted),
@@ -158,13 +177,12 @@ def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) 
 
 
 def question_of(caller: Caller, turn: Turn) -> prices.PriceQuestion:
-    """On which terms this caller asks, and the most that the call can use besides tokens."""
+    """On which terms this caller asks."""
     return prices.PriceQuestion(
         model=turn.model,
         org_id=caller.org_id,
         tier=turn.service_tier,
         data_terms=caller.data_terms,
-        uses=prices.Uses(images=turn.images),
     )
 
 
@@ -199,7 +217,7 @@ async def _candidates(
         refused = refused or Problem(
             Code.UNSUPPORTED_FEATURE,
             f"The model {turn.model!r} does not support {missing[0].value}.",
-            param=dialect.param_of(missing[0]),
+            param=media_param(turn, missing[0]) or dialect.param_of(missing[0]),
         )
     if fit or unshaped:
         return tuple(fit or unshaped)

@@ -16,7 +16,7 @@ from tokenbooth.core.turn import (
     ToolCall,
 )
 from tokenbooth.engines.bounds import (
-    IMAGE_TOKENS_MAX,
+    IMAGE_TOKENS_MIN,
     TEMPLATE_TOKENS_PER_MESSAGE,
     TEMPLATE_TOKENS_PER_TURN,
     text_tokens_max,
@@ -60,7 +60,7 @@ def test_every_place_that_holds_text_is_counted() -> None:
 def test_an_image_is_counted_at_its_most() -> None:
     parts = (TextPart("a"), ImagePart("https://x/y.png"), ImagePart("data:,"))
     turn = turn_of(messages=(Message(Role.USER, parts),))
-    assert turn_tokens_max(turn) == EMPTY + MESSAGE + 1 + 2 * IMAGE_TOKENS_MAX
+    assert turn_tokens_max(turn) == EMPTY + MESSAGE + 1 + 2 * IMAGE_TOKENS_MIN
 
 
 def test_tools_and_schemas_are_counted() -> None:
