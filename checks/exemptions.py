@@ -140,6 +140,12 @@ EXEMPTIONS: tuple[Exemption, ...] = (
         "the engine inside the same child renders and splits a prompt only over its loopback port",
     ),
     Exemption(
+        "connection",
+        "tokenbooth/engines/llamacpp/sight.py",
+        "*",
+        "as the worker: only over the loopback port of the engine in the same child",
+    ),
+    Exemption(
         "names",
         "*",
         "*[dD][aA][tT][aA]*[tT][eE][rR][mM][sS]*",
