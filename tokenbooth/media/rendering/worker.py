@@ -7,11 +7,14 @@ from typing import BinaryIO
 
 import msgspec
 
-from tokenbooth.media.rendering import pdf
+from tokenbooth.media.rendering import pdf, video
 from tokenbooth.media.rendering.values import LEAD_BYTES, Drawn, Order
 
 MEMORY_BYTES_MAX = 2 * 1024 * 1024 * 1024
-_DRAWERS: dict[str, Callable[[Order], Drawn]] = {"pdf": pdf.drawn}
+_DRAWERS: dict[str, Callable[[Order], Drawn]] = {
+    "pdf": pdf.drawn,
+    "video": video.drawn,
+}
 
 
 def main(source: BinaryIO, target: BinaryIO) -> None:
