@@ -46,6 +46,8 @@ async def serve(
         if await once.replay(sink):
             return
         reply.through(once)
+        if parsed.turn.media:
+            rooms.rates.check(caller)  # before anything is fetched for it
         grant = await gate(rooms, op, dialect, caller, parsed, basket)  # 4
         async with admitted(rooms, op, grant, sink) as admission:  # 5 admit
             reply.rated(rooms.rates.state(caller))

@@ -23,7 +23,7 @@ from tests.support.booth import (
 from tests.support.media import TableFetcher, inline, mp3, png, png_head, wav
 from tests.unit.gateway.test_call_prices import PLAIN, nothing_happened, set_price, tariff
 from tokenbooth.content.files import service as files
-from tokenbooth.core.caller import Caller
+from tokenbooth.core.caller import Caller, CallLimits
 from tokenbooth.core.delta import Usage
 from tokenbooth.core.features import Feature
 from tokenbooth.core.ports import CallHead
@@ -274,6 +274,21 @@ def test_media_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     in_booth(tmp_path, scene, media={"wait_max_s": 0})
 
 
+def test_a_caller_over_its_rate_makes_the_server_fetch_nothing(tmp_path: Path) -> None:
+    async def scene(booth: TestBooth, engine: Seeing) -> None:
+        assert (await booth.ask(chat())).status == 200
+        sink = await booth.ask(of_user(image(WEB)))
+        assert (sink.status, sink.document["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert asked_urls(booth) == []
+
+    in_booth(
+        tmp_path,
+        scene,
+        media={"pages": {WEB: PNG}},
+        key={"limits": CallLimits(requests_per_minute=1)},
+    )
+
+
 def test_only_so_many_calls_are_read_at_once(tmp_path: Path) -> None:
     async def scene(booth: TestBooth, engine: Seeing) -> None:
         place = await booth.rooms.media._turns.enter(0)
@@ -347,3 +362,74 @@ def test_media_is_counted_in_the_prompt_and_nowhere_else() -> None:
     assert with_uses(Usage(5, 1, images=9), Uses(images=2)) == Usage(5, 1, images=2)
     seconds = Usage(5, 1, audio_s=3, video_s=4)
     assert with_uses(Usage(5, 1), Uses(audio_s=3, video_s=4)) == seconds
+
+
+def streamed(name: str) -> tuple[Json, Any]:
+    """A question with an image, asked as a stream, and its dialect."""
+    if name == "openai_chat":
+        usage = {"stream_options": {"include_usage": True}}
+        return of_user(image(SHOWN.url)) | {"stream": True, **usage}, OPENAI_CHAT
+    if name == "openai_responses":
+        item = {"type": "input_image", "image_url": SHOWN.url}
+        said = [{"role": "user", "content": [item]}]
+        return {"model": "demo", "stream": True, "store": False, "input": said}, OPENAI_RESPONSES
+    body = SHOWN.url.partition(",")[2]
+    block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": body}}
+    said = [{"role": "user", "content": [block]}]
+    asked = {"model": "demo", "stream": True, "max_tokens": 9, "messages": said}
+    return asked, ANTHROPIC_MESSAGES
+
+
+GOLDEN: dict[str, list[str]] = {
+    "openai_chat": ["chunk role", "chunk content", "chunk finish", "chunk usage"],
+    "openai_responses": [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ],
+    "anthropic_messages": [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_streams_of_a_question_with_an_image(tmp_path: Path, name: str) -> None:
+    """The events of any other answer, and the image in what was used."""
+
+    async def scene(booth: TestBooth, engine: Seeing) -> None:
+        body, dialect = streamed(name)
+        sink = await booth.ask(body, dialect=dialect)
+        assert sink.status == 200, sink.body
+        events = [event for event in sink.events if isinstance(event, dict)]
+        assert [_kind(event) for event in events] == GOLDEN[name]
+        told = next(e for e in reversed(events) if "usage" in json.dumps(e))
+        usage = told.get("usage") or told.get("response", {}).get("usage")
+        assert usage["uses"] == {"image": 1}
+        assert engine.parts == (SHOWN,)
+
+    in_booth(tmp_path, scene, Seeing(chunks=2))
+
+
+def _kind(event: Json) -> str:
+    if "type" in event:
+        return str(event["type"])
+    if not event["choices"]:
+        return "chunk usage"
+    choice = event["choices"][0]
+    if choice["finish_reason"]:
+        return "chunk finish"
+    return "chunk role" if "role" in choice["delta"] else "chunk content"

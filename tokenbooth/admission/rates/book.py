@@ -102,6 +102,20 @@ class RateBook:
             raise ValueError("tokens_max must not be negative")
         check_fits(caller, tokens_max)
         now_us = self._monotonic_us()
+        levels = self._passing(caller, tokens_max, now_us)
+        second = now_us // _US_PER_S
+        for _, owner in levels:
+            owner.parallel += 1
+            owner.tokens.add(tokens_max)
+            second = owner.requests.add(1)
+        return RateTicket(tuple(owner for _, owner in levels), second, tokens_max)
+
+    def check(self, caller: Caller) -> None:
+        """Raises RATE_LIMITED where not even the smallest call would pass now; counts nothing."""
+        self._passing(caller, 0, self._monotonic_us())
+
+    def _passing(self, caller: Caller, tokens_max: int, now_us: int) -> list[tuple[_Level, _Owner]]:
+        """Who would count a call. Raises RATE_LIMITED."""
         now_s = now_us // _US_PER_S
         self._evict(now_s)
         levels = [(level, self._owner(level.key, now_s)) for level in _levels(caller)]
@@ -110,12 +124,7 @@ class RateBook:
         ]
         if breaches:
             raise refusal(breaches)
-        second = now_s
-        for _, owner in levels:
-            owner.parallel += 1
-            owner.tokens.add(tokens_max)
-            second = owner.requests.add(1)
-        return RateTicket(tuple(owner for _, owner in levels), second, tokens_max)
+        return levels
 
     def state(self, caller: Caller) -> RateState:
         """What the caller has left now; counts nothing and remembers nobody."""

@@ -32,7 +32,7 @@ _LEVELS = {
     "xhigh": _HIGH, "max": _HIGH,
 }  # fmt: skip
 UNTHINKING = ("none", "minimal")
-# Stands in a text for an image. No body of a caller can hold it, nor what is read from a document.
+# Stands in a text for an image. No body of a caller can hold it, but what a model said can.
 IMAGE_MARK = "\0"
 
 
@@ -117,9 +117,11 @@ def _texts(messages: tuple[Message, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _said(message: Message) -> str:
-    """The text, with a mark where an image stands."""
-    parts = message.parts
-    return "".join(part.text if isinstance(part, TextPart) else IMAGE_MARK for part in parts)
+    """The text, with a mark where an image stands and nowhere else."""
+    return "".join(
+        part.text.replace(IMAGE_MARK, "") if isinstance(part, TextPart) else IMAGE_MARK
+        for part in message.parts
+    )
 
 
 def _call(call: ToolCall) -> str:
