@@ -14,25 +14,45 @@ from tests.support.media import pdf
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.media.kinds import service as kinds
+from tokenbooth.media.rendering import pdf as pdf_drawer
+from tokenbooth.media.rendering import video as video_drawer
 from tokenbooth.media.rendering.service import DrawBounds, Frames, Pages, Picture, Renderer
+from tokenbooth.media.rendering.values import Failed, Order
 
 ODD = "tests.support.odd_drawer"
 LEFT = 32 * 1024 * 1024
 
 
+def order(what: str, raw: bytes, left_bytes: int, sees: bool, bounds: dict[str, int]) -> Order:
+    all_of: dict[str, Any] = {
+        "pages_max": 100,
+        "images_max": 20 if sees else 0,
+        "video_s_max": 300,
+        "answer_bytes_max": left_bytes,
+        "cpu_s_max": 30,
+        **bounds,
+    }
+    return Order(what=what, raw=raw, **all_of)
+
+
 def pages(raw: bytes, left_bytes: int = LEFT, *, sees: bool = True, **bounds: int) -> Pages:
-    renderer = Renderer(DrawBounds(**bounds))
-    return asyncio.run(renderer.pages(raw, left_bytes, sees=sees))
+    """As the child draws, in this process."""
+    drawn = pdf_drawer.drawn(order("pdf", raw, left_bytes, sees, bounds))
+    assert isinstance(drawn, Pages), drawn
+    return drawn
 
 
 def frames(raw: bytes, left_bytes: int = LEFT, **bounds: int) -> Frames:
-    return asyncio.run(Renderer(DrawBounds(**bounds)).frames(raw, left_bytes))
+    drawn = video_drawer.drawn(order("video", raw, left_bytes, True, bounds))
+    assert isinstance(drawn, Frames), drawn
+    return drawn
 
 
-def refusal(raw: bytes, **bounds: int) -> Problem:
-    with pytest.raises(Problem) as caught:
-        pages(raw, **bounds)
-    return caught.value
+def refused(what: str, raw: bytes, **bounds: int) -> tuple[str, str]:
+    drawer = pdf_drawer if what == "pdf" else video_drawer
+    drawn = drawer.drawn(order(what, raw, LEFT, True, bounds))
+    assert isinstance(drawn, Failed), drawn
+    return drawn.code, drawn.public
 
 
 def pixels(picture: Picture) -> bytes:
@@ -75,24 +95,25 @@ def test_pictures_end_where_their_number_or_their_bytes_end() -> None:
     assert [page.text for page in small] == ["a", "b", "c"]
 
 
-def test_a_document_of_too_many_pages_is_refused() -> None:
-    problem = refusal(pdf("a", "b", "c"), pages_max=2)
-    assert (problem.code, problem.public) == (
-        Code.MEDIA_TOO_LARGE,
-        "The PDF has 3 pages; the most is 2.",
-    )
+def test_a_document_of_too_many_pages_or_none_that_can_be_read_is_refused() -> None:
+    too_long = refused("pdf", pdf("a", "b", "c"), pages_max=2)
+    assert too_long == ("MEDIA_TOO_LARGE", "The PDF has 3 pages; the most is 2.")
+    for raw in (b"%PDF-1.7", pdf("a")[:200], pdf()):
+        assert refused("pdf", raw)[0] == "MEDIA_UNREADABLE"
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [b"%PDF-1.7", b"%PDF-" + bytes(5000), pdf("a")[:200], pdf("a").replace(b"/Kids", b"/Kidz")],
-)
-def test_a_damaged_document_is_read_as_far_as_it_goes_or_refused(raw: bytes) -> None:
-    try:
-        found: Any = pages(raw).pages
-    except Problem as problem:
-        found = problem.code
-    assert found in (Code.MEDIA_UNREADABLE, ()) or len(found) == 1
+def test_the_child_draws_within_its_bounds_and_says_what_is_wrong() -> None:
+    """The same over the real process: a page, then a file that is none."""
+    renderer = Renderer(DrawBounds())
+    (page,) = asyncio.run(renderer.pages(pdf("Hi"), LEFT, sees=True)).pages
+    assert page.text == "Hi"
+    assert page.picture is not None
+    with pytest.raises(Problem, match="damaged") as caught:
+        asyncio.run(renderer.pages(b"%PDF-1.7", LEFT, sees=True))
+    assert caught.value.code is Code.MEDIA_UNREADABLE
+    with pytest.raises(Problem) as caught:
+        asyncio.run(renderer.frames(b"\0\0\0\x18ftypmp42" + bytes(500), LEFT))
+    assert caught.value.code is Code.MEDIA_UNREADABLE
 
 
 @pytest.mark.parametrize("box", [b"[0 0 9999999 9999999]", b"[0 0 0 0]", b"[0 0 1 9000000]"])
@@ -148,7 +169,7 @@ def video(seconds: int, *, side: int = 64, form: str = "mp4") -> bytes:
 
 @pytest.mark.parametrize("form", ["mp4", "webm"])
 def test_the_frames_of_a_video_are_spread_over_all_of_it(form: str) -> None:
-    drawn = frames(video(4, form=form), frames_max=3)
+    drawn = frames(video(4, form=form), images_max=3)
     assert drawn.duration_s in (4, 5)
     assert [round(frame.at_ms / 1000) for frame in drawn.frames] == [1, 2, 3]
     shades = [pixels(frame)[0] for frame in drawn.frames]
@@ -167,10 +188,17 @@ def test_a_large_frame_is_made_smaller_and_frames_end_with_their_bytes() -> None
 
 def test_a_video_that_is_too_long_or_damaged_is_refused() -> None:
     whole = video(3)
-    with pytest.raises(Problem, match="the most is 2") as caught:
-        frames(whole, video_s_max=2)
-    assert caught.value.code is Code.MEDIA_TOO_LARGE
+    assert refused("video", whole, video_s_max=2)[0] == "MEDIA_TOO_LARGE"
     for raw in (whole[:200], b"\0\0\0\x18ftypmp42" + bytes(500), b"\x1aE\xdf\xa3" + bytes(500)):
-        with pytest.raises(Problem) as caught:
-            frames(raw)
-        assert caught.value.code is Code.MEDIA_UNREADABLE
+        assert refused("video", raw)[0] == "MEDIA_UNREADABLE"
+
+
+@pytest.mark.parametrize(("drawer", "extra"), [(pdf_drawer, "media"), (video_drawer, "video")])
+def test_a_server_without_the_extra_names_it(
+    drawer: Any, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawer, "PACKAGE", "no_such_package_here")
+    drawn = drawer.drawn(order("pdf", pdf("a"), LEFT, True, {}))
+    assert isinstance(drawn, Failed)
+    assert drawn.code == "UNSUPPORTED_FEATURE"
+    assert f"the extra `{extra}`" in drawn.public

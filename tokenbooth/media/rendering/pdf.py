@@ -17,6 +17,7 @@ from tokenbooth.media.rendering.values import (
 
 PACKAGE = "pypdfium2"
 SCALE_MAX = 2.0
+DAMAGED = Failed("MEDIA_UNREADABLE", "The PDF is damaged, holds no page, or needs a password.")
 MISSING = Failed("UNSUPPORTED_FEATURE", "PDF documents need the extra `media` on this server.")
 
 
@@ -29,11 +30,13 @@ def drawn(order: Order) -> Drawn:
     try:
         return _pages(package.PdfDocument(order.raw), order)
     except package.PdfiumError:
-        return Failed("MEDIA_UNREADABLE", "The PDF is damaged, or needs a password.")
+        return DAMAGED
 
 
 def _pages(document: Any, order: Order) -> Drawn:
     count = len(document)
+    if not count:
+        return DAMAGED
     if count > order.pages_max:
         public = f"The PDF has {count} pages; the most is {order.pages_max}."
         return Failed("MEDIA_TOO_LARGE", public)
