@@ -84,6 +84,7 @@ class MediaDesk:
             return turn, NO_USES, ()
         self._check(media)
         found: dict[MediaPart, Taken] = {}
+        sizes_bytes: dict[MediaPart, int] = {}
         try:
             place = await self._turns.enter(self.options.wait_max_s)
         except Problem as busy:
@@ -93,8 +94,12 @@ class MediaDesk:
         try:
             async with asyncio.timeout(self.options.wait_max_s):
                 for part in media:
-                    if part not in found:
-                        found[part] = await self._taken(basket, op, caller, part, sees=sees)
+                    before = basket.left_bytes
+                    if part in found:  # read once, and told to the engine each time
+                        basket.reserve(sizes_bytes[part])
+                        continue
+                    found[part] = await self._taken(basket, op, caller, part, sees=sees)
+                    sizes_bytes[part] = before - basket.left_bytes
         except Problem as problem:
             raise problem.named(part.param) from problem
         except TimeoutError as error:

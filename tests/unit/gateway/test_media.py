@@ -253,11 +253,11 @@ def test_an_image_that_cannot_be_had_costs_nothing(
 
 def test_the_bytes_of_all_parts_together_are_bounded(tmp_path: Path) -> None:
     async def scene(booth: TestBooth, engine: Seeing) -> None:
-        other = image(inline("image/png", png(7, 6)))
-        sink = await booth.ask(of_user(image(SHOWN.url), image(SHOWN.url)))
-        assert sink.status == 200
-        sink = await booth.ask(of_user(image(SHOWN.url), other))
-        assert sink.document["error"]["param"] == URL.replace("content[0]", "content[1]")
+        for other in (inline("image/png", png(7, 6)), SHOWN.url):
+            sink = await booth.ask(of_user(image(SHOWN.url), image(other)))
+            assert sink.document["error"]["code"] == "media_too_large"
+            assert sink.document["error"]["param"] == URL.replace("content[0]", "content[1]")
+        assert engine.turns == []
 
     in_booth(tmp_path, scene, media={"call_bytes_max": len(PNG) + 10})
 
