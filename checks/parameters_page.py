@@ -29,9 +29,10 @@ CHAT_FOOT = """\
 ### Messages
 
 `messages[].role` is `system`, `developer`, `user`, `assistant` or `tool`. `content` is a string or
-a list of parts; an assistant message with `tool_calls` needs none. Images are `https:` or
-`data:image/` addresses. `input_audio` and `file` parts and a former audio answer are refused. The
-legacy role `function` and `function_call` are translated to `tool` and `tool_calls`.
+a list of parts; an assistant message with `tool_calls` needs none. A user may send
+[media](media.md) as well: `image_url`, `file`, `input_audio` and `video_url`. A former audio answer
+is refused. The legacy role `function` and `function_call` are translated to `tool` and
+`tool_calls`.
 
 ### Answers of a chat
 
@@ -53,11 +54,11 @@ RESPONSES_FOOT = """\
 
 Without a `type`, an object with a `role` is a message. Calls that stand side by side, and what the
 assistant said before them, become one message of the assistant. Parts of type `text` are read as
-`input_text`. Images stand in messages of the user and in outputs of tools, as `https:` or
-`data:image/` addresses. A reference stands for an item of a stored response; one to reasoning that
-is not there is skipped with a note, one to anything else that is not there is refused. Items, tools
-and choices of hosted tools, and those of types
-that are not known here, are skipped with a note.
+`input_text`. [Media](media.md) stands in messages of the user and in outputs of tools:
+`input_image`, `input_file`, `input_audio` and `input_video`. A reference stands for an item of a
+stored response; one to reasoning that is not there is skipped with a note, one to anything else
+that is not there is refused. Items, tools and choices of hosted tools, and those of types that are
+not known here, are skipped with a note.
 
 ### Answers of a response
 
@@ -72,10 +73,10 @@ MESSAGES_FOOT = """\
 ### Blocks
 
 `content` is a string or a list of blocks. Results of tools become messages of their own, ahead of
-what else the message says; images inside them follow in the message of the user. Documents and
-search results become text. What an assistant thought is a hint to the engine, `redacted_thinking`
-is ignored with a note, and so are blocks and tools of types that are not known here. A block that
-does not belong into a message of its role is refused.
+what else the message says; [media](media.md) inside them follows in the message of the user.
+Documents of text and search results become text. What an assistant thought is a hint to the engine,
+`redacted_thinking` is ignored with a note, and so are blocks and tools of types that are not known
+here. A block that does not belong into a message of its role is refused.
 
 ### Answers of a message
 

@@ -40,6 +40,7 @@ from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.books import Books, StoreBooks
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
+from tokenbooth.gateway.media import MediaDesk, draw_bounds
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.reconcile import Reconciler
 from tokenbooth.gateway.recovery import recovered
@@ -48,6 +49,8 @@ from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
+from tokenbooth.media.fetch.service import Connector, Fetcher, Resolver
+from tokenbooth.media.rendering.service import Renderer
 from tokenbooth.money.journal.service import JournalDriver, open_directory
 from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
 from tokenbooth.protocols.dialect import Dialect
@@ -180,6 +183,7 @@ async def _serving_rooms(
             replays=_replay_desk(booth, till),
             responses=_response_desk(ResponseDesk, booth, till),
             background=_response_desk(BackgroundDesk, booth, till),
+            media=_media_desk(booth),
             policy=Policy(settings.safety.blocked_phrases),
             metrics=booth.metrics,
             options=settings.gateway,
@@ -225,6 +229,12 @@ def _response_desk(desk: type[D], booth: Booth, till: Till) -> D:
         noise=booth.randomness,
         options=booth.settings.responses,
     )
+
+
+def _media_desk(booth: Booth) -> MediaDesk:
+    options, key = booth.settings.media, booth.secrets.sealing_key
+    fetcher = Fetcher(Resolver(), Connector())
+    return MediaDesk(booth.store, fetcher, Renderer(draw_bounds(options)), key, options)
 
 
 def _directory(booth: Booth) -> Directory:

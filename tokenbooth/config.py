@@ -20,7 +20,13 @@ import msgspec
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.gateway.options import GatewayOptions, ReplayOptions, ResponseOptions, TillOptions
+from tokenbooth.gateway.options import (
+    GatewayOptions,
+    MediaOptions,
+    ReplayOptions,
+    ResponseOptions,
+    TillOptions,
+)
 from tokenbooth.store.options import StoreOptions, mask_password
 from tokenbooth.workers.options import WorkerOptions
 
@@ -64,6 +70,7 @@ class Settings:
     till: TillOptions = field(default_factory=TillOptions)
     replays: ReplayOptions = field(default_factory=ReplayOptions)
     responses: ResponseOptions = field(default_factory=ResponseOptions)
+    media: MediaOptions = field(default_factory=MediaOptions)
     workers: WorkerOptions = field(default_factory=WorkerOptions)
     store: StoreOptions
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
@@ -127,6 +134,18 @@ RULES: Mapping[str, Rule] = {
     "responses.response_bytes_max": Rule("Bytes of the largest one, with its input.", 0, 1 << 28),
     "responses.background_calls_max": Rule("Background calls of a project at once.", 0, 10_000),
     "responses.background_bytes_max": Rule("Bytes of events of all of them.", 0, 1 << 34),
+    "media.fetch_urls": Rule("Fetch the URLs of images, documents, videos and sounds."),
+    "media.parts_max": Rule("Parts of a call that are not text.", 0, 1000),
+    "media.part_bytes_max": Rule("Bytes of the largest one.", 1024, 1 << 28),
+    "media.call_bytes_max": Rule("Bytes of all of one call, and of what is drawn.", 1024, 1 << 30),
+    "media.bytes_max": Rule("The same of all calls together.", 1024, 1 << 36),
+    "media.calls_max": Rule("Calls whose media is read at once.", 1, 256),
+    "media.wait_max_s": Rule("Seconds within which the media of a call must be read.", 1, 600),
+    "media.pixels_max": Rule("Pixels of the largest image.", 1, 1 << 30),
+    "media.pages_max": Rule("Pages of the longest document.", 1, 10_000),
+    "media.page_images_max": Rule("Pages of a document that a model sees as images.", 0, 1000),
+    "media.video_s_max": Rule("Seconds of the longest video.", 1, 36_000),
+    "media.frames_max": Rule("Frames of a video that a model sees.", 1, 1000),
     "till.block_nano_max": Rule("Nano-units leased ahead; a lost disk costs no more.", 0, 10**15),
     "till.output_step_tokens": Rule("Tokens held for where no limit is stated.", 1, 1 << 20),
     "till.idle_ms": Rule("Milliseconds after which unused leased money goes back.", 100, 3_600_000),

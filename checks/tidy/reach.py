@@ -12,12 +12,16 @@ STARTING_ROOMS = (
     "tokenbooth/engines/child",
     "tokenbooth/catalog/weights",
     "tokenbooth/bookkeeper",
+    # A child that reads one hostile file, and is given nothing else.
+    "tokenbooth/media/rendering",
 )
 # A child is reached over a socket pair that was made for it.
 CONNECTING_ROOMS = (
     "tokenbooth/engines/upstream",
     "tokenbooth/engines/child",
     "tokenbooth/bookkeeper",
+    # Where a caller's URL leads, and nowhere inside: every address is checked there.
+    "tokenbooth/media/fetch",
 )
 # Run by a person at a terminal, never by a call.
 PEOPLE_ROOMS = ("tokenbooth/cli", "tokenbooth/proving")

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tests.support.media import media_desk
 from tests.support.ops import CountingIds, ManualClock, make_op
 from tests.support.stores import fresh_store
 from tokenbooth.admission.queue.service import GateBook
@@ -224,12 +225,13 @@ async def open_test_booth(
     replay_options: ReplayOptions | None = None,
     response_options: ResponseOptions | None = None,
     alike: bool = False,
+    media: Mapping[str, Any] | None = None,
     **options: int,
 ) -> AsyncIterator[TestBooth]:
     """A booth whose model ``demo`` has one deployment for each script, in order; with ``alike``
     they are replicas of one.
 
-    ``engines`` replaces made engines by deployment index (``"0"``, ``"1"``, …).
+    ``engines`` replaces engines by deployment index, ``"0"`` first; ``media`` goes to its desk.
     """
     store, clock, ids, noise = fresh_store(directory), ManualClock(), CountingIds(), Noise()
     op = make_op(clock)
@@ -270,6 +272,7 @@ async def open_test_booth(
         replays=ReplayDesk(
             store, till, key=SEALING_KEY, noise=noise, options=replay_options or ReplayOptions()
         ),
+        media=media_desk(store, **(media or {})),
         **_response_desks(store, till, noise, response_options),
         policy=policy or Policy(),
         metrics=Metrics(),

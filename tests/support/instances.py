@@ -76,12 +76,17 @@ def add_scripts(instance: PrivateInstance, *scripts: Script) -> None:
     in_booth(instance, make)
 
 
-def add_local(instance: PrivateInstance, name: str, gguf_path: str) -> None:
-    """A priced model of the embedded engine."""
+def add_local(
+    instance: PrivateInstance,
+    name: str,
+    gguf_path: str,
+    kind: catalog.EngineKind = catalog.EngineKind.EMBEDDED,
+    **options: str,
+) -> None:
+    """A priced model of a local engine."""
 
     def make(booth: Booth, op: Op, tx: Tx) -> None:
-        kind = catalog.EngineKind.EMBEDDED
-        deployment = catalog.DeploymentAsk(engine=kind, gguf_path=gguf_path, options={})
+        deployment = catalog.DeploymentAsk(engine=kind, gguf_path=gguf_path, options=options)
         catalog.add_model(op, tx, catalog.ModelAsk(name=name, deployments=(deployment,)), booth.ids)
         price = PriceAsk(name, INPUT_PICO, OUTPUT_PICO)
         prices.price_model(op, tx, price, booth.ids, confirmed=True)

@@ -61,7 +61,8 @@ class Offer:
 
     @property
     def input_modalities(self) -> list[str]:
-        return ["text", "image"] if self.can(Feature.IMAGES) else ["text"]
+        senses = {"image": Feature.IMAGES, "audio": Feature.AUDIO}
+        return ["text", *(name for name, feature in senses.items() if self.can(feature))]
 
     @property
     def output_modalities(self) -> list[str]:

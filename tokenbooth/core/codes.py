@@ -346,6 +346,24 @@ class Code(Enum):
         "The model's engine cannot do what `param` asks.",
         "Remove the parameter, or choose a model whose capabilities name it.",
     )
+    MEDIA_UNREACHABLE = CodeEntry(
+        "media_unreachable",
+        Kind.INVALID_REQUEST,
+        "The URL of an image, a document, a video or a sound could not be fetched.",
+        "Send a public http or https URL that answers without a login, or send the bytes.",
+    )
+    MEDIA_UNREADABLE = CodeEntry(
+        "media_unreadable",
+        Kind.INVALID_REQUEST,
+        "The bytes of an image, a document, a video or a sound are not what they should be.",
+        "Send one of the formats that the message names.",
+    )
+    MEDIA_TOO_LARGE = CodeEntry(
+        "media_too_large",
+        Kind.TOO_LARGE,
+        "An image, a document, a video or a sound is over a limit of size, pixels or length.",
+        "Send a smaller or shorter one, or fewer; the message names the limit.",
+    )
     INTERNAL = CodeEntry(
         "internal_error",
         Kind.INTERNAL,

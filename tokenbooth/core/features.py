@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tokenbooth.core.turn import FormatKind, Turn
+from tokenbooth.core.turn import AudioPart, FormatKind, ImagePart, Turn, VideoPart
 
 
 class Feature(StrEnum):
@@ -13,6 +13,7 @@ class Feature(StrEnum):
     LOGPROBS = "logprobs"
     TOP_LOGPROBS = "top_logprobs"
     IMAGES = "images"
+    AUDIO = "audio"
     STOP = "stop"
     SEED = "seed"
     CHOICES = "choices"
@@ -37,13 +38,22 @@ class Capabilities:
     constrains: bool = False
 
 
+_NEEDS = {Feature.IMAGES: (ImagePart, VideoPart), Feature.AUDIO: (AudioPart,)}
+
+
+def media_param(turn: Turn, feature: Feature) -> str | None:
+    """Where in the caller's body stands the first part that needs ``feature``, if any does."""
+    kinds = _NEEDS.get(feature, ())
+    return next((part.param for part in turn.media if isinstance(part, kinds)), None)
+
+
 def asked_features(turn: Turn) -> list[Feature]:
     """The features without which this turn cannot be honoured."""
     sampling, kind = turn.sampling, turn.output_format.kind
-    calling, seeing = False, turn.images > 0
+    calling, media = False, turn.media
     for message in turn.messages:
         calling = calling or bool(message.tool_calls)
-    if not (calling or seeing or turn.tools) and turn.plain:
+    if not (calling or media or turn.tools) and turn.plain:
         return []
     asked = (
         (Feature.TOOLS, calling or turn.tools),
@@ -51,7 +61,7 @@ def asked_features(turn: Turn) -> list[Feature]:
         (Feature.JSON_SCHEMA, kind is FormatKind.JSON_SCHEMA),
         (Feature.LOGPROBS, turn.logprobs is not None),
         (Feature.TOP_LOGPROBS, turn.logprobs is not None and turn.logprobs.top > 0),
-        (Feature.IMAGES, seeing),
+        *((feature, media and media_param(turn, feature) is not None) for feature in _NEEDS),
         (Feature.STOP, sampling.stop),
         (Feature.SEED, sampling.seed is not None),
         (Feature.CHOICES, turn.choices > (len(turn.messages) if turn.raw else 1)),

@@ -23,13 +23,41 @@ class TextPart:
 
 
 @dataclass(frozen=True, slots=True)
-class ImagePart:
-    """An image by URL (``https:`` or ``data:``)."""
+class MediaPart:
+    """What is not text. ``url`` is ``http:``, ``https:``, ``data:`` or, with the id of a file that
+    was uploaded, ``file:``; when an engine gets it always ``data:`` with the type of its bytes.
+    ``param`` is its place in the caller's body."""
 
     url: str
+    param: str = field(default="", compare=False)
 
 
-Part: TypeAlias = TextPart | ImagePart
+@dataclass(frozen=True, slots=True)
+class ImagePart(MediaPart):
+    """``width`` and ``height`` are pixels, 0 until the image was looked at."""
+
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPart(MediaPart):
+    """``duration_s`` is whole seconds, a begun one counted, 0 until the sound was looked at."""
+
+    duration_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPart(MediaPart):
+    """Becomes frames before an engine gets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPart(MediaPart):
+    """A PDF or a text; becomes texts and images of its pages before an engine gets it."""
+
+
+Part: TypeAlias = TextPart | MediaPart
 
 
 @noun
@@ -182,7 +210,8 @@ class Turn:
         )
 
     @property
-    def images(self) -> int:
-        """How many images the messages hold."""
+    def media(self) -> tuple[MediaPart, ...]:
+        """What the messages hold besides text, in order."""
         messages = self.messages
-        return len([part for m in messages for part in m.parts if isinstance(part, ImagePart)])
+        found = [part for m in messages for part in m.parts if isinstance(part, MediaPart)]
+        return tuple(found)

@@ -5,11 +5,16 @@ role line and separators to each message and one opening for the answer.
 """
 
 from tokenbooth.core.delta import Delta
-from tokenbooth.core.turn import ImagePart, Message, Turn
+from tokenbooth.core.turn import AudioPart, ImagePart, MediaPart, Message, Turn
 
 TEMPLATE_TOKENS_PER_MESSAGE = 16
 TEMPLATE_TOKENS_PER_TURN = 64
-IMAGE_TOKENS_MAX = 4096
+# Models that cut an image into tiles, or scale it to a size of their own, make at most so many of
+# it; models that keep its size make one of each square with sides of so many pixels, or fewer.
+IMAGE_TOKENS_MIN = 4352
+IMAGE_SQUARE = 28
+AUDIO_TOKENS_PER_S = 50
+AUDIO_TOKENS_MIN = 64
 # A token that opens a text, and those that tell a suffix from what stands before it.
 RAW_TOKENS_PER_TEXT = 4
 
@@ -45,10 +50,24 @@ def turn_tokens_max(turn: Turn) -> int:
     return total + text_tokens_max(turn.output_format.schema_json or "")
 
 
+def media_tokens_max(part: MediaPart) -> int:
+    """The documented bound of a part that was looked at."""
+    match part:
+        case AudioPart():
+            return AUDIO_TOKENS_MIN + AUDIO_TOKENS_PER_S * part.duration_s
+        case ImagePart():
+            columns, rows = -(-part.width // IMAGE_SQUARE), -(-part.height // IMAGE_SQUARE)
+            return max(IMAGE_TOKENS_MIN, (columns + 1) * rows)
+    return IMAGE_TOKENS_MIN
+
+
 def _message_tokens_max(message: Message) -> int:
     total = TEMPLATE_TOKENS_PER_MESSAGE
     for part in message.parts:
-        total += IMAGE_TOKENS_MAX if isinstance(part, ImagePart) else text_tokens_max(part.text)
+        if isinstance(part, MediaPart):
+            total += media_tokens_max(part)
+        else:
+            total += text_tokens_max(part.text)
     for text in (message.reasoning, message.name, message.tool_call_id):
         if text:
             total += text_tokens_max(text)

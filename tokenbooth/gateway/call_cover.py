@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from tokenbooth.gateway.media import with_uses
 from tokenbooth.gateway.options import TillOptions
-from tokenbooth.gateway.rules import Delivery, delivered_usage, with_images
+from tokenbooth.gateway.rules import Delivery, delivered_usage
 from tokenbooth.gateway.running import RunningCalls
 from tokenbooth.money.leases.service import Hold
 
@@ -60,5 +61,5 @@ class CallCover:
             return
         self._told_tokens, self._told_us = tokens, self._now()
         usage = delivered_usage(before, self._hold.input_tokens, exact=self._exact)
-        usage = with_images(usage, self._hold.price.uses.images)
+        usage = with_uses(usage, self._hold.price.uses)
         self._running.progress(self._hold.request_id, usage, first_output_us)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tokenbooth.core.caller import Caller, Scope
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead
-from tokenbooth.gateway.grant import check_allowed, weighed
+from tokenbooth.gateway.grant import Reader, check_allowed, weighed
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import authenticate
 from tokenbooth.protocols.dialect import Dialect, Parsed
@@ -42,5 +42,7 @@ async def count(
         check_allowed(caller, parsed.turn.model)
         model = await rooms.directory.model(op, parsed.turn.model)
         parsed = await rooms.responses.recalled(op, caller, parsed)
-        found = await weighed(rooms, dialect, parsed, model)
+        with rooms.media.basket() as basket:
+            reader = Reader(caller, basket)
+            found = await weighed(rooms, op, dialect, parsed, model, reader)
     return Counted(caller, found.parsed, found.input_tokens, found.input_exact)

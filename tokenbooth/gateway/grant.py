@@ -7,13 +7,14 @@ from tokenbooth.admission.rates import service as rates
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
-from tokenbooth.core.features import Feature, asked_features
+from tokenbooth.core.features import Feature, asked_features, media_param
 from tokenbooth.core.noun import named_noun, noun
 from tokenbooth.core.op import Op
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.prompts import count_input_tokens, single_turns
+from tokenbooth.gateway.media import Basket
 from tokenbooth.gateway.prefixes import Match, rank
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.rules import (
@@ -43,18 +44,28 @@ class Candidate:
     engine: Engine
 
 
+@noun
+class Reader:
+    """Whose media is read, and what keeps it."""
+
+    caller: Caller
+    basket: Basket
+
+
 @named_noun
 class Weighed:
     """Who may run the turn, the turn as it is run, and its prompt as the longest of them counts it.
 
     ``context_tokens`` is the shortest window that is known, into which ``prompt_tokens_max`` must
     fit: all of the input, or the longest of several raw prompts. ``input_exact`` says that no count
-    is only a bound. ``shape`` is what was asked of the form of the answer.
+    is only a bound. ``shape`` is what was asked of the form of the answer, ``uses`` what the turn's
+    media is charged for besides tokens.
     """
 
     candidates: tuple[Candidate, ...]
     parsed: Parsed
     shape: Shape
+    uses: prices.Uses
     context_tokens: int | None
     input_tokens: int
     prompt_tokens_max: int
@@ -86,17 +97,19 @@ def check_allowed(caller: Caller, model: str) -> None:
         )
 
 
-async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed) -> Grant:
+async def gate(
+    rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed, basket: Basket
+) -> Grant:
     """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PRICE_UNKNOWN, PRICE_NOT_OFFERED,
     UNSUPPORTED_FEATURE, CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY, and what
-    reading stored responses raises."""
+    reading stored responses and media raises."""
     turn = parsed.turn
     check_allowed(caller, turn.model)
     model = await rooms.directory.model(op, turn.model)
     parsed = await rooms.responses.recalled(op, caller, parsed)
     turn = parsed.turn
     price = await rooms.directory.price(op, question_of(caller, turn))
-    found = await weighed(rooms, dialect, parsed, model)
+    found = await weighed(rooms, op, dialect, parsed, model, Reader(caller, basket))
     input_tokens, context, exact = found.input_tokens, found.context_tokens, found.input_exact
     ask = OutputAsk(
         turn.output_tokens_max, model.output_tokens_max, context, found.prompt_tokens_max, exact
@@ -111,7 +124,7 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
         parsed=found.parsed,
         shape=found.shape,
         candidates=_by_session(rooms, found.candidates, match.session),
-        price=price,
+        price=price if found.uses is prices.NO_USES else replace(price, uses=found.uses),
         input_tokens=billed_input_tokens(input_tokens, context, len(single_turns(turn))),
         input_exact=exact,
         output_tokens_max=output_tokens_max,
@@ -119,9 +132,14 @@ async def gate(rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: P
     )
 
 
-async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog.Model) -> Weighed:
-    """Raises UNSUPPORTED_FEATURE or ENGINE_NOT_READY, and what an engine raises that counts."""
+async def weighed(
+    rooms: Rooms, op: Op, dialect: Dialect, parsed: Parsed, model: catalog.Model, reader: Reader
+) -> Weighed:
+    """Raises UNSUPPORTED_FEATURE or ENGINE_NOT_READY, and what reading media raises, and an engine
+    that counts."""
     candidates = await _candidates(rooms, dialect, parsed.turn, model.deployments)
+    sees = all(Feature.IMAGES in c.engine.capabilities.features for c in candidates)
+    parsed, uses = await reader.basket.taken_in(op, reader.caller, parsed, sees=sees)
     parsed, shape = _shaped(_eased(parsed, dialect, candidates), dialect, candidates)
     counted = [await count_input_tokens(c.engine, parsed.turn) for c in candidates]
     windows = [model.context_tokens, *(c.engine.capabilities.context_tokens for c in candidates)]
@@ -130,6 +148,7 @@ async def weighed(rooms: Rooms, dialect: Dialect, parsed: Parsed, model: catalog
         candidates=candidates,
         parsed=parsed,
         shape=shape,
+        uses=uses,
         context_tokens=context,
         input_tokens=max([count.tokens for count, _ in counted]),
         prompt_tokens_max=max([longest for _, longest in counted]),
@@ -165,14 +184,12 @@ def _eased(parsed: Parsed, dialect: Dialect, candidates: tuple[Candidate, ...]) 
 
 
 def question_of(caller: Caller, turn: Turn) -> prices.PriceQuestion:
-    """On which terms this caller asks, and the most that the call can use besides tokens."""
-    images = turn.images
+    """On which terms this caller asks."""
     return prices.PriceQuestion(
         model=turn.model,
         org_id=caller.org_id,
         tier=turn.service_tier,
         data_terms=caller.data_terms,
-        uses=prices.Uses(images=images) if images else prices.NO_USES,
     )
 
 
@@ -228,7 +245,7 @@ async def _candidates(
         refused = refused or Problem(
             Code.UNSUPPORTED_FEATURE,
             f"The model {turn.model!r} does not support {missing[0].value}.",
-            param=dialect.param_of(missing[0]),
+            param=media_param(turn, missing[0]) or dialect.param_of(missing[0]),
         )
     if fit or unshaped:
         return tuple(fit or unshaped)

@@ -9,10 +9,11 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.gateway.grant import Grant
 from tokenbooth.gateway.headers import receipt_headers
+from tokenbooth.gateway.media import with_uses
 from tokenbooth.gateway.relay import Ended, Relay
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
-from tokenbooth.gateway.rules import Charge, charge_of, with_images
+from tokenbooth.gateway.rules import Charge, charge_of
 from tokenbooth.money.leases.service import Ending
 
 NEVER_RAN = Ended(
@@ -83,7 +84,7 @@ class HeldCall:
             request_id=self._op.request_id,
             outcome=charge.outcome,
             reason=charge.reason,
-            usage=with_images(charge.usage, self._grant.price.uses.images),
+            usage=with_uses(charge.usage, self._grant.price.uses),
             charge=charge.charge,
             started_us=self._started_us,
             first_output_us=self._relay.first_output_us,

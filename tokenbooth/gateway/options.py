@@ -62,6 +62,32 @@ class ResponseOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediaOptions:
+    """Bounds of the media of one call, and of all calls of this process together.
+
+    ``fetch_urls``: URLs are fetched, and not only what callers send themselves. ``part_bytes_max``
+    is of one part, ``call_bytes_max`` of all parts of a call, ``bytes_max`` of all calls.
+    ``calls_max`` calls are read at once, each for ``wait_max_s`` at most. ``pixels_max`` is of one
+    image. A document has ``pages_max`` pages at most, and a model that sees gets images of the
+    first ``page_images_max`` of them. Of a video of ``video_s_max`` seconds at most, ``frames_max``
+    frames are shown.
+    """
+
+    fetch_urls: bool = True
+    parts_max: int = 50
+    part_bytes_max: int = 16 * 1024 * 1024
+    call_bytes_max: int = 32 * 1024 * 1024
+    bytes_max: int = 512 * 1024 * 1024
+    calls_max: int = 4
+    wait_max_s: int = 30
+    pixels_max: int = 40_000_000
+    pages_max: int = 100
+    page_images_max: int = 20
+    video_s_max: int = 300
+    frames_max: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TillOptions:
     """How money is leased and told of; what is not a setting is a field all the same, for tests.
 

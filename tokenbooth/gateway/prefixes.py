@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
-from tokenbooth.core.turn import ImagePart, Message, Role, Turn
+from tokenbooth.core.turn import MediaPart, Message, Role, Turn
 from tokenbooth.protocols.dialect import Parsed
 
 BLOCK_BYTES = 128
@@ -170,7 +170,7 @@ def _pieces(message: Message) -> Iterator[bytes]:
     head = f"\0{message.role}\0{message.name or ''}\0{message.tool_call_id or ''}\0"
     yield head.encode()
     for part in message.parts:
-        yield (part.url if isinstance(part, ImagePart) else part.text).encode("utf-8", "replace")
+        yield (part.url if isinstance(part, MediaPart) else part.text).encode("utf-8", "replace")
     for call in message.tool_calls:
         yield f"\0{call.id}\0{call.name}\0{call.arguments}".encode("utf-8", "replace")
 

@@ -82,7 +82,8 @@ async def quote(
         parsed = dialect.parse(raw)
         caller = replace(caller, end_customer=parsed.turn.end_customer)
         op = replace(op, caller=caller)
-        grant = await gate(rooms, op, dialect, caller, parsed)
+        with rooms.media.basket() as basket:
+            grant = await gate(rooms, op, dialect, caller, parsed, basket)
         ask = hold_ask(rooms, op, grant, head)
         await rooms.till.flushed()
         return quoted(ask, await rooms.till.limits(op, caller), input_exact=grant.input_exact)

@@ -8,6 +8,7 @@ from tokenbooth.core.ports import Clock, Store
 from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.directory import Directory
 from tokenbooth.gateway.live import LiveCalls
+from tokenbooth.gateway.media import MediaDesk
 from tokenbooth.gateway.options import GatewayOptions, TillOptions
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.prefixes import PrefixBook
@@ -33,6 +34,7 @@ class Rooms:
     replays: ReplayDesk
     responses: ResponseDesk
     background: BackgroundDesk
+    media: MediaDesk
     policy: Policy
     metrics: Metrics
     options: GatewayOptions

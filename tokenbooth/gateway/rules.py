@@ -1,6 +1,5 @@
 """Pure decisions of the ten steps: output limits, and what an ended call is charged for."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from tokenbooth.core.codes import Code
@@ -147,11 +146,6 @@ def is_possible(usage: Usage) -> bool:
         return False
     cached_tokens = (usage.cached_input_tokens or 0) + usage.cache_write_tokens
     return cached_tokens <= usage.input_tokens and usage.reasoning_tokens <= usage.output_tokens
-
-
-def with_images(usage: Usage, images: int) -> Usage:
-    """Images are counted in the prompt, whatever the engine says of them."""
-    return replace(usage, images=images) if images else usage
 
 
 def shown_fingerprint(text: str | None) -> str | None:

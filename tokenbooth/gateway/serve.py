@@ -34,6 +34,7 @@ async def serve(
     caller's connection, so that what was held is always resolved.
     """
     reply, once, kept = Reply(dialect, op, sink, rooms.metrics), FREELY, NOTHING
+    basket = rooms.media.basket()
     try:
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
         reply.rates_known(partial(rooms.rates.state, caller))
@@ -47,7 +48,9 @@ async def serve(
         if await once.replay(sink):
             return
         reply.through(once)
-        grant = await gate(rooms, op, dialect, caller, parsed)  # 4
+        if parsed.turn.media:
+            rooms.rates.check(caller)  # before anything is fetched for it
+        grant = await gate(rooms, op, dialect, caller, parsed, basket)  # 4
         async with Admitted(rooms, op, grant, sink) as admission:  # 5 admit
             reply.rated(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
@@ -70,6 +73,7 @@ async def serve(
         once.close()
         reply.close()
         kept.close()
+        basket.close()
 
 
 async def authenticate(rooms: Rooms, op: Op, head: CallHead, scope: Scope) -> Caller:

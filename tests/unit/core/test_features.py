@@ -4,25 +4,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenbooth.core.features import Feature, asked_features
+from tokenbooth.core.features import Feature, asked_features, media_param
 from tokenbooth.core.turn import (
+    AudioPart,
+    DocumentPart,
     EmbeddingAsk,
     FormatKind,
     ImagePart,
     LogprobsAsk,
     Message,
     OutputFormat,
+    Part,
     Role,
     Sampling,
     TextPart,
     Tool,
     ToolCall,
     Turn,
+    VideoPart,
 )
 
 PLAIN = Turn(model="m", messages=(Message(Role.USER, (TextPart("hello"),)),))
 CALLING = Message(Role.ASSISTANT, (), tool_calls=(ToolCall("1", "f", "{}"),))
 SEEING = Message(Role.USER, (TextPart("look"), ImagePart("https://x/y.png")))
+
+
+def of_parts(*parts: Part) -> Message:
+    return Message(Role.USER, parts)
+
 
 ASKS: list[tuple[Turn, set[Feature]]] = [
     (PLAIN, set()),
@@ -39,6 +48,9 @@ ASKS: list[tuple[Turn, set[Feature]]] = [
     (replace(PLAIN, logprobs=LogprobsAsk()), {Feature.LOGPROBS}),
     (replace(PLAIN, logprobs=LogprobsAsk(top=2)), {Feature.LOGPROBS, Feature.TOP_LOGPROBS}),
     (replace(PLAIN, messages=(SEEING,)), {Feature.IMAGES}),
+    (replace(PLAIN, messages=(of_parts(VideoPart("https://x/y.mp4")),)), {Feature.IMAGES}),
+    (replace(PLAIN, messages=(of_parts(AudioPart("https://x/y.wav")),)), {Feature.AUDIO}),
+    (replace(PLAIN, messages=(of_parts(DocumentPart("https://x/y.pdf")),)), set()),
     (replace(PLAIN, sampling=Sampling(stop=("a",))), {Feature.STOP}),
     (replace(PLAIN, sampling=Sampling(seed=0)), {Feature.SEED}),
     (replace(PLAIN, choices=2), {Feature.CHOICES}),
@@ -81,3 +93,12 @@ def test_what_changes_nothing_asks_for_nothing(sampling: Sampling) -> None:
 def test_the_text_of_a_message_is_its_text_parts_in_order(texts: list[str]) -> None:
     parts = tuple(part for text in texts for part in (TextPart(text), ImagePart("https://x/")))
     assert Message(Role.USER, parts).text == "".join(texts)
+
+
+def test_the_first_part_that_needs_a_feature_is_named() -> None:
+    parts = (DocumentPart("x:", "a"), AudioPart("x:", "b"), VideoPart("x:", "c"))
+    turn = replace(PLAIN, messages=(PLAIN.messages[0], of_parts(*parts, ImagePart("x:", "d"))))
+    assert media_param(turn, Feature.AUDIO) == "b"
+    assert media_param(turn, Feature.IMAGES) == "c"
+    assert media_param(turn, Feature.TOOLS) is None
+    assert media_param(PLAIN, Feature.IMAGES) is None

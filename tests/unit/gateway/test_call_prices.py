@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.booth import MemorySink, TestBooth, chat, open_test_booth
+from tests.support.media import inline, png
 from tests.support.tariffs import fair_nano, lines_of
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.control import accounts, price_books, prices
@@ -24,7 +25,7 @@ from tokenbooth.money.prices.service import Price, Step, Tariff
 STANDARD, FLEX = ServiceTier.STANDARD, ServiceTier.FLEX
 PRIVATE, CONTRIBUTOR = DataTerms.PRIVATE, DataTerms.CONTRIBUTOR
 PLAIN = {"input": 1_000_000, "output": 4_000_000}
-PIXEL = "data:image/png;base64,iVBORw0KGgo="
+PIXEL = inline("image/png", png())
 
 
 class Seeing(ScriptedEngine):

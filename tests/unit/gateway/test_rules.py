@@ -22,7 +22,6 @@ from tokenbooth.gateway.rules import (
     is_possible,
     output_limit,
     shown_fingerprint,
-    with_images,
     within_rate,
 )
 
@@ -201,11 +200,6 @@ def test_usage_at_its_edges_is_possible():
     assert is_possible(Usage(0, 0))
     assert is_possible(Usage(TOKENS_MAX, TOKENS_MAX, TOKENS_MAX, TOKENS_MAX))
     assert is_possible(Usage(5, 1, cached_input_tokens=3, cache_write_tokens=2, images=TOKENS_MAX))
-
-
-def test_images_are_counted_in_the_prompt_and_nowhere_else():
-    assert with_images(Usage(5, 1), 0) == Usage(5, 1)
-    assert with_images(Usage(5, 1, images=9), 2) == Usage(5, 1, images=2)
 
 
 def test_a_reader_that_stalls_until_the_time_is_over_pays_for_what_it_got():

@@ -95,6 +95,20 @@ class RateBook:
             raise ValueError("tokens_max must not be negative")
         check_fits(caller, tokens_max)
         now_us = self._monotonic_us()
+        owners = self._passing(caller, tokens_max, now_us)
+        second = now_us // _US_PER_S
+        for owner in owners:
+            owner.parallel += 1
+            owner.tokens.add(tokens_max)
+            second = owner.requests.add(1)
+        return RateTicket(owners, second, tokens_max)
+
+    def check(self, caller: Caller) -> None:
+        """Raises RATE_LIMITED where not even the smallest call would pass now; counts nothing."""
+        self._passing(caller, 0, self._monotonic_us())
+
+    def _passing(self, caller: Caller, tokens_max: int, now_us: int) -> tuple[_Owner, _Owner]:
+        """Who would count a call. Raises RATE_LIMITED."""
         now_s = now_us // _US_PER_S
         self._evict(now_s)
         key = self._owner((KEY, caller.key_id), now_s)
@@ -105,12 +119,7 @@ class RateBook:
         ]
         if breaches:
             raise refusal(breaches)
-        second = now_s
-        for owner in (key, org):
-            owner.parallel += 1
-            owner.tokens.add(tokens_max)
-            second = owner.requests.add(1)
-        return RateTicket((key, org), second, tokens_max)
+        return key, org
 
     def state(self, caller: Caller) -> RateState:
         """What the caller has left now; counts nothing and remembers nobody."""

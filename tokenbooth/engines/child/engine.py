@@ -12,6 +12,7 @@ from tokenbooth.core.delta import RunEnd, Usage
 from tokenbooth.core.features import Capabilities, Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
+from tokenbooth.engines.bounds import media_tokens_max
 from tokenbooth.engines.child.frames import Cancel, Count, Counted, Over, Piece, Refused, Step
 from tokenbooth.engines.child.hearing import Ears
 from tokenbooth.engines.child.orders import Prompt, begin_of
@@ -111,7 +112,8 @@ class ChildEngine:
         return self._tally.counters
 
     async def count_input_tokens(self, turn: Turn) -> InputCount:
-        return InputCount(await self._reading.count(turn), exact=True)
+        seen_tokens = sum(map(media_tokens_max, turn.media))
+        return InputCount(await self._reading.count(turn) + seen_tokens, exact=not turn.media)
 
     def start(self, turn: Turn, sink: DeltaSink) -> Run:
         run = ChildRun(next(self._numbers), sink, self._stop)

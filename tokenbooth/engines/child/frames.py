@@ -24,7 +24,7 @@ class Begin(msgspec.Struct, tag="begin", array_like=True, frozen=True, kw_only=T
 
     ``messages`` are (role, text) pairs. ``template_json`` is what the model's own template gets
     where these do not say it all: an object of ``messages``, ``tools`` and ``variables``. ``None``
-    leaves the engine's default.
+    leaves the engine's default. ``images`` are base64; a NUL stands in the messages for each.
     """
 
     run: int
@@ -42,6 +42,7 @@ class Begin(msgspec.Struct, tag="begin", array_like=True, frozen=True, kw_only=T
     logprobs: int | None
     grammar: str | None
     template_json: str = ""
+    images: tuple[str, ...] = ()
 
 
 class Cancel(msgspec.Struct, tag="cancel", array_like=True, frozen=True):

@@ -24,6 +24,7 @@ class Prompt:
 
     words: Words
     template_json: str = ""
+    images: tuple[str, ...] = ()
 
     @property
     def characters(self) -> int:
@@ -33,7 +34,8 @@ class Prompt:
 def prompt_of(turn: Turn, traits: Traits = NO_TRAITS) -> Prompt:
     """Raises Problem INVALID_VALUE for text that UTF-8 cannot hold."""
     asked = "" if turn.raw else template_json(turn, traits)
-    return Prompt((), asked) if asked else Prompt(words_of(turn))
+    images = tuple(part.url.partition(",")[2] for part in turn.media)
+    return Prompt((), asked, images) if asked else Prompt(words_of(turn), images=images)
 
 
 def begin_of(
@@ -50,6 +52,7 @@ def begin_of(
         input_ids=None if ids is None else _little_endian(ids),
         messages=prompt.words if ids is None else (),
         template_json=prompt.template_json if ids is None else "",
+        images=prompt.images,
         output_tokens_max=turn.output_tokens_max,
         choices=turn.choices,
         temperature=sampling.temperature,

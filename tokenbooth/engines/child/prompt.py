@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.turn import Message, Role, Tool, ToolCall, ToolMode, Turn
+from tokenbooth.core.turn import Message, Role, TextPart, Tool, ToolCall, ToolMode, Turn
 from tokenbooth.engines.child.frames import Words
 from tokenbooth.engines.gguf.template import RAW, Traits
 from tokenbooth.engines.grammar.answer import CALL_CLOSE, CALL_OPEN
@@ -32,6 +32,8 @@ _LEVELS = {
     "xhigh": _HIGH, "max": _HIGH,
 }  # fmt: skip
 UNTHINKING = ("none", "minimal")
+# Stands in a text for an image. No body of a caller can hold it, but what a model said can.
+IMAGE_MARK = "\0"
 
 
 def words_of(turn: Turn) -> Words:
@@ -100,17 +102,26 @@ def _texts(messages: tuple[Message, ...]) -> Iterator[tuple[str, str]]:
     """Answers of tools that follow one another become one text of the user."""
     answers: list[str] = []
     for message in messages:
+        said = _said(message)
         if message.role is Role.TOOL:
-            answers.append(f"<tool_response>\n{message.text}\n</tool_response>")
+            answers.append(f"<tool_response>\n{said}\n</tool_response>")
             continue
         if answers:
             yield Role.USER.value, "\n".join(answers)
             answers = []
-        parts = [message.text] if message.text or not message.tool_calls else []
+        parts = [said] if said or not message.tool_calls else []
         parts += [_call(call) for call in message.tool_calls]
         yield _ROLES.get(message.role, message.role).value, "\n".join(parts)
     if answers:
         yield Role.USER.value, "\n".join(answers)
+
+
+def _said(message: Message) -> str:
+    """The text, with a mark where an image stands and nowhere else."""
+    return "".join(
+        part.text.replace(IMAGE_MARK, "") if isinstance(part, TextPart) else IMAGE_MARK
+        for part in message.parts
+    )
 
 
 def _call(call: ToolCall) -> str:
@@ -128,7 +139,7 @@ def _arguments(call: ToolCall) -> Any:
 def _message(message: Message) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "role": _ROLES.get(message.role, message.role).value,
-        "content": message.text,
+        "content": _said(message),
     }
     if message.reasoning:
         fields["reasoning_content"] = message.reasoning

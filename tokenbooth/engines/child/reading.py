@@ -102,7 +102,7 @@ class Reading:
 
     async def ids(self, prompt: Prompt) -> "array[int] | None":
         """``None`` where only the child can tell."""
-        if self._read is None:
+        if self._read is None or prompt.images:
             return None
         ids = self._prompts.get(prompt)
         if ids is None:

@@ -35,4 +35,5 @@ class LlamacppEngine(ChildEngine):
 
     def __init__(self, options: LlamacppOptions) -> None:
         plan = ChildPlan(WORKER, msgspec.json.encode(options), options)
-        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path), Unknown.DROPPED))
+        features = FEATURES | ({Feature.IMAGES} if options.mmproj_path else set())
+        super().__init__(Kind(features, plan, Path(options.gguf_path), Unknown.DROPPED))

@@ -11,6 +11,7 @@ class LlamacppOptions(ChildOptions):
     """``slots`` runs work at once, each with a window of ``context_tokens`` (``0``: what the file
     was trained for, at most 4096). ``step_tokens_max`` bounds one step, and with it how long a
     cancel waits in a long prompt. ``threads`` ``0`` means one less than the cores that may be used.
+    ``mmproj_path`` is a second GGUF, the part of the model that sees images.
     Penalties look at the last 64 tokens, those of the prompt included: that is llama.cpp's own
     rule.
     """
@@ -28,4 +29,5 @@ class LlamacppOptions(ChildOptions):
     context_tokens: int = 0
     step_tokens_max: int = 64
     threads: int = 0
+    mmproj_path: str = ""
     hang_after_s: float = field(default=60.0, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from tokenbooth.core.problem import Problem
+from tokenbooth.engines.bounds import IMAGE_TOKENS_MIN
 from tokenbooth.engines.child.frames import (
     Begin,
     Count,
@@ -30,6 +31,7 @@ from tokenbooth.engines.child.frames import (
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut, main
 from tokenbooth.engines.child.orders import TEMPLATE_REFUSES, asked_of, ids_of, in_thought, is_raw
 from tokenbooth.engines.gguf.metadata import read_metadata
+from tokenbooth.engines.llamacpp.sight import Sight, listen, native
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
 
 PACKAGE = "xllamacpp"
@@ -40,6 +42,10 @@ STEP_WAIT_S = 0.02
 # A full queue holds the engine up until the gateway has read.
 HEARD_MAX = 4096
 SEED_BITS = 31
+# Some models read all tokens of an image in one step.
+SIGHT_STEP_TOKENS_MIN = 512
+TOO_LONG = "exceed_context_size_error"
+UNSEEN = "The model's engine cannot read one of the images."
 
 
 class Choice:
@@ -83,6 +89,7 @@ class LlamaCpp:
         self._key_secret = token_hex(32)
         self._server = package.Server(self._parameters(package))
         self._address = str(self._server.listening_address).removeprefix("http://")
+        self._sight = Sight(self._ask("/props")["media_marker"]) if options.mmproj_path else None
         self._version = str(package.__version__)
         self._heard: queue.Queue[tuple[Choice, dict[str, Any] | None]] = queue.Queue(HEARD_MAX)
         self._runs: dict[int, Running] = {}
@@ -94,7 +101,12 @@ class LlamaCpp:
         # The window is split evenly over the slots.
         wanted.n_ctx = self._context_tokens * options.slots
         wanted.n_parallel = options.slots
-        wanted.n_batch = wanted.n_ubatch = options.step_tokens_max
+        step_tokens_max = options.step_tokens_max
+        if options.mmproj_path:
+            wanted.mmproj.path = options.mmproj_path
+            wanted.image_max_tokens = IMAGE_TOKENS_MIN
+            step_tokens_max = max(SIGHT_STEP_TOKENS_MIN, step_tokens_max)
+        wanted.n_batch = wanted.n_ubatch = step_tokens_max
         # Its threads wait for each other by spinning: on 2 busy cores a second thread made it
         # slower by far (4 instead of 79 tokens a second), so one core is left to the rest.
         threads = options.threads or max(1, _cores() - 1)
@@ -117,22 +129,29 @@ class LlamaCpp:
 
     def count(self, ask: Count) -> Counted:
         prompt = self._prompt(ask)
+        if self._sight is not None:
+            prompt = self._sight.unmarked(prompt)
         thought = not is_raw(ask) and in_thought(prompt)
         return Counted(ask.ask, len(self._encode(prompt)), thought)
 
     def begin(self, ask: Begin) -> None:
-        given = ask.input_ids
-        ids = ids_of(given) if given is not None else self._ids(ask)
-        room = self._context_tokens - len(ids)
-        if room < 1:
-            raise RefusedError(
-                "CONTEXT_LENGTH_EXCEEDED", "The prompt is too long.", input_tokens=len(ids)
-            )
-        run = Running(ask, len(ids))
+        if ask.images and self._sight is not None:
+            # How many tokens its images make, the engine says with its first words.
+            prompt: Any = self._prompt(ask)
+            room, run = self._context_tokens - 1, Running(ask, 0)
+        else:
+            given = ask.input_ids
+            ids = ids_of(given) if given is not None else self._ids(ask)
+            prompt, run = ids.tolist(), Running(ask, len(ids))
+            room = self._context_tokens - len(ids)
+            if room < 1:
+                raise RefusedError(
+                    "CONTEXT_LENGTH_EXCEEDED", "The prompt is too long.", input_tokens=len(ids)
+                )
         self._runs[ask.run] = run
         seed = randbits(SEED_BITS) if ask.seed is None else ask.seed
         for choice in run.choices:
-            body = self._body(ask, ids, room) | {"seed": (seed + choice.index) % 2**SEED_BITS}
+            body = self._body(ask, prompt, room) | {"seed": (seed + choice.index) % 2**SEED_BITS}
             threading.Thread(target=self._work, args=(choice, body), daemon=True).start()
 
     def cancel(self, run: int, out: StepOut) -> None:
@@ -155,8 +174,11 @@ class LlamaCpp:
             return choice.run.cancelled
 
         try:
-            self._server.handle_completions(body, hear)
-        except RuntimeError as error:
+            if self._sight is None:
+                self._server.handle_completions(body, hear)
+            else:
+                listen(self._address, self._headers(), native(body, choice.run.ask.images), hear)
+        except (RuntimeError, OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
             self._heard.put((choice, {"error": {"message": str(error)}}))
         finally:
             self._heard.put((choice, None))
@@ -174,17 +196,17 @@ class LlamaCpp:
         elif "error" in chunk:
             run.cancelled = True
             self._runs.pop(number)
-            out.refused.append(Refused(number, "ENGINE_FAILED", "The engine refused the call."))
+            out.refused.append(_refused(run.ask, chunk["error"]))
         elif not run.cancelled:
             piece = _piece(choice, chunk)
             if piece is not None:
                 out.pieces.append(piece)
 
-    def _body(self, ask: Begin, ids: "array[int]", room: int) -> dict[str, Any]:
+    def _body(self, ask: Begin, prompt: Any, room: int) -> dict[str, Any]:
         limit = room if ask.output_tokens_max is None else min(room, ask.output_tokens_max)
         temperature = self._options.temperature if ask.temperature is None else ask.temperature
         body: dict[str, Any] = {
-            "prompt": ids.tolist(),
+            "prompt": prompt,
             "stream": True,
             "max_tokens": limit,
             "temperature": temperature,
@@ -209,7 +231,10 @@ class LlamaCpp:
         if is_raw(ask):
             return ask.messages[0][1]
         asked = asked_of(ask)
-        body: dict[str, Any] = {"messages": list(map(_with_texts, asked.messages))}
+        messages = list(map(_with_texts, asked.messages))
+        if self._sight is not None:
+            messages = [{**m, "content": self._sight.marked(m["content"])} for m in messages]
+        body: dict[str, Any] = {"messages": messages}
         if asked.tools:
             body["tools"] = asked.tools
         if asked.variables:
@@ -223,14 +248,19 @@ class LlamaCpp:
         wish = {"content": prompt, "add_special": True, "parse_special": True}
         return array("I", self._ask("/tokenize", wish)["tokens"])
 
-    def _ask(self, path: str, body: dict[str, Any]) -> Any:
-        connection = http.client.HTTPConnection(self._address, timeout=ASK_WAIT_S)
-        headers = {
+    def _headers(self) -> dict[str, str]:
+        return {
             "authorization": f"Bearer {self._key_secret}",
             "content-type": "application/json",
         }
+
+    def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        connection = http.client.HTTPConnection(self._address, timeout=ASK_WAIT_S)
         try:
-            connection.request("POST", path, msgspec.json.encode(body), headers)
+            if body is None:
+                connection.request("GET", path, headers=self._headers())
+            else:
+                connection.request("POST", path, msgspec.json.encode(body), self._headers())
             answer = connection.getresponse()
             raw = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -266,6 +296,8 @@ def _cores() -> int:
 
 def _piece(choice: Choice, chunk: dict[str, Any]) -> Piece | None:
     """What a callback adds; ``None`` when it only tells of progress."""
+    run = choice.run
+    run.input_tokens = max(run.input_tokens, chunk.get("prompt_tokens") or 0)
     if not chunk.get("choices"):
         return None
     said = chunk["choices"][0]
@@ -281,6 +313,18 @@ def _piece(choice: Choice, chunk: dict[str, Any]) -> Piece | None:
     fresh = choice.output_tokens - choice.sent
     choice.sent = choice.output_tokens
     return Piece(choice.run.ask.run, choice.index, text, fresh, _logprobs(choice, said), finish)
+
+
+def _refused(ask: Begin, error: dict[str, Any]) -> Refused:
+    """What the engine says of a prompt with images; of any other one it was judged before."""
+    if error.get("type") == TOO_LONG:
+        tokens = error.get("n_prompt_tokens")
+        return Refused(
+            ask.run, "CONTEXT_LENGTH_EXCEEDED", "The prompt is too long.", input_tokens=tokens
+        )
+    if ask.images and error.get("code") == http.HTTPStatus.BAD_REQUEST:
+        return Refused(ask.run, "MEDIA_UNREADABLE", UNSEEN)
+    return Refused(ask.run, "ENGINE_FAILED", "The engine refused the call.")
 
 
 def _logprobs(choice: Choice, said: dict[str, Any]) -> tuple[Logprob, ...]:

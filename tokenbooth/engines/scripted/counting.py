@@ -5,11 +5,12 @@ Every token holds at least one character, so there are never more tokens than UT
 
 import re
 
-from tokenbooth.core.turn import ImagePart, Message, Turn
+from tokenbooth.core.turn import MediaPart, Message, Turn
 
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_TURN = 3
-TOKENS_PER_IMAGE = 85
+# Of a part that is not text.
+TOKENS_PER_PART = 85
 _TOKEN = re.compile(r" ?\w+| ?[^\w\s]|\s")
 
 
@@ -33,8 +34,8 @@ def _message_tokens(message: Message) -> int:
     texts = [message.text, message.name or "", message.tool_call_id or ""]
     for call in message.tool_calls:
         texts += [call.id, call.name, call.arguments]
-    images = sum(isinstance(part, ImagePart) for part in message.parts)
-    return TOKENS_PER_MESSAGE + TOKENS_PER_IMAGE * images + sum(map(_length, texts))
+    media = sum(isinstance(part, MediaPart) for part in message.parts)
+    return TOKENS_PER_MESSAGE + TOKENS_PER_PART * media + sum(map(_length, texts))
 
 
 def _length(text: str) -> int:

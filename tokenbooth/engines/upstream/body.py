@@ -7,6 +7,7 @@ import msgspec
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import (
+    AudioPart,
     FormatKind,
     ImagePart,
     Message,
@@ -21,6 +22,7 @@ from tokenbooth.core.turn import (
 )
 from tokenbooth.engines.upstream.values import EndCustomerField, UpstreamOptions
 
+AUDIO_FORMATS = {"data:audio/wav;base64": "wav", "data:audio/mpeg;base64": "mp3"}
 # These belong to us; a hint may not replace them.
 OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options", "n", "user", "tools"})
 
@@ -146,9 +148,16 @@ def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
 
 
 def _part(part: Part) -> dict[str, Any]:
-    if isinstance(part, ImagePart):
-        return {"type": "image_url", "image_url": {"url": part.url}}
-    return {"type": "text", "text": part.text}
+    match part:
+        case TextPart():
+            return {"type": "text", "text": part.text}
+        case ImagePart():
+            return {"type": "image_url", "image_url": {"url": part.url}}
+        case AudioPart():
+            head, _, body = part.url.partition(",")
+            form = AUDIO_FORMATS[head]
+            return {"type": "input_audio", "input_audio": {"data": body, "format": form}}
+    raise Problem(Code.UNSUPPORTED_FEATURE, "Such media was not taken in.", param=part.param)
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

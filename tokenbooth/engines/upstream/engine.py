@@ -54,7 +54,7 @@ class UpstreamEngine:
         self._pool = Pool(options)
         self._runs: set[UpstreamRun] = set()
         self._is_open = False
-        self._capabilities = Capabilities(options.features, options.context_tokens)
+        self._capabilities = Capabilities(options.all_features, options.context_tokens)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -10,7 +10,9 @@ from tokenbooth.core.features import Feature
 
 # What msgspec raises for bytes that are not the JSON they should be.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-UPSTREAM_FEATURES = frozenset(Feature) - {Feature.IMAGES}
+# What a model must be said to take.
+MEDIA_FEATURES = frozenset({Feature.IMAGES, Feature.AUDIO})
+UPSTREAM_FEATURES = frozenset(Feature) - MEDIA_FEATURES
 
 
 class OutputLimitField(StrEnum):
@@ -49,7 +51,8 @@ class UpstreamOptions:
     that are passed on as fields of the body; with ``reasoning_back`` it also gets what an assistant
     thought before, as ``reasoning_content`` of its message. ``counters_path`` is where the server
     tells its own token counters, from the root of the host; empty where they are not to be asked
-    for. Raises ValueError for values that cannot be sent.
+    for. ``sees`` and ``hears`` say that the model takes images and audio. Raises ValueError for
+    values that cannot be sent.
     """
 
     base_url: str
@@ -65,6 +68,8 @@ class UpstreamOptions:
     event_bytes_max: int = 4 * 2**20
     context_tokens: int | None = None
     features: frozenset[Feature] = UPSTREAM_FEATURES
+    sees: bool = False
+    hears: bool = False
     output_limit_field: OutputLimitField = OutputLimitField.MAX_COMPLETION_TOKENS
     end_customer_field: EndCustomerField = EndCustomerField.USER
     developer_role: bool = False
@@ -72,6 +77,12 @@ class UpstreamOptions:
     hints: frozenset[str] = frozenset()
     ca_file: str | None = None
     counters_path: str = "/metrics"
+
+    @property
+    def all_features(self) -> frozenset[Feature]:
+        """``features`` with what the model sees and hears."""
+        media = {Feature.IMAGES: self.sees, Feature.AUDIO: self.hears}
+        return self.features | {feature for feature, taken in media.items() if taken}
 
     def __post_init__(self) -> None:
         target_of(self.base_url)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tokenbooth.protocols.media import BASE64, FILE_ID, WEB_URL
 from tokenbooth.protocols.open_shape import Anything, Open
 from tokenbooth.protocols.shape import (
     Either,
@@ -11,7 +12,6 @@ from tokenbooth.protocols.shape import (
     Listed,
     Record,
     Shape,
-    Tagged,
     Text,
     tagged,
 )
@@ -20,13 +20,10 @@ BLOCKS_MAX = 4096
 ID_CHARS_MAX = 256
 NAME_CHARS_MAX = 256
 INPUT_BYTES_MAX = 16 * 1024 * 1024
-HTTPS = r"^https://[^\x00-\x20]+$"
-BASE64 = r"^[A-Za-z0-9+/]+={0,2}$"
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+VIDEO_TYPES = ("video/mp4", "video/webm", "video/quicktime")
 
 CACHE_CONTROL = {"cache_control": Field(Anything())}
-NO_FILES = "uploaded files are not served here; send the content itself"
-NO_PDF = "PDF documents are not served here; send their text"
 
 
 def open_tagged(
@@ -50,28 +47,35 @@ _TEXT: Mapping[str, Field] = {
     "text": Field(Text(), required=True),
     "citations": Field(Anything()),
 }
-_IMAGE_SOURCE: Tagged = tagged(
-    "type",
-    {
+
+
+def _sources(*types: str) -> Mapping[str, Record]:
+    """Where the bytes of a block may stand."""
+    return {
         "base64": Record(
             {
-                "media_type": Field(Text(choices=IMAGE_TYPES), required=True),
+                "media_type": Field(Text(choices=types), required=True),
                 "data": Field(Text(pattern=BASE64), required=True),
             }
         ),
-        "url": Record({"url": Field(Text(pattern=HTTPS), required=True)}),
-    },
-    {"file": NO_FILES},
-)
+        "url": Record({"url": Field(Text(pattern=WEB_URL), required=True)}),
+        "file": Record({"file_id": Field(Text(pattern=FILE_ID), required=True)}),
+    }
+
+
 _IMAGE: Mapping[str, Field] = {
-    "source": Field(_IMAGE_SOURCE, required=True),
+    "source": Field(tagged("type", _sources(*IMAGE_TYPES)), required=True),
     "transformations": Field(Anything()),
+}
+_VIDEO: Mapping[str, Field] = {
+    "source": Field(tagged("type", _sources(*VIDEO_TYPES)), required=True),
 }
 _DOCUMENT: Mapping[str, Field] = {
     "source": Field(
         tagged(
             "type",
             {
+                **_sources("application/pdf"),
                 "text": Record(
                     {
                         "media_type": Field(Text(choices=("text/plain",)), required=True),
@@ -82,7 +86,6 @@ _DOCUMENT: Mapping[str, Field] = {
                     {"content": Field(text_or(open_tagged({"text": _TEXT})), required=True)}
                 ),
             },
-            {"base64": NO_PDF, "url": NO_PDF, "file": NO_FILES},
         ),
         required=True,
     ),
@@ -99,6 +102,7 @@ _SEARCH_RESULT: Mapping[str, Field] = {
 _SHOWN: Mapping[str, Mapping[str, Field]] = {
     "text": _TEXT,
     "image": _IMAGE,
+    "video": _VIDEO,
     "document": _DOCUMENT,
     "search_result": _SEARCH_RESULT,
 }
@@ -129,6 +133,6 @@ USER: Shape = text_or(
 ASSISTANT: Shape = text_or(
     open_tagged(
         {"text": _TEXT, "tool_use": _TOOL_USE, **_THOUGHTS},
-        dict.fromkeys(("image", "document", "search_result", "tool_result"), _NOT_HERE),
+        dict.fromkeys((*_SHOWN.keys() - {"text"}, "tool_result"), _NOT_HERE),
     )
 )

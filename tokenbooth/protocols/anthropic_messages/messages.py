@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tokenbooth.core.turn import ImagePart, Message, Part, Role, TextPart, ToolCall
+from tokenbooth.core.turn import (
+    DocumentPart,
+    ImagePart,
+    MediaPart,
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ToolCall,
+    VideoPart,
+)
 from tokenbooth.protocols.anthropic_messages.blocks import ASSISTANT, SYSTEM, USER
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.shape import Field, Json, Record, Shape, tagged
@@ -48,8 +58,9 @@ def system_of(content: str | Sequence[Json], notes: Notes) -> tuple[Message, ...
 def messages_of(records: Iterable[Json], notes: Notes) -> tuple[Message, ...]:
     """Checked records to Messages; a message that says nothing is left out."""
     made: list[Message] = []
-    for record in records:
-        found = tuple(_BY_ROLE[record["role"]](record["content"], notes))
+    for place, record in enumerate(records):
+        path = f"messages[{place}].content"
+        found = tuple(_BY_ROLE[record["role"]](record["content"], path, notes))
         if not found:
             notes.add("messages[]", "ignored: a message without content")
         made += found
@@ -63,36 +74,37 @@ def say_unused(holder: Json, path: str, notes: Notes) -> None:
             notes.add(f"{path}.{name}", what)
 
 
-def _system(content: str | Sequence[Json], notes: Notes) -> Iterator[Message]:
+def _system(content: str | Sequence[Json], path: str, notes: Notes) -> Iterator[Message]:
     parts = _texts(content, _AT, notes)
     if parts:
         yield Message(Role.SYSTEM, parts)
 
 
-def _user(content: str | Sequence[Json], notes: Notes) -> Iterator[Message]:
-    """Results of tools come first, as engines want them right behind the calls; the images that
-    they hold follow in the message of the user, because a tool speaks in text."""
+def _user(content: str | Sequence[Json], path: str, notes: Notes) -> Iterator[Message]:
+    """Results of tools come first, as engines want them right behind the calls; the media that
+    they hold follows in the message of the user, because a tool speaks in text."""
     if isinstance(content, str):
         yield Message(Role.USER, (TextPart(content),))
         return
     said: list[Part] = []
-    for block in content:
+    for place, block in enumerate(content):
         say_unused(block, _AT, notes)
+        at = f"{path}[{place}]"
         if block["type"] != "tool_result":
-            said += _shown(block, notes)
+            said += _shown(block, at, notes)
             continue
-        found = list(_result_parts(block.get("content", ""), notes))
-        images = [part for part in found if isinstance(part, ImagePart)]
-        if images:
-            notes.add(f"{_AT}.content[].image", "translated to a message of the user")
-            said += images
+        found = list(_result_parts(block.get("content", ""), f"{at}.content", notes))
+        media = [part for part in found if isinstance(part, MediaPart)]
+        if media:
+            notes.add(f"{_AT}.content[].source", "translated to a message of the user")
+            said += media
         texts = tuple(part for part in found if isinstance(part, TextPart))
         yield Message(Role.TOOL, texts or (TextPart(""),), tool_call_id=block["tool_use_id"])
     if said:
         yield Message(Role.USER, tuple(said))
 
 
-def _assistant(content: str | Sequence[Json], notes: Notes) -> Iterator[Message]:
+def _assistant(content: str | Sequence[Json], path: str, notes: Notes) -> Iterator[Message]:
     if isinstance(content, str):
         yield Message(Role.ASSISTANT, (TextPart(content),))
         return
@@ -119,37 +131,55 @@ def _assistant(content: str | Sequence[Json], notes: Notes) -> Iterator[Message]
 _BY_ROLE = {"system": _system, "user": _user, "assistant": _assistant}
 
 
-def _result_parts(content: str | Sequence[Json], notes: Notes) -> Iterator[Part]:
+def _result_parts(content: str | Sequence[Json], path: str, notes: Notes) -> Iterator[Part]:
     if isinstance(content, str):
         yield TextPart(content)
         return
-    for block in content:
+    for place, block in enumerate(content):
         say_unused(block, f"{_AT}.content[]", notes)
-        yield from _shown(block, notes)
+        yield from _shown(block, f"{path}[{place}]", notes)
 
 
-def _shown(block: dict[str, Any], notes: Notes) -> Iterator[Part]:
+def _shown(block: dict[str, Any], path: str, notes: Notes) -> Iterator[Part]:
     """What the model sees of a block; nothing of one whose kind is unknown, which is noted."""
     match block["type"]:
         case "text":
             yield TextPart(block["text"])
         case "image":
-            source = block["source"]
-            if source["type"] == "url":
-                yield ImagePart(source["url"])
-            else:
-                yield ImagePart(f"data:{source['media_type']};base64,{source['data']}")
+            yield ImagePart(*_source(block["source"], f"{path}.source"))
+        case "video":
+            yield VideoPart(*_source(block["source"], f"{path}.source"))
         case "document":
-            notes.add(f"{_AT}.document", "translated to text")
-            source = block["source"]
-            head = [block[name] for name in ("title", "context") if name in block]
-            plain = source["type"] == "text"
-            body = source["data"] if plain else _joined(source["content"], notes)
-            yield TextPart("\n".join([*head, body]))
+            yield from _document(block, path, notes)
         case "search_result":
             notes.add(f"{_AT}.search_result", "translated to text")
             body = _joined(block["content"], notes)
             yield TextPart("\n".join([block["title"], block["source"], body]))
+
+
+def _document(block: dict[str, Any], path: str, notes: Notes) -> Iterator[Part]:
+    source = block["source"]
+    head = [block[name] for name in ("title", "context") if name in block]
+    if source["type"] not in ("text", "content"):
+        if head:
+            notes.add(f"{_AT}.document.title", "translated to text before the document")
+            yield TextPart("\n".join([*head, ""]))
+        yield DocumentPart(*_source(source, f"{path}.source"))
+        return
+    notes.add(f"{_AT}.document", "translated to text")
+    plain = source["type"] == "text"
+    body = source["data"] if plain else _joined(source["content"], notes)
+    yield TextPart("\n".join([*head, body]))
+
+
+def _source(source: Json, path: str) -> tuple[str, str]:
+    """The ``url`` and ``param`` of a part."""
+    match source["type"]:
+        case "base64":
+            return f"data:{source['media_type']};base64,{source['data']}", f"{path}.data"
+        case "file":
+            return f"file:{source['file_id']}", f"{path}.file_id"
+    return source["url"], f"{path}.url"
 
 
 def _joined(content: str | Sequence[Json], notes: Notes) -> str:

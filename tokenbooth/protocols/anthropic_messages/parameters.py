@@ -95,9 +95,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         "messages",
         _H,
         Listed(MESSAGE, 1, MESSAGES_MAX),
-        "Roles user, assistant and system. Blocks: text, image (https or base64), document as "
-        "text, search_result, tool_use, tool_result, thinking, redacted_thinking. PDF and uploaded "
-        "files are refused, blocks of other kinds are ignored with a note.",
+        "Roles user, assistant and system. Blocks: text, image, document (PDF, text) and "
+        "video, as far as the model takes them, search_result, tool_use, tool_result, thinking, "
+        "redacted_thinking. Blocks of other kinds are ignored with a note.",
         required=True,
     ),
     Parameter(

@@ -20,6 +20,7 @@ _PARAMS: Mapping[Feature, str] = MappingProxyType(
         Feature.LOGPROBS: "logprobs",
         Feature.TOP_LOGPROBS: "top_logprobs",
         Feature.IMAGES: "messages",
+        Feature.AUDIO: "messages",
         Feature.STOP: "stop",
         Feature.SEED: "seed",
         Feature.CHOICES: "n",

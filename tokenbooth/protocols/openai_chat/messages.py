@@ -3,8 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tokenbooth.core.turn import ImagePart, Message, Part, Role, TextPart, ToolCall
+from tokenbooth.core.turn import (
+    AudioPart,
+    DocumentPart,
+    ImagePart,
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ToolCall,
+    VideoPart,
+)
 from tokenbooth.protocols.custom_tools import custom_arguments
+from tokenbooth.protocols.media import (
+    AUDIO_FORMATS,
+    BASE64,
+    FILE_CONTENT,
+    FILE_ID,
+    IMAGE_URL,
+    VIDEO_URL,
+    source_of,
+)
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.shape import (
     Either,
@@ -25,7 +44,6 @@ TOOL_CALLS_MAX = 128
 NAME_CHARS_MAX = 256
 ID_CHARS_MAX = 256
 FUNCTION_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
-IMAGE_URL = r"^(https://|data:image/)[^\x00-\x20]+$"
 
 _TEXT_PART = Record({"text": Field(Text(), required=True)})
 _IMAGE = Record(
@@ -34,21 +52,36 @@ _IMAGE = Record(
         "detail": Field(Text(choices=("auto", "low", "high", "original"))),
     }
 )
-_NO_AUDIO = "audio input is not served here"
-_NO_FILES = "file input is not served here; put the text into the message"
+_VIDEO = Record({"url": Field(Text(pattern=VIDEO_URL), required=True)})
+_AUDIO = Record(
+    {
+        "data": Field(Text(pattern=BASE64), required=True),
+        "format": Field(Text(choices=AUDIO_FORMATS), required=True),
+    }
+)
+_FILE = Record(
+    {
+        "file_data": Field(Text(pattern=FILE_CONTENT)),
+        "file_id": Field(Text(pattern=FILE_ID)),
+        "filename": Field(Text()),
+    }
+)
+_MEDIA = ("image_url", "file", "input_audio", "video_url")
+_NO_AUDIO = "what a model said in audio is not stored here; send its text"
+_NOT_OF_THIS_ROLE = "media is served in messages of the user"
 
 
 def _parts(*tags: str) -> Either:
     cases = {
         "text": _TEXT_PART,
         "image_url": Record({"image_url": Field(_IMAGE, required=True)}),
+        "video_url": Record({"video_url": Field(_VIDEO, required=True)}),
+        "input_audio": Record({"input_audio": Field(_AUDIO, required=True)}),
+        "file": Record({"file": Field(_FILE, required=True)}),
         "refusal": Record({"refusal": Field(Text(), required=True)}),
     }
-    part = tagged(
-        "type",
-        {tag: cases[tag] for tag in tags},
-        {"input_audio": _NO_AUDIO, "file": _NO_FILES},
-    )
+    others = dict.fromkeys((tag for tag in _MEDIA if tag not in tags), _NOT_OF_THIS_ROLE)
+    part = tagged("type", {tag: cases[tag] for tag in tags}, others)
     return Either(Text(), Listed(part, 1, PARTS_MAX))
 
 
@@ -106,9 +139,7 @@ MESSAGE: Shape = tagged(
     {
         "system": Record({"content": _CONTENT, "name": _NAME}),
         "developer": Record({"content": _CONTENT, "name": _NAME}),
-        "user": Record(
-            {"content": Field(_parts("text", "image_url"), required=True), "name": _NAME}
-        ),
+        "user": Record({"content": Field(_parts("text", *_MEDIA), required=True), "name": _NAME}),
         "assistant": _ASSISTANT,
         "tool": Record(
             {
@@ -145,14 +176,14 @@ def messages_of(records: Sequence[Json], notes: Notes) -> tuple[Message, ...]:
             answered = legacy_ids.get(name, f"call_{name}")
             made.append(Message(Role.TOOL, (TextPart(content),), name, tool_call_id=answered))
         else:
-            parts = _parts_of(record["content"], notes)
+            parts = _parts_of(record["content"], f"messages[{place}].content", notes)
             call_id = record.get("tool_call_id")
             made.append(Message(Role(role), parts, record.get("name"), tool_call_id=call_id))
     return tuple(made)
 
 
 def _assistant(record: Json, path: str, legacy_ids: dict[str, str], notes: Notes) -> Message:
-    parts = _parts_of(record["content"], notes) if "content" in record else ()
+    parts = _parts_of(record["content"], f"{path}.content", notes) if "content" in record else ()
     if "refusal" in record:
         notes.add("messages[].refusal", "translated to text")
         parts = (*parts, TextPart(record["refusal"]))
@@ -179,18 +210,26 @@ def _call(call: Json) -> ToolCall:
     return ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
 
 
-def _parts_of(content: str | Sequence[Json], notes: Notes) -> tuple[Part, ...]:
+def _parts_of(content: str | Sequence[Json], path: str, notes: Notes) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (TextPart(content),)
-    return tuple(_part(part, notes) for part in content)
+    return tuple(_part(part, f"{path}[{place}]", notes) for place, part in enumerate(content))
 
 
-def _part(part: dict[str, Any], notes: Notes) -> Part:
-    if part["type"] == "text":
-        return TextPart(part["text"])
-    if part["type"] == "refusal":
-        notes.add("messages[].content[].refusal", "translated to text")
-        return TextPart(part["refusal"])
-    if part["image_url"].get("detail", "auto") != "auto":
-        notes.add("messages[].content[].image_url.detail", "ignored: the engine decides")
-    return ImagePart(part["image_url"]["url"])
+def _part(part: dict[str, Any], path: str, notes: Notes) -> Part:
+    kind = part["type"]
+    held = part[kind]
+    match kind:
+        case "refusal":
+            notes.add("messages[].content[].refusal", "translated to text")
+        case "image_url":
+            if held.get("detail", "auto") != "auto":
+                notes.add("messages[].content[].image_url.detail", "ignored: the engine decides")
+            return ImagePart(held["url"], f"{path}.image_url.url")
+        case "video_url":
+            return VideoPart(held["url"], f"{path}.video_url.url")
+        case "input_audio":
+            return AudioPart(*source_of(held, f"{path}.input_audio", "data"))
+        case "file":
+            return DocumentPart(*source_of(held, f"{path}.file", "file_data", "file_id"))
+    return TextPart(held)

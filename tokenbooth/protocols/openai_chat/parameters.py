@@ -132,8 +132,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         "messages",
         _H,
         Listed(MESSAGE, 1, MESSAGES_MAX),
-        "Roles system, developer, user, assistant, tool. Parts: text, image_url (https or data), "
-        "refusal. Audio and file parts are refused. The legacy role function becomes tool.",
+        "Roles system, developer, user, assistant, tool. Parts: text, refusal, and of the user "
+        "image_url, file (PDF or text), input_audio, video_url, as far as the model takes them. "
+        "The legacy role function becomes tool.",
         required=True,
     ),
     Parameter(

@@ -22,6 +22,7 @@ _PARAMS: Mapping[Feature, str] = MappingProxyType(
         Feature.LOGPROBS: "include",
         Feature.TOP_LOGPROBS: "top_logprobs",
         Feature.IMAGES: "input",
+        Feature.AUDIO: "input",
         Feature.STOP: "stop",
         Feature.SEED: "seed",
         Feature.CHOICES: "n",

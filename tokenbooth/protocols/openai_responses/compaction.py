@@ -11,7 +11,7 @@ from tokenbooth.core.delta import Delta, RunEnd
 from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
-from tokenbooth.core.turn import ImagePart, Message, Part, Role, Turn
+from tokenbooth.core.turn import AudioPart, MediaPart, Message, Part, Role, Turn
 from tokenbooth.protocols.dialect import Answer, AnswerFrame, Dialect, Parsed, Writer
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_responses import OPENAI_RESPONSES
@@ -173,7 +173,11 @@ class CompactionWriter:
 
 
 def _part(part: Part) -> Mapping[str, Any]:
-    if isinstance(part, ImagePart):
+    if isinstance(part, AudioPart):
+        kind, _, body = part.url.partition(",")
+        sound = {"data": body, "format": "wav" if kind.startswith("data:audio/wav") else "mp3"}
+        return {"type": "input_audio", "input_audio": sound}
+    if isinstance(part, MediaPart):
         return {"type": "input_image", "image_url": part.url, "detail": "auto"}
     return {"type": "input_text", "text": part.text}
 

@@ -7,8 +7,28 @@ want them in one message, so neighbours are joined.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tokenbooth.core.turn import ImagePart, Message, Part, Role, TextPart, ToolCall
+from tokenbooth.core.turn import (
+    AudioPart,
+    DocumentPart,
+    ImagePart,
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ToolCall,
+    VideoPart,
+)
 from tokenbooth.protocols.custom_tools import custom_arguments
+from tokenbooth.protocols.media import (
+    AUDIO_FORMATS,
+    BASE64,
+    FILE_CONTENT,
+    FILE_ID,
+    IMAGE_URL,
+    VIDEO_URL,
+    WEB_URL,
+    source_of,
+)
 from tokenbooth.protocols.notes import Notes
 from tokenbooth.protocols.openai_responses.shapes import SKIPPED, Anything, Kinds
 from tokenbooth.protocols.shape import (
@@ -18,7 +38,6 @@ from tokenbooth.protocols.shape import (
     Listed,
     Record,
     Text,
-    missing,
     tagged,
     unsupported,
 )
@@ -27,17 +46,15 @@ ITEMS_MAX = 4096
 PARTS_MAX = 1024
 NAME_CHARS_MAX = 256
 ID_CHARS_MAX = 256
-IMAGE_URL = r"^(https://|data:image/)[^\x00-\x20]+$"
 REASONING_ID = "rs_"
 COMPACTION = "compaction"
 
-_NO_FILES = "file input is not served here; put the text into the message"
-_NO_AUDIO = "audio input is not served here"
 _THOUGHT = "input[].type=reasoning"
 _SEALED = "skipped: it holds no text"
 _UNANSWERED = "skipped where nothing of the assistant follows"
 _NOT_FOUND = "skipped: no such reasoning is stored"
 _ANY = Field(Anything())
+_FILE_ID = Field(Text(pattern=FILE_ID))
 _TEXT = Record(
     {
         "text": Field(Text(), required=True),
@@ -57,13 +74,38 @@ _PART = tagged(
         "input_image": Record(
             {
                 "image_url": Field(Text(pattern=IMAGE_URL)),
-                "file_id": Field(Text()),
+                "file_id": _FILE_ID,
                 "detail": Field(Text(choices=("auto", "low", "high", "original"))),
                 "prompt_cache_breakpoint": _ANY,
             }
         ),
+        "input_video": Record(
+            {"video_url": Field(Text(pattern=VIDEO_URL)), "file_id": _FILE_ID},
+        ),
+        "input_file": Record(
+            {
+                "file_data": Field(Text(pattern=FILE_CONTENT)),
+                "file_url": Field(Text(pattern=WEB_URL)),
+                "file_id": _FILE_ID,
+                "filename": Field(Text()),
+                "detail": _ANY,
+                "prompt_cache_breakpoint": _ANY,
+            }
+        ),
+        "input_audio": Record(
+            {
+                "input_audio": Field(
+                    Record(
+                        {
+                            "data": Field(Text(pattern=BASE64), required=True),
+                            "format": Field(Text(choices=AUDIO_FORMATS), required=True),
+                        }
+                    ),
+                    required=True,
+                )
+            }
+        ),
     },
-    {"input_file": _NO_FILES, "input_audio": _NO_AUDIO},
 )
 _PARTS = Field(Either(Text(), Listed(_PART, 0, PARTS_MAX)), required=True)
 _THOUGHTS = Field(Listed(Record({"type": _ANY, "text": Field(Text())}), 0, PARTS_MAX))
@@ -123,8 +165,8 @@ def messages_of(
 ) -> tuple[Message, ...]:
     """Checked input to Messages; what is left out gets a note.
 
-    The first ``earlier`` items are not of this body. Raises Problem UNSUPPORTED_FEATURE for an
-    image that is a file or is not a user's.
+    The first ``earlier`` items are not of this body. Raises Problem UNSUPPORTED_FEATURE for
+    media that is neither a user's nor a tool's, and what ``source_of`` raises.
     """
     if isinstance(said, str):
         return (Message(Role.USER, (TextPart(said),)),)
@@ -215,19 +257,23 @@ def _parts(content: str | Sequence[Json], path: str, role: Role, notes: Notes) -
 
 
 def _part(part: Json, path: str, role: Role, notes: Notes) -> Part:
-    if part["type"] == "refusal":
+    kind = part["type"]
+    if kind == "refusal":
         notes.add("input[].content[].refusal", "translated to text")
         return TextPart(part["refusal"])
-    if part["type"] != "input_image":
-        if "prompt_cache_breakpoint" in part:
-            notes.add("input[].content[].prompt_cache_breakpoint", "ignored: the engine decides")
+    if "prompt_cache_breakpoint" in part:
+        notes.add("input[].content[].prompt_cache_breakpoint", "ignored: the engine decides")
+    if "text" in part:
         return TextPart(part["text"])
     if role not in (Role.USER, Role.TOOL):
-        unsupported(path, "images are served in messages of the user and outputs of tools")
-    if "image_url" not in part:
-        if "file_id" in part:
-            unsupported(f"{path}.file_id", "files are not stored here; send the image itself")
-        missing(f"{path}.image_url")
+        unsupported(path, "media is served in messages of the user and outputs of tools")
     if part.get("detail", "auto") != "auto":
         notes.add("input[].content[].detail", "ignored: the engine decides")
-    return ImagePart(part["image_url"])
+    match kind:
+        case "input_image":
+            return ImagePart(*source_of(part, path, "image_url", "file_id"))
+        case "input_video":
+            return VideoPart(*source_of(part, path, "video_url", "file_id"))
+        case "input_audio":
+            return AudioPart(*source_of(part["input_audio"], f"{path}.input_audio", "data"))
+    return DocumentPart(*source_of(part, path, "file_data", "file_id", "file_url"))

@@ -119,10 +119,11 @@ PARAMETERS: tuple[Parameter, ...] = (
         "input",
         _H,
         INPUT,
-        "A text, or items: message (input_text, input_image, output_text, refusal), function_call, "
-        "custom_tool_call and their outputs. Reasoning is a hint to the engine; items of hosted "
-        "tools are skipped with a note; files and audio are refused. An item_reference names an "
-        "item of a stored response of this project; a compaction is opened for its project alone.",
+        "A text, or items: message (input_text, output_text, refusal, and of the user "
+        "input_image, input_file, input_audio, input_video, as far as the model takes them), "
+        "function_call, custom_tool_call and their outputs. Reasoning is a hint to the engine; "
+        "items of hosted tools are skipped with a note. An item_reference names an item of a "
+        "stored response of this project; a compaction is opened for its project alone.",
         required=True,
     ),
     Parameter(

@@ -6,19 +6,23 @@ from hypothesis import strategies as st
 
 from tests.support.turns import TOOL, said, turn_of
 from tokenbooth.core.turn import (
+    AudioPart,
     FormatKind,
     ImagePart,
+    MediaPart,
     Message,
     OutputFormat,
     Role,
     TextPart,
     Tool,
     ToolCall,
+    VideoPart,
 )
 from tokenbooth.engines.bounds import (
-    IMAGE_TOKENS_MAX,
+    IMAGE_TOKENS_MIN,
     TEMPLATE_TOKENS_PER_MESSAGE,
     TEMPLATE_TOKENS_PER_TURN,
+    media_tokens_max,
     text_tokens_max,
     turn_tokens_max,
 )
@@ -60,7 +64,21 @@ def test_every_place_that_holds_text_is_counted() -> None:
 def test_an_image_is_counted_at_its_most() -> None:
     parts = (TextPart("a"), ImagePart("https://x/y.png"), ImagePart("data:,"))
     turn = turn_of(messages=(Message(Role.USER, parts),))
-    assert turn_tokens_max(turn) == EMPTY + MESSAGE + 1 + 2 * IMAGE_TOKENS_MAX
+    assert turn_tokens_max(turn) == EMPTY + MESSAGE + 1 + 2 * IMAGE_TOKENS_MIN
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (ImagePart("data:,", width=1, height=1), IMAGE_TOKENS_MIN),
+        (ImagePart("data:,", width=2800, height=2800), 101 * 100),
+        (ImagePart("data:,", width=2801, height=2800), 102 * 100),
+        (AudioPart("data:,", duration_s=3), 64 + 150),
+        (VideoPart("data:,"), IMAGE_TOKENS_MIN),
+    ],
+)
+def test_a_part_that_was_looked_at_is_counted_by_its_size(part: MediaPart, expected: int) -> None:
+    assert media_tokens_max(part) == expected
 
 
 def test_tools_and_schemas_are_counted() -> None:

@@ -7,7 +7,18 @@ import pytest
 from tests.support.turns import OBJECT_SCHEMA, TOOL, said, turn_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.core.turn import Message, Role, TextPart, Tool, ToolCall, ToolChoice, ToolMode, Turn
+from tokenbooth.core.turn import (
+    ImagePart,
+    Message,
+    Role,
+    TextPart,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    Turn,
+)
+from tokenbooth.engines.child.orders import prompt_of
 from tokenbooth.engines.child.prompt import template_json, words_of
 from tokenbooth.engines.gguf.template import Traits, traits_of
 
@@ -174,3 +185,12 @@ def test_traits_are_read_off_the_words_of_a_template() -> None:
     assert traits_of(other) == Traits()
     assert traits_of("{% if enable_thinking %}<think></think>") == Traits(thinks=True, switch=True)
     assert traits_of("Effort: {{ reasoning_effort }}") == Traits(levels=True)
+
+
+def test_a_mark_stands_for_each_image_and_for_nothing_else() -> None:
+    pictures = ImagePart("data:image/png;base64,QQ=="), ImagePart("data:image/png;base64,Qg==")
+    seen = Message(Role.USER, (TextPart("a\0"), pictures[0], TextPart("b"), pictures[1]))
+    turn = turn_of(messages=(Message(Role.ASSISTANT, (TextPart("\0said\0"),)), seen))
+    assert [text for _, text in words_of(turn)] == ["said", "a\0b\0"]
+    assert prompt_of(turn).images == ("QQ==", "Qg==")
+    assert prompt_of(turn_of("hi")).images == ()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.support.turns import TOOL, said, turn_of
 from tokenbooth.core.turn import FormatKind, ImagePart, Message, OutputFormat, Role, ToolCall
 from tokenbooth.engines.scripted.counting import (
-    TOKENS_PER_IMAGE,
     TOKENS_PER_MESSAGE,
+    TOKENS_PER_PART,
     TOKENS_PER_TURN,
     input_tokens_of,
     tokens_of,
@@ -53,7 +53,7 @@ def test_names_calls_and_images_are_input() -> None:
         tool_calls=(ToolCall("id", "tool", "{}"),),
         tool_call_id="c",
     )
-    expected = TOKENS_PER_TURN + TOKENS_PER_MESSAGE + TOKENS_PER_IMAGE + 1 + 1 + 1 + 2 + 1
+    expected = TOKENS_PER_TURN + TOKENS_PER_MESSAGE + TOKENS_PER_PART + 1 + 1 + 1 + 2 + 1
     assert input_tokens_of(turn_of(messages=(message,))) == expected
 
 

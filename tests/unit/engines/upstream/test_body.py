@@ -11,6 +11,8 @@ from tests.support.turns import OBJECT_SCHEMA, TOOL, said, turn_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import (
+    AudioPart,
+    DocumentPart,
     FormatKind,
     ImagePart,
     LogprobsAsk,
@@ -171,6 +173,15 @@ def test_a_schema_that_is_not_one_json_value_cannot_reach_the_body(schema: str) 
             },
         ),
         (
+            Message(Role.USER, (AudioPart("data:audio/mpeg;base64,QQ=="),)),
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_audio", "input_audio": {"data": "QQ==", "format": "mp3"}}
+                ],
+            },
+        ),
+        (
             Message(Role.ASSISTANT, (), tool_calls=(ToolCall("c1", "f", '{"a":1}'),)),
             {
                 "role": "assistant",
@@ -299,3 +310,10 @@ def test_a_raw_prompt_goes_out_as_it_is() -> None:
     assert said.items() >= {"max_tokens": 5, "n": 2, "logprobs": 0, "suffix": "end"}.items()
     assert said.items() >= {"stop": ["x"], "seed": 3, "user": "ann"}.items()
     assert not {"max_completion_tokens", "messages", "top_logprobs"} & said.keys()
+
+
+def test_media_that_nobody_took_in_never_leaves() -> None:
+    message = Message(Role.USER, (DocumentPart("https://x/y.pdf", "messages[0]"),))
+    with pytest.raises(Problem) as caught:
+        chat_body(turn_of(messages=(message,)), UpstreamOptions("http://far/v1", "m"))
+    assert (caught.value.code, caught.value.param) == (Code.UNSUPPORTED_FEATURE, "messages[0]")

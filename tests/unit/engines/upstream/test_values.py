@@ -96,6 +96,12 @@ def test_the_key_is_not_shown() -> None:
     assert "topsecret" not in repr(UpstreamOptions("http://far", "m", key="topsecret"))
 
 
-def test_by_default_an_upstream_does_all_but_images() -> None:
+def test_by_default_an_upstream_takes_all_but_media() -> None:
     options = UpstreamOptions("http://far", "m")
-    assert frozenset(Feature) - options.features == {Feature.IMAGES}
+    assert frozenset(Feature) - options.all_features == {Feature.IMAGES, Feature.AUDIO}
+
+
+@pytest.mark.parametrize(("said", "feature"), [("sees", Feature.IMAGES), ("hears", Feature.AUDIO)])
+def test_what_a_model_takes_besides_text_is_said_in_a_word(said: str, feature: Feature) -> None:
+    options = UpstreamOptions("http://far", "m", **{said: True})
+    assert options.all_features - options.features == {feature}

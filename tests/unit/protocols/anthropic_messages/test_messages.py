@@ -51,7 +51,7 @@ def test_images_by_address_and_by_value() -> None:
     assert messages(said("user", text("see"), IMAGE, url)) == (
         of_user(TextPart("see"), PICTURE, ImagePart("https://x/y.png")),
     )
-    assert parse(messages=[said("user", IMAGE, url)]).turn.images == 2
+    assert len(parse(messages=[said("user", IMAGE, url)]).turn.media) == 2
 
 
 def test_an_assistant_speaks_thinks_and_calls() -> None:
@@ -112,7 +112,7 @@ def test_images_of_a_tool_follow_in_the_message_of_the_user() -> None:
         of_user(PICTURE, TextPart("what is it?")),
     )
     assert notes(parsed) == {
-        "messages[].content[].content[].image": "translated to a message of the user"
+        "messages[].content[].content[].source": "translated to a message of the user"
     }
 
 

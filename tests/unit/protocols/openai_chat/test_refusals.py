@@ -180,16 +180,16 @@ WRONG_MESSAGES: list[tuple[Any, Code, str]] = [
     ),
     (
         {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]},
-        Code.UNSUPPORTED_FEATURE,
-        ".content[0].input_audio",
+        Code.MISSING_FIELD,
+        ".content[0].input_audio.data",
     ),
     (
         {"role": "user", "content": [{"type": "file", "file": {}}]},
-        Code.UNSUPPORTED_FEATURE,
-        ".content[0].file",
+        Code.MISSING_FIELD,
+        ".content[0].file.file_data",
     ),
     (
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x/y"}}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///x"}}]},
         Code.INVALID_VALUE,
         ".content[0].image_url.url",
     ),
@@ -200,8 +200,8 @@ WRONG_MESSAGES: list[tuple[Any, Code, str]] = [
     ),
     (
         {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]},
-        Code.INVALID_VALUE,
-        ".content[0].type",
+        Code.UNSUPPORTED_FEATURE,
+        ".content[0].image_url",
     ),
     ({"role": "user", "content": "x", "name": "n" * 257}, Code.INVALID_VALUE, ".name"),
     ({"role": "assistant"}, Code.MISSING_FIELD, ".content"),

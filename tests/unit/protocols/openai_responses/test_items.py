@@ -256,18 +256,18 @@ def test_items_of_other_kinds_are_skipped_and_said(kind: str) -> None:
             "input[1].content[0].text",
         ),
         (
-            {"role": "user", "content": [{"type": "input_file", "file_id": "f"}]},
-            Code.UNSUPPORTED_FEATURE,
-            "input[1].content[0].type",
+            {"role": "user", "content": [{"type": "input_file", "filename": "f"}]},
+            Code.MISSING_FIELD,
+            "input[1].content[0].file_data",
         ),
         (
             {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]},
-            Code.UNSUPPORTED_FEATURE,
-            "input[1].content[0].input_audio",
+            Code.MISSING_FIELD,
+            "input[1].content[0].input_audio.data",
         ),
         (
-            {"role": "user", "content": [{"type": "input_image", "file_id": "file_1"}]},
-            Code.UNSUPPORTED_FEATURE,
+            {"role": "user", "content": [{"type": "input_image", "file_id": "a b"}]},
+            Code.INVALID_VALUE,
             "input[1].content[0].file_id",
         ),
         (

@@ -1,0 +1,1 @@
+"""Fetching what a caller's URL names, from public addresses only."""

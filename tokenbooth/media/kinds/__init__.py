@@ -1,0 +1,1 @@
+"""What bytes are, by what stands in them."""
