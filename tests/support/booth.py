@@ -244,8 +244,7 @@ async def open_test_booth(
         if credit_nano:
             accounts.add_credit(op, tx, "acme", credit_nano, "first")
         model = catalog.add_model(op, tx, _wished(each, len(scripts), alike=alike), ids)
-        ask = PriceAsk("demo", INPUT_PICO, OUTPUT_PICO)
-        prices.price_model(op, tx, ask, ids, confirmed=True)
+        prices.price_model(op, tx, PriceAsk("demo", INPUT_PICO, OUTPUT_PICO), ids, confirmed=True)
         minted = keys.create_key(op, tx, keys.NewKey(org="acme", name="k", **(key or {})), mint)
         return org, model, minted
 
@@ -254,7 +253,6 @@ async def open_test_booth(
         d.id: (engines or {}).get(str(i)) or ScriptedEngine(scripts[i])
         for i, d in enumerate(model.deployments)
     }
-
     bounds, till_options = _split(options)
     disk, journal_id = open_directory(directory / "journal", noise)
     pool, journal = await recovered(store, op, disk, journal_id, "main", till_options)

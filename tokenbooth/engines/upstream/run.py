@@ -220,7 +220,4 @@ class UpstreamRun:
     def _leave(self) -> None:
         """The connection is the pool's again, or gone."""
         self._connection = None
-        if self._outbox.over:
-            self._silence.forget()
-        else:
-            self._silence.stop()
+        self._silence.leave(for_good=self._outbox.over)

@@ -33,10 +33,12 @@ class Silence:
             self._timer.cancel()
             self._timer = None
 
-    def forget(self) -> None:
-        """Stop for good, and let go of who would have heard: the two hold each other."""
+    def leave(self, *, for_good: bool) -> None:
+        """Stop; for good it also lets go of who would have heard, because the two hold each
+        other."""
         self.stop()
-        self._on_silence = _nobody
+        if for_good:
+            self._on_silence = _nobody
 
     def _arm(self) -> None:
         self.stop()
