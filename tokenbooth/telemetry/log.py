@@ -43,7 +43,7 @@ class LineWriter:
         self._stream = stream
         self._lines_max = lines_max
         self._lines: deque[str] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may log while its thread is in here
         self._changed = threading.Condition(self._lock)
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
