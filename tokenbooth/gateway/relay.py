@@ -12,6 +12,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.engines.bounds import delta_tokens_max
 from tokenbooth.engines.port import Run
+from tokenbooth.gateway.bell import Bell
 from tokenbooth.gateway.rules import Delivery, shown_fingerprint
 from tokenbooth.protocols.dialect import Answer, Writer
 
@@ -52,10 +53,9 @@ class Relay:
         self._delivered = delivered
         self._now = now
         self._run: Run | None = None
-        self._loop = asyncio.get_running_loop()
         self._ended: Ended | None = None
         self._let_go = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._bell = Bell(asyncio.get_running_loop())
         self._counted = self._uncounted_bytes = self._bytes = 0
         self._slowed = False
         self._written_at_us = now()
@@ -74,7 +74,7 @@ class Relay:
             self.first_output_us = self._now()
         if self._counted + delta.output_tokens > self._output_tokens_max:
             # The engine went past the limit that the money bought: the rest is not the caller's.
-            self._overran()
+            self._cut(Outcome.COMPLETED)
             return
         self._count(delta)
         self._write(self._writer.delta(delta))
@@ -89,14 +89,14 @@ class Relay:
                 end = replace(end, fingerprint=shown)
             self._end(Outcome.COMPLETED, end, None)
         else:
-            self._wake()
+            self._bell.ring()
 
     def failed(self, problem: Problem) -> None:
         self._released()
         if self._ended is None:
             self._end(outcome_of(problem), None, problem)
         else:
-            self._wake()
+            self._bell.ring()
 
     # What the caller's side says.
 
@@ -106,10 +106,7 @@ class Relay:
     def pressure(self, high: bool) -> None:
         self._slowed = True
         if self._run is not None:
-            if high:
-                self._run.pause()
-            else:
-                self._run.resume()
+            (self._run.pause if high else self._run.resume)()
 
     # What the ten steps say.
 
@@ -140,7 +137,7 @@ class Relay:
     async def wait_end(self, wait_max_s: float) -> bool:
         """Wait until something ends the call; False when nothing did in time."""
         if self._ended is None:
-            await self._pause(wait_max_s)
+            await self._bell.heard(wait_max_s)
         return self._ended is not None
 
     async def wait_over(self, wait_max_s: float) -> bool:
@@ -148,23 +145,8 @@ class Relay:
         if self._run is None:
             return True
         if not self._let_go:
-            await self._pause(wait_max_s)
+            await self._bell.heard(wait_max_s)
         return self._let_go
-
-    async def _pause(self, wait_max_s: float) -> None:
-        """Until the call ends or the engine lets go of it, and no longer than so many seconds; one
-        waits at a time."""
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(wait_max_s, self._wake)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
     @property
     def result(self) -> Ended | None:
@@ -178,9 +160,7 @@ class Relay:
     def cut_by_money(self) -> None:
         """The answer ends here, well and early: there is no more money to hold."""
         if self._ended is None:
-            self._end(Outcome.CAP_REACHED, RunEnd(usage=None, cancelled=True), None)
-            if self._run is not None:
-                self._run.cancel()
+            self._cut(Outcome.CAP_REACHED)
 
     @property
     def delivery(self) -> Delivery:
@@ -200,8 +180,7 @@ class Relay:
         """Write the rest with the terminal event; ``headers`` are those of a whole answer."""
         rest = self._writer.closing(end, receipt)
         if not self._sink.started:
-            begun = headers if self._stream_headers is None else self._stream_headers
-            self._sink.start(200, (("content-type", self._writer.content_type), *begun))
+            self._start(headers if self._stream_headers is None else self._stream_headers)
         self._sink.write(rest)
         self.hang_up()
 
@@ -221,15 +200,18 @@ class Relay:
 
     def _end(self, outcome: Outcome, end: RunEnd | None, problem: Problem | None) -> None:
         self._ended = Ended(outcome, end, problem)
-        self._wake()
+        self._bell.ring()
+
+    def _start(self, headers: Sequence[tuple[str, str]]) -> None:
+        self._sink.start(200, (("content-type", self._writer.content_type), *headers))
 
     def _released(self) -> None:
         """The engine is done with the run; it and this relay hold each other no longer."""
         self._let_go = True
         self._run = None
 
-    def _overran(self) -> None:
-        self._end(Outcome.COMPLETED, RunEnd(usage=None, cancelled=True), None)
+    def _cut(self, outcome: Outcome) -> None:
+        self._end(outcome, RunEnd(usage=None, cancelled=True), None)
         if self._run is not None:
             self._run.cancel()
 
@@ -244,9 +226,7 @@ class Relay:
         if self._stream_headers is None or not chunk:
             return
         if not self._sink.started:
-            self._sink.start(
-                200, (("content-type", self._writer.content_type), *self._stream_headers)
-            )
+            self._start(self._stream_headers)
         self._written_at_us = self._now()
         self._sink.write(chunk)
 

@@ -84,7 +84,7 @@ def refused(way: int) -> Code | None:
     stage = replace(STAGE, keys={"free-0": StageKey("key", GOOD, "main")})
     ask = ask_of(replace(PLAN, kind=CallKind.WRONG_KEY, way=way), stage)
     try:
-        keys.secret_from(headers_of(ask))
+        keys.checked_secret(keys.offered_secret(headers_of(ask)))
     except Problem as problem:
         return problem.code
     return None

@@ -33,18 +33,14 @@ _SECRET = re.compile(f"{LIVE_PREFIX}[0-9A-Za-z]{{{BODY_CHARACTERS + CHECK_CHARAC
 _MODEL_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 
 
-def secret_from(headers: Mapping[str, str]) -> str:
-    """The well-formed secret of a call; ``headers`` has lower-case names.
+def offered_secret(headers: Mapping[str, str]) -> str:
+    """The formed secret of a call, before its checksum is looked at; ``headers`` has lower-case
+    names.
 
     Both ``Authorization: Bearer`` and ``x-api-key`` are read, repeated ones (joined by commas) too.
     Raises Problem AMBIGUOUS_CREDENTIALS when they differ, MISSING_KEY when there is none, and
     INVALID_KEY for what cannot be a key.
     """
-    return checked_secret(offered_secret(headers))
-
-
-def offered_secret(headers: Mapping[str, str]) -> str:
-    """The same, before its checksum was looked at."""
     bearer = headers.get("authorization", "")
     if bearer.startswith(_USUAL) and "," not in bearer and "x-api-key" not in headers:
         return _formed(bearer[len(_USUAL) - len(LIVE_PREFIX) :])

@@ -13,7 +13,6 @@ from tokenbooth.access.keys.rules import (
     checked_secret,
     is_live,
     offered_secret,
-    secret_from,
     secret_hmac,
     secret_of,
     stored_form,
@@ -44,7 +43,6 @@ __all__ = [
     "revoke",
     "revoked_among",
     "rotate",
-    "secret_from",
     "secret_hmac",
 ]
 

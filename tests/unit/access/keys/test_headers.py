@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenbooth.access.keys.rules import RANDOM_BYTES, secret_of
-from tokenbooth.access.keys.service import secret_from
+from tokenbooth.access.keys.service import checked_secret, offered_secret
 from tokenbooth.core.codes import Code, Kind
 from tokenbooth.core.problem import Problem
 
@@ -14,7 +14,7 @@ BAD = GOOD[:-1] + ("0" if GOOD[-1] != "0" else "1")
 
 def refusal(headers: dict[str, str]) -> Problem:
     with pytest.raises(Problem) as caught:
-        secret_from(headers)
+        checked_secret(offered_secret(headers))
     return caught.value
 
 
@@ -39,7 +39,7 @@ def refusal(headers: dict[str, str]) -> Problem:
     ],
 )
 def test_the_key_is_found_wherever_clients_send_it(headers: dict[str, str]) -> None:
-    assert secret_from(headers) == GOOD
+    assert checked_secret(offered_secret(headers)) == GOOD
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_no_header_breaks_the_extractor(headers: dict[str, str]) -> None:
 
 @given(st.text(alphabet=" \t,", max_size=8), st.text(alphabet=" \t,", max_size=8))
 def test_blanks_and_commas_around_a_key_do_not_matter(before: str, after: str) -> None:
-    assert secret_from({"x-api-key": before + GOOD + after}) == GOOD
+    assert checked_secret(offered_secret({"x-api-key": before + GOOD + after})) == GOOD
