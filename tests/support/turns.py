@@ -9,6 +9,7 @@ from tokenbooth.core.delta import Delta, FinishReason, RunEnd
 from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import (
+    AudioPart,
     FormatKind,
     ImagePart,
     LogprobsAsk,
@@ -42,6 +43,7 @@ def turn_of(text: str = "Say something.", **fields: Any) -> Turn:
 def asking(feature: Feature) -> Turn:
     """A turn that cannot be honoured without ``feature``."""
     picture: tuple[Part, ...] = (ImagePart("data:image/png;base64,AA=="),)
+    sound: tuple[Part, ...] = (AudioPart("data:audio/wav;base64,AA=="),)
     fields: dict[Feature, dict[str, Any]] = {
         Feature.TOOLS: {"tools": (TOOL,)},
         Feature.JSON_OBJECT: {"output_format": OutputFormat(FormatKind.JSON_OBJECT)},
@@ -51,6 +53,7 @@ def asking(feature: Feature) -> Turn:
         Feature.LOGPROBS: {"logprobs": LogprobsAsk()},
         Feature.TOP_LOGPROBS: {"logprobs": LogprobsAsk(top=3)},
         Feature.IMAGES: {"messages": (Message(Role.USER, picture),)},
+        Feature.AUDIO: {"messages": (Message(Role.USER, sound),)},
         Feature.STOP: {"sampling": Sampling(stop=("never said",))},
         Feature.SEED: {"sampling": Sampling(seed=7)},
         Feature.CHOICES: {"choices": 2},

@@ -1,9 +1,12 @@
 """Real documents and videos, and hostile ones, in the process that draws."""
 
 import asyncio
+import errno
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -128,6 +131,21 @@ def test_a_process_that_misbehaves_is_an_unreadable_file(what: bytes) -> None:
         asyncio.run(Renderer(DrawBounds(), ODD).pages(what, 100, sees=True))
     assert caught.value.code is Code.MEDIA_UNREADABLE
     assert "within the bounds" in caught.value.public
+
+
+def test_the_child_can_open_nothing_once_it_reads_the_file() -> None:
+    program = (
+        "import socket, sys\n"
+        "from tokenbooth.media.rendering.worker import _confine\n"
+        "_confine(5)\n"
+        "for attempt in (lambda: open(sys.executable), socket.socket):\n"
+        "    try:\n"
+        "        attempt()\n"
+        "    except OSError as error:\n"
+        "        print(error.errno)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.split() == [str(errno.EMFILE).encode()] * 2
 
 
 def test_what_the_process_says_is_passed_on() -> None:

@@ -16,6 +16,8 @@ from tokenbooth.media.rendering.values import (
 )
 
 PACKAGE = "pypdfium2"
+# All that is loaded while a file is read; nothing can be opened by then.
+MODULES = (PACKAGE, "encodings.utf_16_le")
 SCALE_MAX = 2.0
 DAMAGED = Failed("MEDIA_UNREADABLE", "The PDF is damaged, holds no page, or needs a password.")
 MISSING = Failed("UNSUPPORTED_FEATURE", "PDF documents need the extra `media` on this server.")

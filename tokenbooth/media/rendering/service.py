@@ -88,6 +88,7 @@ class Renderer:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            env={},  # it may hold the address of a database, with a password
         )  # fmt: skip
         assert child.stdin is not None
         assert child.stdout is not None

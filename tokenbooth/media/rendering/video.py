@@ -8,6 +8,8 @@ from tokenbooth.media.rendering.png import png_of
 from tokenbooth.media.rendering.values import Drawn, Failed, Frames, Order, Picture
 
 PACKAGE = "av"
+# All that is loaded while a file is read; nothing can be opened by then.
+MODULES = (PACKAGE, "av.subtitles.stream", "av.video.reformatter")
 FRAME_SIDE_MAX = 768
 US_PER_S = 1_000_000
 US_PER_MS = 1000

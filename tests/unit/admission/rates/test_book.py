@@ -54,6 +54,16 @@ def test_requests_are_admitted_up_to_the_limit() -> None:
     assert problem.facts["owner"] == "key"
 
 
+def test_a_look_beforehand_refuses_like_a_call_and_counts_nothing() -> None:
+    book, one = RateBook(Monotonic()), caller(CallLimits(requests_per_minute=1))
+    for _ in range(3):
+        book.check(one)
+    book.admit(one, 5)
+    with pytest.raises(Problem) as caught:
+        book.check(one)
+    assert caught.value.code is Code.RATE_LIMITED
+
+
 def test_the_organization_is_shared_by_its_keys() -> None:
     book, org = RateBook(Monotonic()), CallLimits(requests_per_minute=2)
     book.admit(caller(org=org, key_id="a"), 0)

@@ -21,6 +21,7 @@ from tests.support.upstream import code_of, play
 from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.turn import ImagePart, Message, Role, TextPart
 from tokenbooth.engines.bounds import turn_tokens_max
 from tokenbooth.engines.upstream import UpstreamEngine, UpstreamOptions
 
@@ -48,6 +49,28 @@ def test_a_turn_that_cannot_be_sent_makes_no_call() -> None:
         assert far.asked == []
 
     play(scene)
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_an_image_goes_to_a_server_that_is_said_to_see_and_to_no_other(sees: bool) -> None:
+    url = "data:image/png;base64,QQ=="
+
+    async def scene(engine: UpstreamEngine, far: FarSide) -> None:
+        recorder = Recorder()
+        message = Message(Role.USER, (TextPart("see"), ImagePart(url, width=1, height=1)))
+        engine.start(turn_of(messages=(message,)), recorder)
+        await recorder.over()
+        if not sees:
+            assert code_of(recorder) is Code.UNSUPPORTED_FEATURE
+            assert far.calls == []
+            return
+        assert recorder.problem is None
+        assert far.calls[0].json["messages"][0]["content"] == [
+            {"type": "text", "text": "see"},
+            {"type": "image_url", "image_url": {"url": url}},
+        ]
+
+    play(scene, *([whole_stream("a")] if sees else []), sees=sees)
 
 
 def test_features_are_the_operators_choice() -> None:
