@@ -144,6 +144,14 @@ def test_memory_is_what_the_kernel_sums_up(tmp_path: Path) -> None:
     assert machine.memory_bytes(8, tmp_path) == {}
 
 
+def test_waits_of_all_threads_are_one_sum(tmp_path: Path) -> None:
+    for thread, waited_ns in (("7", 2_500_000), ("8", 1_500_000)):
+        (tmp_path / "7" / "task" / thread).mkdir(parents=True)
+        (tmp_path / "7" / "task" / thread / "schedstat").write_text(f"9 {waited_ns} 3\n")
+    assert machine.waited_ms(7, tmp_path) == 4
+    assert machine.waited_ms(8, tmp_path) == 0
+
+
 def test_the_machine_is_named(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU: fast\n")
     assert machine.cpu_name(tmp_path) == "Some CPU: fast"

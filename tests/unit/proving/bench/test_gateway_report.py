@@ -163,6 +163,14 @@ def test_a_busy_machine_makes_no_verdict() -> None:
     assert figures(report(windows=slow))["nginx_multiple_request"] == 2.0
 
 
+@pytest.mark.parametrize(
+    ("waited_ms", "verdict"), [((180, 0, 9000), "stretch"), ((181, 181, 0), "does not count")]
+)
+def test_a_start_without_a_core_does_not_count(waited_ms: tuple[int, ...], verdict: str) -> None:
+    """It took 900 ms at the median."""
+    assert verdicts(report(cold_waited_ms=waited_ms))["cold_start_ms"] == verdict
+
+
 def test_what_was_not_measured_is_none() -> None:
     found = report(windows=(), memory=(), cold_start_ms=(), sync_us=())
     assert set(verdicts(found).values()) == {"not measured"}

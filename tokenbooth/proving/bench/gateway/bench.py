@@ -24,6 +24,7 @@ from tokenbooth.proving.bench.gateway.machine import (
     streams_within,
     sync_times_us,
     two_cores,
+    waited_ms,
 )
 from tokenbooth.proving.bench.gateway.nginx import free_port, nginx, nginx_path, nginx_version
 from tokenbooth.proving.bench.gateway.peer import MODEL as PEER_MODEL
@@ -109,6 +110,7 @@ class _Run:
     calls: int = 0
     begun_s: float = field(default_factory=time.monotonic)
     cold_start_ms: list[int] = field(default_factory=list)
+    cold_waited_ms: list[int] = field(default_factory=list)
     windows: list[WindowSeen] = field(default_factory=list)
     sync_us: list[int] = field(default_factory=list)
     peer: Mapping[str, object] = field(default_factory=dict)
@@ -152,6 +154,7 @@ class _Run:
             sync_us=tuple(self.sync_us),
             memory=memory,
             cold_start_ms=tuple(self.cold_start_ms),
+            cold_waited_ms=tuple(self.cold_waited_ms),
             peer=self.peer,
             log_tail=instance.log_tail(),
         )
@@ -183,6 +186,7 @@ class _Run:
             self.cold_start_ms.append(
                 first_answer(instance, Address("127.0.0.1", port), ask_body, secret)
             )
+            self.cold_waited_ms.append(waited_ms(instance.pid or 0))
             self.calls += 1
             if number + 1 < self.options.starts:
                 instance.stop()

@@ -5,7 +5,7 @@ import platform
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -62,6 +62,15 @@ def memory_bytes(pid: int, proc: Path = PROC) -> dict[str, int]:
         for words in lines
         if len(words) == 3 and words[2] == "kB"
     }
+
+
+def waited_ms(pid: int, proc: Path = PROC) -> int:
+    """How long the threads of a process could have run and had no core, since it began."""
+    waited_ns = 0
+    for task in (proc / str(pid) / "task").glob("*/schedstat"):
+        with suppress(OSError):  # a thread that has ended meanwhile
+            waited_ns += int(task.read_text().split()[1])
+    return waited_ns // 1_000_000
 
 
 def sync_times_us(folder: Path, count: int) -> tuple[int, ...]:

@@ -213,12 +213,13 @@ class MachineSeen:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySaw:
     """Everything that was seen. ``sync_us`` are waits for the disk of the instance, ``log_tail`` is
-    what the booth said last."""
+    what the booth said last. ``cold_waited_ms`` of each start the process had no core."""
 
     machine: MachineSeen
     windows: tuple[WindowSeen, ...]
     sync_us: tuple[int, ...] = ()
     memory: tuple[MemorySeen, ...] = ()
     cold_start_ms: tuple[int, ...] = ()
+    cold_waited_ms: tuple[int, ...] = ()
     peer: Mapping[str, object] = field(default_factory=dict)
     log_tail: str = ""

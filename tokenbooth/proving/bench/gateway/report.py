@@ -47,6 +47,7 @@ class GatewayReport(GatewayFindings):
                 for seen in self.saw.memory
             },
             "cold_starts_ms": list(self.saw.cold_start_ms),
+            "cold_starts_waited_ms": list(self.saw.cold_waited_ms),
             "peer": dict(self.saw.peer),
             "machine": asdict(self.saw.machine),
             "options": {n: str(v) if n == "peer_python" else v for n, v in asdict(options).items()},

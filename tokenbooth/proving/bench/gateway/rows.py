@@ -16,6 +16,8 @@ from tokenbooth.proving.bench.gateway.plan import (
 
 BUSY_MIN = 0.9
 PACE_MIN = 0.9
+# The part of a start in which the process may have had no core.
+MISSING_MAX = 0.2
 # Where the bare proxy itself was so late, the machine was.
 LATE_US = 5000
 NS_PER_S = 1_000_000_000
