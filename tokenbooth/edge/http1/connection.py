@@ -1,7 +1,7 @@
 """One accepted connection: heads in time and within a size, calls in order, nobody waited for.
 
-Parsing is llhttp's, with none of its leniencies. An upgrade is declined by serving the call as it
-is, as RFC 9110 7.8 allows.
+Parsing is llhttp's, with none of its leniencies. An upgrade leads to a WebSocket where the front
+has one; any other is declined by serving the call as it is, as RFC 9110 7.8 allows.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, cast
-from urllib.parse import unquote
 
 import httptools
 
@@ -19,7 +18,9 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.edge.front import Asked
 from tokenbooth.edge.http1 import wire
 from tokenbooth.edge.http1.body import PushedBody
+from tokenbooth.edge.http1.handshake import asks_for_socket
 from tokenbooth.edge.http1.sink import ConnectionSink
+from tokenbooth.edge.http1.websocket import WebSocket
 from tokenbooth.edge.peers import on_this_machine
 from tokenbooth.edge.space import hung_up
 
@@ -264,7 +265,10 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(piece)
             except httptools.HttpParserUpgrade as upgrade:
-                piece = self._declined(piece[int(upgrade.args[0]) :])
+                piece = piece[int(upgrade.args[0]) :]
+                if self._upgraded(piece):
+                    return
+                piece = self._declined(piece)
             except httptools.HttpParserError:
                 if not self._ends_after_this():
                     self._refuse(_malformed("What was sent is not HTTP/1.1."))
@@ -276,6 +280,25 @@ class Connection(asyncio.Protocol):
         """Whether the peer announced its end, behind which nothing is read (RFC 9112 9.6)."""
         last = self._queue[-1] if self._queue else self._current
         return last is not None and last.last and last.body.complete
+
+    def _upgraded(self, rest: bytes) -> bool:
+        """Whether a WebSocket has the connection from here on; ``rest`` came behind its call."""
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        free = self._current is None and not self._queue and not self._pressed
+        small = self._other_bytes <= HEAD_BYTES_MAX
+        wanted = free and small and asks_for_socket(method, version, self._headers)
+        exchange = self._exchange() if wanted else None
+        if exchange is None:
+            return False
+        route = self._connections.front.talk_at(exchange.asked.path)
+        if route is None:
+            return False
+        self._other_bytes = 0
+        self._await(Wait.ANSWER, NEVER_S)
+        socket = WebSocket(self._connections, self._loop, self._transport, exchange.asked, route)
+        self._connections.upgrade(self, socket)
+        socket.begin(rest)
+        return True
 
     def _declined(self, rest: bytes) -> bytes:
         """The parser skips the body of a call with an upgrade; what a fresh one is to read."""
@@ -289,7 +312,7 @@ class Connection(asyncio.Protocol):
         """``None`` for a target or a host that HTTP does not allow."""
         version, method = self._parser.get_http_version(), self._parser.get_method()
         current = version == "1.1"
-        target = _target(self._url)
+        target = wire.target(self._url)
         if target is None or self._hosts > 1 or (current and not self._hosts):
             return None
         front, headers = self._connections.front, self._headers
@@ -370,19 +393,3 @@ class Connection(asyncio.Protocol):
 
 def _malformed(public: str) -> Problem:
     return Problem(Code.MALFORMED_HTTP, public)
-
-
-def _target(url: bytes) -> tuple[str, str] | None:
-    """The decoded path and the raw query of a request target; ``None`` for one without a path."""
-    parts = wire.path_and_query(url)
-    if parts is None:
-        try:
-            parsed = httptools.parse_url(url)
-        except httptools.HttpParserInvalidURLError:
-            return None
-        parts = parsed.path or b"/", parsed.query or b""
-    try:
-        path, query = parts[0].decode("ascii"), parts[1].decode("latin-1")
-    except UnicodeDecodeError:
-        return None
-    return (unquote(path) if "%" in path else path), query
