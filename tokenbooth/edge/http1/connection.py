@@ -16,7 +16,7 @@ import httptools
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.front import Asked
-from tokenbooth.edge.http1 import wire
+from tokenbooth.edge.http1 import heads, wire
 from tokenbooth.edge.http1.body import PushedBody
 from tokenbooth.edge.http1.handshake import asks_for_socket
 from tokenbooth.edge.http1.sink import ConnectionSink
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tokenbooth.edge.http1.connections import Connections
 
 HEAD_BYTES_MAX = 32 * 1024
+HEADERS_MAX = 256
 PIPELINED_MAX = 16
 UNREAD_MAX_S = 2
 NEVER_S = float("inf")
@@ -57,9 +58,9 @@ class Connection(asyncio.Protocol):
     """``_other_bytes`` are those since the last piece of a body: heads, chunk frames, trailers."""
 
     __slots__ = (
-        "_arriving", "_connections", "_current", "_headers", "_held_reading", "_hosts", "_in_head",
-        "_late_s", "_loop", "_other_bytes", "_parser", "_queue", "_stall_s", "_transport",
-        "_unsent_bytes", "_url", "_wait",
+        "_arriving", "_connections", "_current", "_head_bytes", "_header_count", "_headers",
+        "_held_reading", "_host", "_hosts", "_in_head", "_late_s", "_loop", "_other_bytes",
+        "_parser", "_queue", "_stall_s", "_transport", "_unsent_bytes", "_url", "_wait",
     )  # fmt: skip
 
     def __init__(self, connections: "Connections", loop: asyncio.AbstractEventLoop) -> None:
@@ -69,7 +70,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", None)
         self._url = b""
         self._headers: dict[str, str] = {}
-        self._hosts = self._other_bytes = self._unsent_bytes = 0
+        self._host: str | None = None
+        self._hosts = self._head_bytes = self._header_count = 0
+        self._other_bytes = self._unsent_bytes = 0
         self._in_head = True
         self._held_reading = False
         self._arriving: Exchange | None = None
@@ -107,8 +110,7 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if self._other_bytes > HEAD_BYTES_MAX:
-            public = f"The head is larger than {HEAD_BYTES_MAX // 1024} KiB."
-            self._refuse(Problem(Code.HEAD_TOO_LARGE, public))
+            self._refuse(_too_large())
         elif self._wait is Wait.NEXT:
             self._await(Wait.HEAD, self._connections.options.head_wait_max_s)
         elif self._wait is Wait.UNREAD and cast("Exchange", self._current).body.overflowed:
@@ -134,14 +136,17 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._url = b""
         self._headers = {}
-        self._hosts = 0
+        self._hosts = self._head_bytes = self._header_count = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+        self._head_bytes += len(url)
 
     def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
         if not self._in_head:  # a trailer is nobody's concern
             return
+        self._header_count += 1
+        self._head_bytes += len(raw_name) + len(raw_value)
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         headers = self._headers
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -151,6 +156,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._parser.should_upgrade() or self._transport.is_closing():
+            return
+        if self._head_bytes > HEAD_BYTES_MAX or self._header_count > HEADERS_MAX:
+            self._refuse(_too_large())
             return
         exchange = self._exchange()
         if exchange is None:
@@ -309,13 +317,16 @@ class Connection(asyncio.Protocol):
         return wire.without_upgrade(method, self._url, version, self._headers, rest)
 
     def _exchange(self) -> Exchange | None:
-        """``None`` for a target or a host that HTTP does not allow."""
+        """``None`` for a target, a host or a framing that HTTP does not allow."""
         version, method = self._parser.get_http_version(), self._parser.get_method()
-        current = version == "1.1"
-        target = wire.target(self._url)
-        if target is None or self._hosts > 1 or (current and not self._hosts):
+        front, headers, current = self._connections.front, self._headers, version == "1.1"
+        target = heads.target(self._url)
+        if (
+            target is None
+            or not heads.framing_allowed(version, headers)
+            or not self._one_host(current)
+        ):
             return None
-        front, headers = self._connections.front, self._headers
         asked = Asked(
             front.ids.new("req"), method.decode("latin-1"), *target, headers, self._from_loopback
         )
@@ -326,6 +337,16 @@ class Connection(asyncio.Protocol):
             ConnectionSink(self, asked.request_id, head_only=method == b"HEAD", chunked=current),
             last=not (current and self._parser.should_keep_alive()),
         )
+
+    def _one_host(self, needed: bool) -> bool:
+        if self._hosts != 1:
+            return self._hosts == 0 and not needed
+        host = self._headers["host"]
+        if host != self._host:  # a peer names the same one with each call
+            if not heads.host_allowed(host):
+                return False
+            self._host = host
+        return True
 
     def _from_loopback(self) -> bool:
         peer = self._transport.get_extra_info("peername")
@@ -393,3 +414,8 @@ class Connection(asyncio.Protocol):
 
 def _malformed(public: str) -> Problem:
     return Problem(Code.MALFORMED_HTTP, public)
+
+
+def _too_large() -> Problem:
+    public = f"The head is larger than {HEAD_BYTES_MAX // 1024} KiB or {HEADERS_MAX} headers."
+    return Problem(Code.HEAD_TOO_LARGE, public)

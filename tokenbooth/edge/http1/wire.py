@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from urllib.parse import unquote
-
-import httptools
 
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -48,27 +45,3 @@ def without_upgrade(
         kept.append(("connection", "close"))
     lines += [f"{name}: {value}".encode("latin-1") for name, value in kept]
     return b"\r\n".join((*lines, b"", rest))
-
-
-def path_and_query(url: bytes) -> tuple[bytes, bytes] | None:
-    """The raw parts of a request target in origin form; ``None`` for the other forms."""
-    if not url.startswith(b"/") or b"#" in url:
-        return None
-    path, _, query = url.partition(b"?")
-    return path, query
-
-
-def target(url: bytes) -> tuple[str, str] | None:
-    """The decoded path and the raw query of a request target; ``None`` for one without a path."""
-    parts = path_and_query(url)
-    if parts is None:
-        try:
-            parsed = httptools.parse_url(url)
-        except httptools.HttpParserInvalidURLError:
-            return None
-        parts = parsed.path or b"/", parsed.query or b""
-    try:
-        path, query = parts[0].decode("ascii"), parts[1].decode("latin-1")
-    except UnicodeDecodeError:
-        return None
-    return (unquote(path) if "%" in path else path), query
