@@ -127,6 +127,7 @@ RULES: Mapping[str, Rule] = {
     "responses.response_bytes_max": Rule("Bytes of the largest one, with its input.", 0, 1 << 28),
     "responses.background_calls_max": Rule("Background calls of a project at once.", 0, 10_000),
     "responses.background_bytes_max": Rule("Bytes of events of all of them.", 0, 1 << 34),
+    "responses.socket_bytes_max": Rule("Bytes that WebSockets remember together.", 0, 1 << 34),
     "till.block_nano_max": Rule("Nano-units leased ahead; a lost disk costs no more.", 0, 10**15),
     "till.output_step_tokens": Rule("Tokens held for where no limit is stated.", 1, 1 << 20),
     "till.idle_ms": Rule("Milliseconds after which unused leased money goes back.", 100, 3_600_000),
