@@ -7,8 +7,6 @@ has one; any other is declined by serving the call as it is, as RFC 9110 7.8 all
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -18,8 +16,10 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.edge.front import Asked
 from tokenbooth.edge.http1 import heads, wire
 from tokenbooth.edge.http1.body import PushedBody
+from tokenbooth.edge.http1.exchange import Exchange, Wait
 from tokenbooth.edge.http1.handshake import asks_for_socket
 from tokenbooth.edge.http1.sink import ConnectionSink
+from tokenbooth.edge.http1.stall import Stall
 from tokenbooth.edge.http1.websocket import WebSocket
 from tokenbooth.edge.peers import on_this_machine
 from tokenbooth.edge.space import hung_up
@@ -34,33 +34,13 @@ UNREAD_MAX_S = 2
 NEVER_S = float("inf")
 
 
-class Wait(Enum):
-    """What a connection waits for, and how long that may take."""
-
-    HEAD = "head"  # the first bytes, or the rest of a head
-    NEXT = "next"  # another call
-    ANSWER = "answer"  # its bounds are elsewhere
-    UNREAD = "unread"  # the rest of a body that nobody reads
-    LAST = "last"  # the peer, to take what is unsent
-
-
-@dataclass(slots=True)
-class Exchange:
-    """A call and its answer; ``last`` is the one after which the peer wants the end."""
-
-    asked: Asked
-    body: PushedBody
-    sink: ConnectionSink
-    last: bool
-
-
 class Connection(asyncio.Protocol):
     """``_other_bytes`` are those since the last piece of a body: heads, chunk frames, trailers."""
 
     __slots__ = (
         "_arriving", "_connections", "_current", "_head_bytes", "_header_count", "_headers",
         "_held_reading", "_host", "_hosts", "_in_head", "_late_s", "_loop", "_other_bytes",
-        "_parser", "_queue", "_stall_s", "_transport", "_unsent_bytes", "_url", "_wait",
+        "_parser", "_queue", "_stall", "_transport", "_url", "_wait",
     )  # fmt: skip
 
     def __init__(self, connections: "Connections", loop: asyncio.AbstractEventLoop) -> None:
@@ -68,24 +48,26 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._transport = cast("asyncio.Transport", None)
+        self._stall = cast("Stall", None)
         self._url = b""
         self._headers: dict[str, str] = {}
         self._host: str | None = None
         self._hosts = self._head_bytes = self._header_count = 0
-        self._other_bytes = self._unsent_bytes = 0
+        self._other_bytes = 0
         self._in_head = True
         self._held_reading = False
         self._arriving: Exchange | None = None
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
         self._wait = Wait.HEAD
-        self._late_s = self._stall_s = NEVER_S
+        self._late_s = NEVER_S
 
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         options = self._connections.options
+        self._stall = Stall(self._transport, options.stall_max_s)
         self._transport.set_write_buffer_limits(
             options.pressure_high_bytes, options.pressure_low_bytes
         )
@@ -117,13 +99,12 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def pause_writing(self) -> None:
-        self._unsent_bytes = self._transport.get_write_buffer_size()
-        self._stall_s = self.now_s() + self._connections.options.stall_max_s
+        self._stall.begin(self.now_s())
         if self._current is not None:
             self._current.sink.press(high=True)
 
     def resume_writing(self) -> None:
-        self._stall_s = NEVER_S
+        self._stall.end()
         if self._current is not None:
             self._current.sink.press(high=False)
         elif self._queue:
@@ -238,8 +219,8 @@ class Connection(asyncio.Protocol):
         """Judge what is late; called every second or so."""
         if self._current is not None:
             self._current.body.tick(now_s)
-        if now_s >= self._stall_s:
-            self._stalled(now_s)
+        if self._stall.late(now_s):
+            self.abort()
         if now_s < self._late_s:
             return
         if self._wait is Wait.HEAD and self._other_bytes:
@@ -265,7 +246,7 @@ class Connection(asyncio.Protocol):
     @property
     def _pressed(self) -> bool:
         """A peer that does not take its answers gets no further ones."""
-        return self._stall_s != NEVER_S
+        return self._stall.on
 
     def _feed(self, piece: bytes) -> None:
         while piece and not self._transport.is_closing():
@@ -382,15 +363,6 @@ class Connection(asyncio.Protocol):
     def _await(self, wait: Wait, wait_s: float) -> None:
         self._wait = wait
         self._late_s = NEVER_S if wait_s == NEVER_S else self.now_s() + wait_s
-
-    def _stalled(self, now_s: float) -> None:
-        """A reader that took something since is slow, and not yet gone."""
-        unsent_bytes = self._transport.get_write_buffer_size()
-        if unsent_bytes >= self._unsent_bytes:
-            self.abort()
-        else:
-            self._unsent_bytes = unsent_bytes
-            self._stall_s = now_s + self._connections.options.stall_max_s
 
     def _refuse(self, problem: Problem) -> None:
         """Say why and close; inside an answer there is no place left to say it."""

@@ -107,14 +107,13 @@ class WebSocket(asyncio.Protocol):
             self._transport.write(accepted)
             self._ping_s = self._loop.time() + PING_EVERY_S
             self.data_received(self._early)
-            self._early = b""
 
     async def hear(self) -> bytes | None:
         while not self._heard:
             if self._deaf or self._gone:
                 return None
             self._read(wanted=True)
-            self._wait = self._loop.create_future()
+            self._wait = asyncio.get_running_loop().create_future()
             try:
                 await self._wait
             finally:
@@ -149,10 +148,9 @@ class WebSocket(asyncio.Protocol):
     def tick(self, now_s: float) -> None:
         if now_s >= self._late_s or self._stall.late(now_s):
             self.abort()
-        elif now_s >= self._ping_s:
-            # Who is not read, or does not read, cannot answer.
-            answerable = self._reading and not self._stall.on
-            if answerable and now_s - self._heard_s >= SILENT_MAX_S:
+        elif now_s >= self._ping_s and not self._stall.on:
+            # Who is not read cannot answer.
+            if self._reading and now_s - self._heard_s >= SILENT_MAX_S:
                 self.abort()
             else:
                 self._ping_s = now_s + PING_EVERY_S
@@ -182,8 +180,8 @@ class WebSocket(asyncio.Protocol):
         elif last:
             self._finish()
         if self._late_s == NEVER_S:
-            stall_max_s = self._connections.options.stall_max_s
-            self._late_s = self._loop.time() + (stall_max_s if self._stall.on else CLOSE_WAIT_S)
+            wait_s = self._stall.max_s if self._stall.on else CLOSE_WAIT_S
+            self._late_s = self._loop.time() + wait_s
         self._read(wanted=True)
 
     def _flush(self) -> bool:
@@ -196,7 +194,7 @@ class WebSocket(asyncio.Protocol):
     def _finish(self) -> None:
         """Close; what is still unsent gets as long as a stalled reader is borne."""
         self._transport.close()
-        self._late_s = self._loop.time() + self._connections.options.stall_max_s
+        self._late_s = self._loop.time() + self._stall.max_s
 
     def _end(self) -> None:
         """The peer says nothing more, and hears nothing more."""
