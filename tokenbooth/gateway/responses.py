@@ -147,12 +147,12 @@ class ResponseDesk:
         if memory.previous_id is not None or memory.references:
             read = partial(self._named, op, caller.project_id, memory)
             chain, named = await self._store.read(read)
-        earlier = [item for link in chain for item in self._conversation(link)]
-        found = {item["id"]: item for link in named for item in self._conversation(link)}
-        found |= {item["id"]: item for item in here}
+        earlier = [*(item for link in chain for item in self._conversation(link)), *here]
+        known = [*(item for link in named for item in self._conversation(link)), *earlier]
+        found = {item["id"]: item for item in known}
         opened = {one: self._opened(caller.project_id, one) for one in memory.thoughts}
         readable = {sealed: text for sealed, text in opened.items() if text is not None}
-        return words.completed(parsed, [*earlier, *here], found, readable, kept_with=here)
+        return words.completed(parsed, earlier, found, readable, kept_with=here)
 
     def kept(self, op: Op, parsed: Parsed) -> Kept:
         """What is to become of the response of a call."""

@@ -133,7 +133,7 @@ def test_a_failed_response_is_known_by_its_event():
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "type"),
+    ("code", "status", "kind"),
     [
         (Code.MODEL_NOT_FOUND, 404, "not_found_error"),
         (Code.PREVIOUS_RESPONSE_NOT_FOUND, 400, "invalid_request_error"),
@@ -143,7 +143,7 @@ def test_a_failed_response_is_known_by_its_event():
     ],
 )
 @pytest.mark.parametrize("stream_id", [None, "s"])
-def test_an_error_is_an_event_of_the_published_form(code, status, type, stream_id):
+def test_an_error_is_an_event_of_the_published_form(code, status, kind, stream_id):
     answer = OPENAI_RESPONSES.refusal(Problem(code, "No.", param="p", retry_after_s=7), "req_1")
     event = json.loads(error_event(answer, stream_id))
     EVENT.validate_python(event)
@@ -151,7 +151,7 @@ def test_an_error_is_an_event_of_the_published_form(code, status, type, stream_i
     assert event["status"] == status
     assert event.get("stream_id") == stream_id
     error = event["error"]
-    assert (error["code"], error["type"], error["message"]) == (code.text, type, "No.")
+    assert (error["code"], error["type"], error["message"]) == (code.text, kind, "No.")
     assert (error["param"], error["request_id"]) == ("p", "req_1")
     assert error["headers"]["retry-after"] == "7"
 
