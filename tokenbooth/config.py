@@ -1,9 +1,8 @@
 """One frozen tree of settings, read once from one TOML file and the environment.
 
 Order: built-in default, then ``tokenbooth.toml`` in the data directory, then a variable
-``TOKENBOOTH_<SECTION>__<FIELD>``. Unknown names and impossible values are refused by name and
-place. Prices, limits and models are rows in the store, never settings. This is the only file of
-the product that reads the environment.
+``TOKENBOOTH_<SECTION>__<FIELD>``. Unknown names and impossible values are refused by name. Prices,
+limits and models are rows in the store, never settings. No other file reads the environment.
 """
 
 import os

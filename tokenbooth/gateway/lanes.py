@@ -33,6 +33,7 @@ class SocketMemory:
         self._space = space
         self._bytes_max = bytes_max
         self._last: dict[str | None, Said] = {}
+        self._closed = False
 
     def lane(self, name: str | None) -> "Lane":
         return Lane(self, name)
@@ -48,7 +49,8 @@ class SocketMemory:
         """In place of what is there; nothing where it is too large, or there is no room."""
         self.drop(name)
         size_bytes = said.content.size_bytes
-        if size_bytes <= self._bytes_max and self._space.take(size_bytes):
+        fits = size_bytes <= self._bytes_max and not self._closed
+        if fits and self._space.take(size_bytes):
             self._last[name] = said
 
     def drop(self, name: str | None, response_id: str | None = None) -> None:
@@ -59,6 +61,7 @@ class SocketMemory:
             self._space.give_back(said.content.size_bytes)
 
     def close(self) -> None:
+        self._closed = True
         for name in tuple(self._last):
             self.drop(name)
 

@@ -62,9 +62,9 @@ def refused(socket: Any) -> tuple[Any, ...]:
 
 @contextmanager
 def raw(running: Running, **more: Any) -> Iterator[ClientConnection]:
+    """By the header that clients of the other dialect send."""
     url = running.base_url.replace("http", "ws") + "/responses"
-    bearer = {"authorization": f"Bearer {running.secret}"}
-    with connect(url, additional_headers=bearer, **more) as made:
+    with connect(url, additional_headers={"x-api-key": running.secret}, **more) as made:
         yield made
 
 

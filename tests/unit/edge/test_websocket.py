@@ -149,8 +149,10 @@ def test_what_the_endpoint_refuses_is_answered_before_the_upgrade():
 
 
 def test_a_peer_that_leaves_before_the_answer_is_nobody():
+    go = asyncio.Event()
+
     async def slow(op, head, talk, calls):
-        await asyncio.sleep(1)
+        await go.wait()
         if head.headers.get("x-open"):
             talk.open(())
             assert await talk.hear() is None
@@ -160,10 +162,13 @@ def test_a_peer_that_leaves_before_the_answer_is_nobody():
 
     async def scenario():
         for more in ({}, {"x_open": "1"}):
+            go.clear()
             peer = Peer(slow)
             peer.line.send(peer.asked(**more))
+            await peer.settled()
             peer.link.fate = "closing"
             peer.line.lose()
+            go.set()
             assert await peer.line.answered() == b""
 
     in_loop(scenario)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.front import LOG
-from tests.support.memory_loop import run
+from tests.support.memory_loop import passing, run
 from tokenbooth.admission.queue.service import Gate
 from tokenbooth.content.responses.service import Content
 from tokenbooth.core.op import Op
@@ -299,10 +299,10 @@ async def test_a_socket_has_its_age(scene):
     for n in range(AGE_MAX_S // IDLE_MAX_S + 1):
         await scene.ask(f"{n}")
         if n < 4:
-            await asyncio.sleep(IDLE_MAX_S - 1)
+            await passing(IDLE_MAX_S - 1)
             await scene.end(f"{n}")
     await scene.ask("last")
-    await asyncio.sleep(IDLE_MAX_S)
+    await passing(IDLE_MAX_S)
     assert scene.talk.closed is None, "a call still runs"
     waited, *others = scene.talk.said
     assert not others
@@ -318,7 +318,7 @@ async def test_a_socket_has_its_age(scene):
 @plays
 async def test_a_socket_that_is_asked_nothing_ends_and_one_at_work_does_not(scene):
     await scene.ask("long")
-    await asyncio.sleep(IDLE_MAX_S * 2)
+    await passing(IDLE_MAX_S * 2)
     assert scene.talk.closed is None
     await scene.end("long")
     assert await scene.over() == (1001, "Nothing was asked for too long.")

@@ -8,11 +8,11 @@ NEVER_S = float("inf")
 class Stall:
     """``on`` while more is unsent than should be."""
 
-    __slots__ = ("_late_s", "_transport", "_unsent_bytes", "max_s")
+    __slots__ = ("_late_s", "_transport", "_unsent_bytes", "stall_max_s")
 
-    def __init__(self, transport: asyncio.WriteTransport, max_s: int) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, stall_max_s: int) -> None:
         self._transport = transport
-        self.max_s = max_s
+        self.stall_max_s = stall_max_s
         self._unsent_bytes = 0
         self._late_s = NEVER_S
 
@@ -22,7 +22,7 @@ class Stall:
 
     def begin(self, now_s: float) -> None:
         self._unsent_bytes = self._transport.get_write_buffer_size()
-        self._late_s = now_s + self.max_s
+        self._late_s = now_s + self.stall_max_s
 
     def end(self) -> None:
         self._late_s = NEVER_S

@@ -180,7 +180,7 @@ class WebSocket(asyncio.Protocol):
         elif last:
             self._finish()
         if self._late_s == NEVER_S:
-            wait_s = self._stall.max_s if self._stall.on else CLOSE_WAIT_S
+            wait_s = self._stall.stall_max_s if self._stall.on else CLOSE_WAIT_S
             self._late_s = self._loop.time() + wait_s
         self._read(wanted=True)
 
@@ -194,7 +194,7 @@ class WebSocket(asyncio.Protocol):
     def _finish(self) -> None:
         """Close; what is still unsent gets as long as a stalled reader is borne."""
         self._transport.close()
-        self._late_s = self._loop.time() + self._stall.max_s
+        self._late_s = self._loop.time() + self._stall.stall_max_s
 
     def _end(self) -> None:
         """The peer says nothing more, and hears nothing more."""
