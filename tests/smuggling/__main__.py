@@ -17,9 +17,9 @@ PAGE = HERE.parents[1] / "docs" / "edge-verdicts.md"
 HEAD = """# What our server makes of bytes that could be read in two ways
 
 Written by `python -m tests.smuggling`, which needs nginx; {date}, nginx {version} as a plain proxy.
-{count} cases; each is what one peer sends on one connection. "Through" counts the calls that reached
-the far side. Ours may let through less than nginx and nothing else; where it lets through more, the
-case is explained. The test command judges today's code against these verdicts of nginx.
+{count} cases; each is what one peer sends on one connection. "Through" counts the calls that
+reached the far side. Ours may let through less than nginx and nothing else; where it lets through
+more, the case is explained. The test command judges today's code against these verdicts of nginx.
 
 | | cases |
 |---|---|

@@ -53,6 +53,7 @@ async def ours(case: Case) -> Verdict:
     if case.half_closed or line.link.is_closing():
         line.lose()
     else:
+        line.later(0)
         line.later(line.front.options.body_wait_max_s)
     for _ in range(64):  # as many as a connection may have in a row
         await line.answered()

@@ -23,8 +23,6 @@ class Flow(Protocol):
 
     def resume_reading(self) -> None: ...
 
-    def now_s(self) -> float: ...
-
 
 class PushedBody:
     """Read once. ``complete`` when all of it has come."""
@@ -51,7 +49,7 @@ class PushedBody:
         self._size_bytes = self._taken_bytes = self._bytes_max = 0
         self._left_bytes = UNREAD_BYTES_MAX
         self._wait: asyncio.Future[None] | None = None
-        self._late_s = 0.0
+        self._late_s: float | None = None
         self._lost: Problem | None = None
         self.complete = False
         self.unread = False
@@ -83,7 +81,12 @@ class PushedBody:
             self._wait.set_exception(problem)
 
     def tick(self, now_s: float) -> None:
-        if self._wait is not None and now_s >= self._late_s:
+        """Time runs from the first tick that finds somebody waiting."""
+        if self._wait is None:
+            return
+        if self._late_s is None:
+            self._late_s = now_s + self._wait_max_s
+        elif now_s >= self._late_s:
             self.lose(too_late(self._wait_max_s))
 
     def leave_unread(self) -> bool:
@@ -127,7 +130,6 @@ class PushedBody:
             self._expected = False
             self._flow.go_ahead()
         self._wait = asyncio.get_running_loop().create_future()
-        self._late_s = self._flow.now_s() + self._wait_max_s
         self._flow.resume_reading()
         try:
             await self._wait

@@ -17,11 +17,11 @@ _ASKED = ("connection", "upgrade", "sec-websocket-key", "sec-websocket-version")
 _GIVEN = ("upgrade", "connection", "sec-websocket-accept")
 
 
-def asks_for_socket(method: bytes, version: str, headers: Mapping[str, str]) -> bool:
+def asks_for_socket(method: bytes, headers: Mapping[str, str]) -> bool:
     """Whether the upgrade of a call is to a WebSocket, and nothing stands behind its head."""
     bodiless = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
     wanted = headers.get("upgrade", "").strip().lower()
-    return method == b"GET" and version == "1.1" and wanted == "websocket" and bodiless
+    return method == b"GET" and wanted == "websocket" and bodiless
 
 
 def acceptance(asked: Asked, headers: Sequence[tuple[str, str]], date_line: str) -> bytes:

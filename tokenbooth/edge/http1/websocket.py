@@ -13,7 +13,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.edge.front import Asked
 from tokenbooth.edge.http1.frames import Frames
 from tokenbooth.edge.http1.handshake import acceptance, rejection
-from tokenbooth.edge.http1.stall import Stall
+from tokenbooth.edge.http1.patience import Patience, Wait
 from tokenbooth.edge.routes import TalkRoute
 from tokenbooth.edge.space import SpaceShare
 from tokenbooth.protocols.dialect import Answer
@@ -29,13 +29,12 @@ TRY_AGAIN = 1013  # RFC 6455 7.4.1 and its registry
 
 
 class WebSocket(asyncio.Protocol):
-    """``_held_bytes`` are those of texts that are not forgotten yet; ``_late_s`` ends a close that
-    the peer does not answer."""
+    """``_held_bytes`` are those of texts that are not forgotten yet."""
 
     __slots__ = (
         "_asked", "_connections", "_deaf", "_early", "_frames", "_gone", "_heard", "_heard_s",
-        "_held_bytes", "_late_s", "_listener", "_loop", "_ping_s", "_reading", "_route",
-        "_share", "_stall", "_transport", "_wait", "opened",
+        "_held_bytes", "_listener", "_loop", "_patience", "_ping_s", "_reading", "_route",
+        "_share", "_transport", "_wait", "opened",
     )  # fmt: skip
 
     def __init__(
@@ -54,9 +53,9 @@ class WebSocket(asyncio.Protocol):
         self._wait: asyncio.Future[None] | None = None
         self._listener: SinkListener | None = None
         self._share = SpaceShare(connections.front.space)
-        self._stall = Stall(transport, connections.options.stall_max_s)
+        self._patience = Patience(loop.time, connections.options.stall_max_s)
         self._held_bytes = 0
-        self._heard_s = self._ping_s = self._late_s = NEVER_S
+        self._heard_s = self._ping_s = NEVER_S
         self._deaf = self._gone = self.opened = False
         self._reading = True
 
@@ -85,16 +84,14 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
-        self._late_s = self._ping_s = NEVER_S
-        self._stall.end()
         self._end()
 
     def pause_writing(self) -> None:
-        self._stall.begin(self._loop.time())
+        self._patience.press(self._transport.get_write_buffer_size())
         self._press(high=True)
 
     def resume_writing(self) -> None:
-        self._stall.end()
+        self._patience.ease()
         self._press(high=False)
 
     # What the talk asks for.
@@ -146,9 +143,10 @@ class WebSocket(asyncio.Protocol):
     # What the clock and the server tell.
 
     def tick(self, now_s: float) -> None:
-        if now_s >= self._late_s or self._stall.late(now_s):
+        stalled = self._patience.stalled(now_s, self._transport.get_write_buffer_size)
+        if stalled or self._patience.over(now_s):
             self.abort()
-        elif now_s >= self._ping_s and not self._stall.on:
+        elif now_s >= self._ping_s and not self._patience.pressed:
             # Who is not read cannot answer.
             if self._reading and now_s - self._heard_s >= SILENT_MAX_S:
                 self.abort()
@@ -179,9 +177,9 @@ class WebSocket(asyncio.Protocol):
             self._transport.write_eof()
         elif last:
             self._finish()
-        if self._late_s == NEVER_S:
-            wait_s = self._stall.stall_max_s if self._stall.on else CLOSE_WAIT_S
-            self._late_s = self._loop.time() + wait_s
+        if self._patience.wait is not Wait.LAST:
+            pressed, options = self._patience.pressed, self._connections.options
+            self._patience.begin(Wait.LAST, options.stall_max_s if pressed else CLOSE_WAIT_S)
         self._read(wanted=True)
 
     def _flush(self) -> bool:
@@ -194,7 +192,7 @@ class WebSocket(asyncio.Protocol):
     def _finish(self) -> None:
         """Close; what is still unsent gets as long as a stalled reader is borne."""
         self._transport.close()
-        self._late_s = self._loop.time() + self._stall.stall_max_s
+        self._patience.begin(Wait.LAST, self._connections.options.stall_max_s)
 
     def _end(self) -> None:
         """The peer says nothing more, and hears nothing more."""
