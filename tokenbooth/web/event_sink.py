@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from tokenbooth.core.ports import SinkListener, Talk
 from tokenbooth.protocols.dialect import Answer
 from tokenbooth.protocols.openai_responses.body import response_id
-from tokenbooth.protocols.openai_responses.heard import error_event, events_of, is_failure
+from tokenbooth.protocols.openai_responses.heard import (
+    error_event,
+    event_end,
+    events_of,
+    is_failure,
+)
 
 WELL = 200
 
@@ -16,6 +21,7 @@ class EventSink:
     def __init__(self, talk: Talk, stream_id: str | None) -> None:
         self._talk = talk
         self._stream_id = stream_id
+        self._event_end = event_end(stream_id)
         self._headers: tuple[tuple[str, str], ...] = ()
         self._first: tuple[tuple[str, str], ...] = ()
         self._refusal = b""
@@ -50,10 +56,10 @@ class EventSink:
         if self.status != WELL:
             self._refusal += chunk
             return
-        for event in events_of(chunk, self._stream_id, self._first):
-            self._first = ()
+        for event in events_of(chunk, self._event_end, self._first):
             self.failed = self.failed or is_failure(event)
             self._talk.say(event)
+            self._first = ()
         if self._high and not self._told_high:
             # What began to write after the reader had enough was not there to be told.
             self.press(high=True)

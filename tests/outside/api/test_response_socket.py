@@ -1,6 +1,7 @@
 """Responses over a WebSocket, by the official client and by a raw one, on a running instance."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,7 +172,7 @@ def test_streams_run_side_by_side_and_one_alone_in_its_order(running, socket):
             break
     lanes = [name for name, _, _ in seen]
     assert {"a", "b", None} == set(lanes)
-    changes = sum(one != other for one, other in zip(lanes, lanes[1:], strict=False))
+    changes = sum(one != other for one, other in itertools.pairwise(lanes))
     assert changes > 20, "interleaved"
     of_a = [kind for name, kind, _ in seen if name == "a"]
     assert of_a.count("response.created") == 2
@@ -360,8 +361,7 @@ async def _stopped_while(instance: PrivateInstance, socket: ClientConnection) ->
             while True:
                 events.append(json.loads(socket.recv(timeout=30)))
         except ConnectionClosed as closed:
-            assert closed.rcvd is not None
-            return closed.rcvd.code
+            return 0 if closed.rcvd is None else closed.rcvd.code
 
     code = await asyncio.to_thread(read)
     return {"events": events, "code": code, "status": await stopping}

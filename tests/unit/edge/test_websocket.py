@@ -66,6 +66,16 @@ async def test_the_upgrade_is_answered_and_texts_go_both_ways(peer):
     assert peer.heard() == [{"b": 2}]
 
 
+@plays
+async def test_texts_of_every_length_arrive_as_they_were(peer):
+    sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 300_000]
+    for size in sizes:
+        peer.endpoint.talk.say(b"x" * size)
+    await peer.settled()
+    assert [len(frame.data) for frame in peer.frames] == sizes
+    assert {frame.opcode for frame in peer.frames} == {TEXT}
+
+
 def test_what_comes_behind_the_handshake_is_heard():
     async def scenario():
         peer = Peer()

@@ -8,6 +8,11 @@ from websockets.protocol import SEND_EOF, Protocol, Side, State
 # What becomes of a connection is told by its calls, not by a library.
 _SILENT = logging.Logger("websockets", logging.CRITICAL + 1)
 
+# RFC 6455 5.2.
+WHOLE_TEXT = b"\x81"
+SHORT_BYTES = 126
+LONG_BYTES = 1 << 16
+
 
 class Frames:
     """``over`` when the peer will say nothing more: it closed, or broke a rule."""
@@ -44,9 +49,17 @@ class Frames:
         self.over = self.over or (not self.open and self._frames.parser_exc is not None)
         return texts
 
-    def say(self, text: bytes) -> None:
-        if self.open:
-            self._frames.send_text(text)
+    def text(self, text: bytes) -> bytes:
+        """The frame of a text, nothing where no more may be said. Of each step of a stream: the
+        library's own way takes ten times as long."""
+        if self._frames.state is not State.OPEN:
+            return b""
+        size_bytes = len(text)
+        if size_bytes < SHORT_BYTES:
+            return WHOLE_TEXT + size_bytes.to_bytes(1) + text
+        if size_bytes < LONG_BYTES:
+            return WHOLE_TEXT + b"\x7e" + size_bytes.to_bytes(2) + text
+        return WHOLE_TEXT + b"\x7f" + size_bytes.to_bytes(8) + text
 
     def ping(self) -> None:
         if self.open:

@@ -122,8 +122,9 @@ class WebSocket(asyncio.Protocol):
         self._weigh()
 
     def say(self, text: bytes) -> None:
-        self._frames.say(text)
-        self._flush()
+        piece = self._frames.text(text)
+        if piece and not self._transport.is_closing():
+            self._transport.write(piece)
 
     def close(self, code: int, reason: str) -> None:
         self._frames.close(code, reason)

@@ -6,7 +6,7 @@ of the socket, and stands in each of its events.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -84,18 +84,22 @@ def read_message(raw: bytes) -> Message:
     return Message(str(kind), None if stream_id is None else str(stream_id), document)
 
 
-def events_of(
-    chunk: bytes, stream_id: str | None, headers: Iterable[tuple[str, str]] = ()
-) -> Iterator[bytes]:
+def event_end(stream_id: str | None) -> bytes:
+    """With what each event of a stream ends."""
+    return b"}" if stream_id is None else b',"stream_id":"%b"}' % stream_id.encode()
+
+
+def events_of(chunk: bytes, end: bytes, headers: Iterable[tuple[str, str]] = ()) -> list[bytes]:
     """The JSON of each server-sent event of ``chunk``, which holds whole ones; its comments are
     left out. ``headers`` go with the first: over HTTP they came before it."""
+    events = []
     first = b',"headers":' + encode(dict(headers)) if headers else b""
-    tail = b"}" if stream_id is None else b',"stream_id":"%b"}' % stream_id.encode()
     for block in chunk.split(b"\n\n"):
         _, _, event = block.partition(b"\ndata: ")
         if event:
-            yield event[:-1] + first + tail
+            events.append(event[:-1] + first + end)
             first = b""
+    return events
 
 
 def is_failure(event: bytes) -> bool:

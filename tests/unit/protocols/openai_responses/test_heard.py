@@ -15,6 +15,7 @@ from tokenbooth.protocols.openai_responses.heard import (
     Message,
     MessageDialect,
     error_event,
+    event_end,
     events_of,
     is_failure,
     read_message,
@@ -22,6 +23,7 @@ from tokenbooth.protocols.openai_responses.heard import (
 )
 
 EVENT: TypeAdapter[object] = TypeAdapter(ResponsesServerEvent)
+HEADERS = (("a", "1"), ("b", "2"))
 
 
 def message(**fields) -> Message:
@@ -109,7 +111,9 @@ def test_events_are_those_of_the_stream_with_the_name_of_theirs(stream_id):
     chunks = [writer.delta(Delta(text="one\n\ndata: two", output_tokens=2)), writer.heartbeat()]
     chunks += [writer.closing(END, RECEIPT)]
     expected = events(b"".join(chunks))
-    found = [json.loads(event) for chunk in chunks for event in events_of(chunk, stream_id)]
+    found = [
+        json.loads(event) for chunk in chunks for event in events_of(chunk, event_end(stream_id))
+    ]
     for event in found:
         EVENT.validate_python(event)
         assert event.pop("stream_id", None) == stream_id
@@ -118,7 +122,7 @@ def test_events_are_those_of_the_stream_with_the_name_of_theirs(stream_id):
 
 def test_headers_go_with_the_first_event_alone():
     chunk = stream_writer().delta(Delta(text="one", output_tokens=1))
-    first, *others = [json.loads(each) for each in events_of(chunk, "s", (("a", "1"), ("b", "2")))]
+    first, *others = [json.loads(each) for each in events_of(chunk, event_end("s"), HEADERS)]
     assert first["headers"] == {"a": "1", "b": "2"}
     assert first["stream_id"] == "s"
     assert others
@@ -127,8 +131,8 @@ def test_headers_go_with_the_first_event_alone():
 
 def test_a_failed_response_is_known_by_its_event():
     writer = stream_writer()
-    (*_, good) = events_of(stream_writer().closing(END, RECEIPT), None)
-    (*_, bad) = events_of(writer.problem(Problem(Code.ENGINE_FAILED, "It broke.")), "s")
+    (*_, good) = events_of(stream_writer().closing(END, RECEIPT), b"}")
+    (*_, bad) = events_of(writer.problem(Problem(Code.ENGINE_FAILED, "It broke.")), b"}")
     assert (is_failure(good), is_failure(bad)) == (False, True)
 
 
