@@ -1,6 +1,5 @@
 """Ports that the outside fills in: clock, ids, randomness, and the two ends of a call."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -133,6 +132,7 @@ class Calls(Protocol):
         head: CallHead,
         raw: bytes,
         sink: Sink,
-    ) -> asyncio.Task[None]:
+    ) -> Awaitable[None]:
         """As if it had come alone: with a request id of its own, counted, refused by a server that
-        stops, and cancelled by nobody. The task ends when the sink has ended."""
+        stops, and cancelled by nobody. It runs without being awaited, and is over when the sink has
+        ended."""

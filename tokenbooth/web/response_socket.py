@@ -85,7 +85,7 @@ class ResponseSocket:
         self._memory = rooms.responses.socket_memory()
         self._waiting: dict[str | None, deque[Queued]] = {None: deque()}
         self._running: dict[str | None, EventSink] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
         self._room = asyncio.Event()
         self._room.set()
         self._pressed = self._gone = False
@@ -206,7 +206,7 @@ class ResponseSocket:
     def _begin(self, name: str | None, queued: Queued) -> None:
         sink = EventSink(self._talk, name)
         answer = partial(self._answer, queued.message, sink)
-        call = self._calls.begin(answer, self._head, queued.raw, sink)
+        call = asyncio.ensure_future(self._calls.begin(answer, self._head, queued.raw, sink))
         self._running[name] = sink
         self._tasks.add(call)
         call.add_done_callback(partial(self._ended, name, queued, sink))
@@ -229,7 +229,7 @@ class ResponseSocket:
         sink.end()
 
     def _ended(
-        self, name: str | None, queued: Queued, sink: EventSink, call: asyncio.Task[None]
+        self, name: str | None, queued: Queued, sink: EventSink, call: asyncio.Future[None]
     ) -> None:
         self._tasks.discard(call)
         del self._running[name]

@@ -6,26 +6,35 @@ What is held of the peer is bounded, its silence too, and a peer that takes noth
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tokenbooth.core.ports import SinkListener
 from tokenbooth.core.problem import Problem
-from tokenbooth.edge.front import Asked
+from tokenbooth.edge.front import Asked, Front
 from tokenbooth.edge.http1.frames import Frames
 from tokenbooth.edge.http1.handshake import acceptance, rejection
 from tokenbooth.edge.http1.patience import Patience, Wait
+from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.edge.routes import TalkRoute
 from tokenbooth.edge.space import SpaceShare
 from tokenbooth.protocols.dialect import Answer
-
-if TYPE_CHECKING:
-    from tokenbooth.edge.http1.connections import Connections
 
 PING_EVERY_S = 30
 SILENT_MAX_S = 120
 CLOSE_WAIT_S = 5
 NEVER_S = float("inf")
 TRY_AGAIN = 1013  # RFC 6455 7.4.1 and its registry
+
+
+class Home(Protocol):
+    """What all connections of a server share."""
+
+    front: Front
+    options: EdgeOptions
+    date_line: str
+
+    def discard(self, connection: "WebSocket") -> None:
+        """It is lost."""
 
 
 class WebSocket(asyncio.Protocol):
@@ -39,7 +48,7 @@ class WebSocket(asyncio.Protocol):
 
     def __init__(
         self,
-        connections: "Connections",
+        connections: Home,
         loop: asyncio.AbstractEventLoop,
         transport: asyncio.Transport,
         asked: Asked,
