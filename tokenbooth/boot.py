@@ -22,7 +22,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead, Sink
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.front import Front
-from tokenbooth.edge.routes import Route
+from tokenbooth.edge.routes import Route, TalkRoute
 from tokenbooth.edge.server import Server, listen
 from tokenbooth.engines.embedded.engine import EmbeddedEngine
 from tokenbooth.engines.embedded.values import EmbeddedOptions
@@ -66,6 +66,7 @@ from tokenbooth.web.count_tokens import count_endpoint
 from tokenbooth.web.endpoint import account_endpoint
 from tokenbooth.web.files import FileRooms, upload_endpoint
 from tokenbooth.web.quote import quote_endpoint
+from tokenbooth.web.response_socket import PATH, ResponseTalks
 from tokenbooth.web.responses import response_routes
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Loop, Workers
@@ -137,6 +138,7 @@ async def run_server(
                 ids=booth.ids,
                 refusal=openai_refusal,
                 options=settings.edge,
+                talks=[_response_talk(rooms)],
             )
 
             async def tell() -> None:
@@ -293,6 +295,15 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             for r in account
         ),
     ]
+
+
+def _response_talk(rooms: Rooms) -> TalkRoute:
+    return TalkRoute(
+        path=PATH,
+        endpoint=ResponseTalks(rooms),
+        refusal=OPENAI_RESPONSES.refusal,
+        text_bytes_max=rooms.options.body_bytes_max,
+    )
 
 
 async def _preload(booth: Booth, rooms: Rooms) -> None:

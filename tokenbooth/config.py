@@ -1,9 +1,8 @@
 """One frozen tree of settings, read once from one TOML file and the environment.
 
 Order: built-in default, then ``tokenbooth.toml`` in the data directory, then a variable
-``TOKENBOOTH_<SECTION>__<FIELD>``. Unknown names and impossible values are refused by name and
-place. Prices, limits and models are rows in the store, never settings. This is the only file of
-the product that reads the environment.
+``TOKENBOOTH_<SECTION>__<FIELD>``. Unknown names and impossible values are refused by name. Prices,
+limits and models are rows in the store, never settings. No other file reads the environment.
 """
 
 import os
@@ -146,6 +145,7 @@ RULES: Mapping[str, Rule] = {
     "media.page_images_max": Rule("Pages of a document that a model sees as images.", 0, 1000),
     "media.video_s_max": Rule("Seconds of the longest video.", 1, 36_000),
     "media.frames_max": Rule("Frames of a video that a model sees.", 1, 1000),
+    "responses.socket_bytes_max": Rule("Bytes that WebSockets remember together.", 0, 1 << 34),
     "till.block_nano_max": Rule("Nano-units leased ahead; a lost disk costs no more.", 0, 10**15),
     "till.output_step_tokens": Rule("Tokens held for where no limit is stated.", 1, 1 << 20),
     "till.idle_ms": Rule("Milliseconds after which unused leased money goes back.", 100, 3_600_000),

@@ -1,14 +1,14 @@
 """A front for tests: counted ids, a log that remembers, and a bound on every scenario."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.support.memory_loop import run
 from tokenbooth.core.op import Op
 from tokenbooth.edge.asgi import AsgiFront
 from tokenbooth.edge.front import Front
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.edge.routes import Route
+from tokenbooth.edge.routes import Route, TalkRoute
 from tokenbooth.protocols.problems import openai_refusal
 
 
@@ -37,7 +37,9 @@ class Counter:
 LOG = Notes()
 
 
-def front(*routes: Route, log: Notes = LOG, **options: int) -> Front:
+def front(
+    *routes: Route, log: Notes = LOG, talks: Sequence[TalkRoute] = (), **options: int
+) -> Front:
     def new_op(request_id: str) -> Op:
         return Op(request_id=request_id, now=lambda: 0, log=log)
 
@@ -47,6 +49,7 @@ def front(*routes: Route, log: Notes = LOG, **options: int) -> Front:
         ids=Counter(),
         refusal=openai_refusal,
         options=EdgeOptions(**options),
+        talks=talks,
     )
 
 

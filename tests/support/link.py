@@ -1,13 +1,13 @@
 """A connection of the listening side without a socket: its bytes, its clock and its end."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from tests.support.front import front
 from tokenbooth.edge.front import Front
 from tokenbooth.edge.http1.connections import Connections
-from tokenbooth.edge.routes import Route
+from tokenbooth.edge.routes import Route, TalkRoute
 
 NOON_US = 1_790_000_000_000_000
 
@@ -39,11 +39,22 @@ class Link:
         self.pieces: list[bytes] = []
         self.peer: object = ("127.0.0.1", 5)
         self.high_bytes = self.unsent_bytes = 0
-        self.blocked = False
+        self.blocked = self.half_closed = False
         self.protocol: Any = None
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        assert not self.half_closed, "ended twice"
+        self.half_closed = True
 
     def write(self, piece: bytes) -> None:
         assert self.fate == "open", "written after the end"
+        assert not self.half_closed, "written after its half of the end"
         self.written += piece
         self.pieces.append(piece)
         if self.blocked:
@@ -89,10 +100,16 @@ class Link:
 class Line:
     """One accepted connection in front of ``routes``; made inside a running loop."""
 
-    def __init__(self, *routes: Route, among: Connections | None = None, **options: int) -> None:
+    def __init__(
+        self,
+        *routes: Route,
+        among: Connections | None = None,
+        talks: Sequence[TalkRoute] = (),
+        **options: int,
+    ) -> None:
         connections_max = options.pop("connections_max", 8)
         self.loop = ManualLoop()
-        self.front: Front = among.front if among else front(*routes, **options)
+        self.front: Front = among.front if among else front(*routes, talks=talks, **options)
         self.all = among or Connections(
             self.front,
             self.loop,  # type: ignore[arg-type]
@@ -105,7 +122,7 @@ class Line:
 
     def send(self, *pieces: bytes) -> None:
         for piece in pieces:
-            self.connection.data_received(piece)
+            self.link.protocol.data_received(piece)
 
     def later(self, seconds: float) -> None:
         """The clock moves on, and everything that is late is judged."""
@@ -113,7 +130,7 @@ class Line:
         self.all.tick()
 
     def lose(self) -> None:
-        self.connection.connection_lost(None)
+        self.link.protocol.connection_lost(None)
 
     async def answered(self) -> bytes:
         """What was written once every call has ended."""

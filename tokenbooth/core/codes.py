@@ -88,6 +88,24 @@ class Code(Enum):
         "The prompt does not fit the model's context window.",
         "Shorten the prompt; the message names its length and the window.",
     )
+    STREAM_ID_INVALID = CodeEntry(
+        "invalid_stream_id",
+        Kind.INVALID_REQUEST,
+        "The `stream_id` of a message on a WebSocket is not one.",
+        "Send 1 to 256 letters, digits, `_`, `-` and `.`, or leave it out.",
+    )
+    STREAM_LIMIT_REACHED = CodeEntry(
+        "websocket_stream_limit_reached",
+        Kind.INVALID_REQUEST,
+        "A WebSocket has as many named streams as it may have.",
+        "Use one of its streams again, or open another connection.",
+    )
+    SOCKET_LIMIT_REACHED = CodeEntry(
+        "websocket_connection_limit_reached",
+        Kind.INVALID_REQUEST,
+        "A WebSocket is as old as it may become.",
+        "Open another one; what was not stored is sent again as items.",
+    )
     AMBIGUOUS_CREDENTIALS = CodeEntry(
         "ambiguous_credentials",
         Kind.INVALID_REQUEST,

@@ -1,9 +1,10 @@
 """Ports that the outside fills in: clock, ids, randomness, and the two ends of a call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from tokenbooth.core.noun import noun
+from tokenbooth.core.op import Op
 
 T = TypeVar("T")
 
@@ -95,3 +96,43 @@ class Sink(Protocol):
 
     def listen(self, listener: SinkListener) -> None:
         """Replace the listener; if the reader is already gone, ``gone`` is called at once."""
+
+
+class Talk(Protocol):
+    """A connection on which both ends say texts when they like; no method but ``hear`` waits.
+
+    Order: ``open`` once, ``hear`` and ``say`` any number of times, ``close`` once. A Problem raised
+    before ``open`` refuses the connection. Calls after the end of either side do nothing.
+    """
+
+    def open(self, headers: Sequence[tuple[str, str]]) -> None: ...
+
+    async def hear(self) -> bytes | None:
+        """The next text, in UTF-8; ``None`` when no more will come: the other end is gone, or this
+        server stops and wants what runs to come to its end. May be cancelled and asked again."""
+
+    def forget(self, text: bytes) -> None:
+        """A text that was heard is needed no more, and counts no more as held in memory."""
+
+    def say(self, text: bytes) -> None: ...
+
+    def close(self, code: int, reason: str) -> None:
+        """End it with a code of RFC 6455 7.4; a ``reason`` has at most 123 bytes."""
+
+    def listen(self, listener: SinkListener) -> None:
+        """As that of a sink."""
+
+
+class Calls(Protocol):
+    """Begins calls that did not come as calls."""
+
+    def begin(
+        self,
+        answer: Callable[[Op, CallHead, Body, Sink], Awaitable[None]],
+        head: CallHead,
+        raw: bytes,
+        sink: Sink,
+    ) -> Awaitable[None]:
+        """As if it had come alone: with a request id of its own, counted, refused by a server that
+        stops, and cancelled by nobody. It runs without being awaited, and is over when the sink has
+        ended."""

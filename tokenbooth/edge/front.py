@@ -1,20 +1,25 @@
 """What every server in front of the ten steps shares: routes, the bound on calls, their ends."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 from urllib.parse import parse_qsl
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
-from tokenbooth.core.ports import Body, CallHead, Ids, Sink
+from tokenbooth.core.ports import Body, CallHead, Ids, Sink, Talk
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.edge.routes import Refusal, Route, RouteTable
+from tokenbooth.edge.routes import Endpoint, Refusal, Route, RouteTable, TalkRoute
 from tokenbooth.edge.space import BodySpace
+from tokenbooth.protocols.dialect import Answer
 
 QUERY_FIELDS_MAX = 64
+# RFC 6455 7.4.1.
+ENDED, BROKEN = 1000, 1011
+Work = Callable[[Op], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -42,6 +47,32 @@ class OpenBody(Body, Protocol):
         """``read`` waits no longer and raises SHUTTING_DOWN."""
 
 
+class OpenTalk(Talk, Protocol):
+    """A talk as its server has it."""
+
+    @property
+    def opened(self) -> bool: ...
+
+    def refuse(self, answer: Answer) -> None:
+        """Instead of opening it."""
+
+
+class ReadBody:
+    """A body that is there already, and was bounded where it was read."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    async def read(self, bytes_max: int) -> bytes:
+        return self._raw
+
+    def release(self) -> None:
+        self._raw = b""
+
+    def cut_short(self) -> None:
+        """Nothing is waited for."""
+
+
 class Front:
     """Gives every path an answer in the caller's dialect.
 
@@ -56,27 +87,49 @@ class Front:
         ids: Ids,
         refusal: Refusal,
         options: EdgeOptions,
+        talks: Iterable[TalkRoute] = (),
     ) -> None:
         self._table = RouteTable(routes)
+        self._talk_routes = {route.path: route for route in talks}
         self._new_op = new_op
         self.ids = ids
         self.refusal = refusal
         self.options = options
         self.space = BodySpace(options.bodies_bytes_max)
         self._calls: dict[str, tuple[asyncio.Task[None], OpenBody]] = {}
+        self._talks: dict[str, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
 
     def begin(self, asked: Asked, body: OpenBody, sink: Sink) -> asyncio.Task[None]:
         """Answer one call; the task ends when its sink has ended."""
-        call = asyncio.create_task(self._answer(asked, body, sink))
-        self._calls[asked.request_id] = call, body
+        work = partial(self._routed, asked, body, sink)
+        return self._begin(asked.request_id, work, body, sink, partial(self._worded, asked))
+
+    def talk_at(self, path: str) -> TalkRoute | None:
+        """What an upgrade to a WebSocket leads to there."""
+        return self._talk_routes.get(path)
+
+    def begin_talk(self, asked: Asked, route: TalkRoute, talk: OpenTalk) -> None:
+        """Open a talk, or refuse it."""
+        self._talks[asked.request_id] = asyncio.create_task(self._talk(asked, route, talk))
         self._idle.clear()
-        return call
+
+    def begin_within(
+        self, route: TalkRoute, answer: Endpoint, head: CallHead, raw: bytes, sink: Sink
+    ) -> asyncio.Task[None]:
+        """Answer a call that was asked in a talk."""
+        body = ReadBody(raw)
+
+        async def work(op: Op) -> None:
+            self._check_open()
+            await answer(op, head, body, sink)
+
+        return self._begin(self.ids.new("req"), work, body, sink, lambda: route.refusal)
 
     async def idle(self) -> None:
-        """Wait until every call has ended."""
+        """Wait until every call and every talk has ended."""
         await self._idle.wait()
 
     def cut_short(self) -> None:
@@ -84,44 +137,88 @@ class Front:
         for _, body in self._calls.values():
             body.cut_short()
 
-    async def _answer(self, asked: Asked, body: OpenBody, sink: Sink) -> None:
+    def _begin(
+        self,
+        request_id: str,
+        work: Work,
+        body: OpenBody,
+        sink: Sink,
+        worded: Callable[[], Refusal],
+    ) -> asyncio.Task[None]:
+        call = asyncio.create_task(self._answer(self._new_op(request_id), work, body, sink, worded))
+        self._calls[request_id] = call, body
+        self._idle.clear()
+        return call
+
+    async def _answer(
+        self, op: Op, work: Work, body: OpenBody, sink: Sink, worded: Callable[[], Refusal]
+    ) -> None:
         try:
-            await self._answered(asked, body, sink)
+            problem = await self._answered(op, work)
+            if problem is not None and not sink.started:
+                answer = worded()(problem, op.request_id)
+                sink.start(answer.status, answer.headers)
+                sink.write(answer.body)
         finally:
             sink.end()
             body.release()
-            del self._calls[asked.request_id]
-            if not self._calls:
-                self._idle.set()
+            del self._calls[op.request_id]
+            self._rest()
 
-    async def _answered(self, asked: Asked, body: Body, sink: Sink) -> None:
+    async def _talk(self, asked: Asked, route: TalkRoute, talk: OpenTalk) -> None:
         op = self._new_op(asked.request_id)
+
+        async def work(op: Op) -> None:
+            self._check_open()
+            head = CallHead(asked.method, asked.path, asked.headers, _query(asked.query), {})
+            await route.endpoint(op, head, talk, TalkCalls(self, route))
+
         try:
-            route, path_values = self._route(asked)
-            head = CallHead(
-                asked.method, asked.path, asked.headers, _query(asked.query), path_values
-            )
-            await route.endpoint(op, head, body, sink)
-            return
+            problem = await self._answered(op, work)
+            if problem is None:
+                talk.close(ENDED, "")
+            elif talk.opened:
+                talk.close(BROKEN, problem.public[:100])
+            else:
+                talk.refuse(route.refusal(problem, op.request_id))
+        finally:
+            del self._talks[op.request_id]
+            self._rest()
+
+    async def _answered(self, op: Op, work: Work) -> Problem | None:
+        """What went wrong before, or around, the endpoint."""
+        try:
+            await work(op)
         except Problem as refused:
-            problem = refused
+            return refused
         except Exception as fault:  # noqa: BLE001  the request edge: nothing may escape unanswered
             op.log.fault("call_broke", fault, request_id=op.request_id)
-            problem = Problem(
+            return Problem(
                 Code.INTERNAL, f"A fault of the server; quote the request id {op.request_id}."
             )
-        if not sink.started:
-            match = self._table.match(asked.method, asked.path)
-            worded = (match and match.refusal) or self.refusal
-            answer = worded(problem, op.request_id)
-            sink.start(answer.status, answer.headers)
-            sink.write(answer.body)
+        return None
 
-    def _route(self, asked: Asked) -> tuple[Route, Mapping[str, str]]:
+    async def _routed(self, asked: Asked, body: Body, sink: Sink, op: Op) -> None:
+        route, path_values = self._route(asked)
+        head = CallHead(asked.method, asked.path, asked.headers, _query(asked.query), path_values)
+        await route.endpoint(op, head, body, sink)
+
+    def _worded(self, asked: Asked) -> Refusal:
+        match = self._table.match(asked.method, asked.path)
+        return (match and match.refusal) or self.refusal
+
+    def _rest(self) -> None:
+        if not self._calls and not self._talks:
+            self._idle.set()
+
+    def _check_open(self) -> None:
         if self.draining:
             raise Problem(Code.SHUTTING_DOWN, "The server is stopping; try again.", retry_after_s=5)
         if len(self._calls) > self.options.calls_max:
             raise Problem(Code.ENGINE_BUSY, "The server has too many calls open.", retry_after_s=1)
+
+    def _route(self, asked: Asked) -> tuple[Route, Mapping[str, str]]:
+        self._check_open()
         match = self._table.match(asked.method, asked.path)
         hidden = match is not None and match.route is not None and match.route.loopback_only
         if match is None or (hidden and not asked.near()):
@@ -134,6 +231,17 @@ class Front:
                 facts={"allow": allowed},
             )
         return match.route, match.path_values
+
+
+class TalkCalls:
+    """Begins the calls of one talk."""
+
+    def __init__(self, front: Front, route: TalkRoute) -> None:
+        self._front = front
+        self._route = route
+
+    def begin(self, answer: Endpoint, head: CallHead, raw: bytes, sink: Sink) -> asyncio.Task[None]:
+        return self._front.begin_within(self._route, answer, head, raw, sink)
 
 
 def _query(raw: str) -> Mapping[str, str]:

@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tokenbooth.core.op import Op
-from tokenbooth.core.ports import Body, CallHead, Sink
+from tokenbooth.core.ports import Body, CallHead, Calls, Sink, Talk
 from tokenbooth.core.problem import Problem
 from tokenbooth.protocols.dialect import Answer
 
 Refusal = Callable[[Problem, str], Answer]
 Endpoint = Callable[[Op, CallHead, Body, Sink], Awaitable[None]]
+TalkEndpoint = Callable[[Op, CallHead, Talk, Calls], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,19 @@ class Route:
     endpoint: Endpoint
     loopback_only: bool = False
     refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TalkRoute:
+    """What an upgrade to a WebSocket at ``path`` leads to; elsewhere it is declined.
+
+    ``refusal`` words what goes wrong before the upgrade, and before the endpoint of a call on it.
+    """
+
+    path: str
+    endpoint: TalkEndpoint
+    refusal: Refusal
+    text_bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)

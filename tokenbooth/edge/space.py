@@ -27,6 +27,24 @@ class BodySpace:
         self._free_bytes += size_bytes
 
 
+class SpaceShare:
+    """What one connection holds of the space."""
+
+    __slots__ = ("_held_bytes", "_space")
+
+    def __init__(self, space: BodySpace) -> None:
+        self._space = space
+        self._held_bytes = 0
+
+    def hold(self, size_bytes: int) -> None:
+        """Hold that much from now on. Raises ENGINE_BUSY, and holds what it held."""
+        if size_bytes > self._held_bytes:
+            self._space.take(size_bytes - self._held_bytes)
+        else:
+            self._space.give_back(self._held_bytes - size_bytes)
+        self._held_bytes = size_bytes
+
+
 def announced_bytes(headers: Mapping[str, str]) -> int:
     """What a head says of its body's size; 0 where it says nothing that can be believed."""
     announced = headers.get("content-length", "")

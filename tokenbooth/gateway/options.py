@@ -52,13 +52,14 @@ class ResponseOptions:
     """How long a stored response is kept, and how large one may be with its input.
 
     ``background_calls_max`` is of one project in one process, ``background_bytes_max`` of the
-    events of all that run there.
+    events of all that run there, ``socket_bytes_max`` of what its WebSockets remember together.
     """
 
     kept_s: int = 30 * 86_400
     response_bytes_max: int = 4 * 1024 * 1024
     background_calls_max: int = 64
     background_bytes_max: int = 64 * 1024 * 1024
+    socket_bytes_max: int = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

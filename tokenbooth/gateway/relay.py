@@ -54,13 +54,11 @@ class Relay:
         self._now = now
         self._run: Run | None = None
         self._ended: Ended | None = None
-        self._let_go = False
         self._bell = Bell(asyncio.get_running_loop())
         self._counted = self._uncounted_bytes = self._bytes = 0
-        self._slowed = False
+        self._slowed = self._let_go = self.closed = False
         self._written_at_us = now()
         self.first_output_us: int | None = None
-        self.closed = False
         self.deployment_id: str | None = None
         self.shape_headers: tuple[tuple[str, str], ...] = ()
         sink.listen(self)
@@ -219,8 +217,7 @@ class Relay:
         size_bytes = delta_tokens_max(delta)
         self._bytes += size_bytes
         self._counted += delta.output_tokens
-        if delta.output_tokens == 0:
-            self._uncounted_bytes += size_bytes
+        self._uncounted_bytes += 0 if delta.output_tokens else size_bytes
 
     def _write(self, chunk: bytes) -> None:
         if self._stream_headers is None or not chunk:

@@ -5,6 +5,7 @@ A response that cannot be written down goes out all the same, and says that it i
 
 import asyncio
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,8 +19,9 @@ from tokenbooth.core.ports import Randomness, Sink, Store, Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Receipt
 from tokenbooth.gateway.kept import NOTHING, Kept
+from tokenbooth.gateway.lanes import Lane, Said, SocketMemory
 from tokenbooth.gateway.options import ResponseOptions
-from tokenbooth.gateway.tee import LastWords
+from tokenbooth.gateway.tee import AnswerSpace, LastWords
 from tokenbooth.gateway.till import Till
 from tokenbooth.protocols.dialect import Memory, Parsed
 from tokenbooth.protocols.openai_responses import memory as words
@@ -64,8 +66,29 @@ class KeptAnswer(Kept):
         return sink.let_go
 
     async def _keep(self, response: Json) -> bool:
+        return await self._desk.keep(self._op, self._memory, self._content(response))
+
+    def _content(self, response: Json) -> Content:
         items = words.kept_items(self._memory, self._op.request_id)
-        return await self._desk.keep(self._op, self._memory, Content(items, encode(response)))
+        return Content(items, encode(response))
+
+
+class HeardAnswer(KeptAnswer):
+    """A call on a socket, which remembers what is not stored."""
+
+    def __init__(self, desk: "ResponseDesk", op: Op, memory: Memory, lane: Lane) -> None:
+        super().__init__(desk, op, memory)
+        self._lane = lane
+
+    async def _keep(self, response: Json) -> bool:
+        content, store = self._content(response), self._memory.store
+        stored = store and await self._desk.keep(self._op, self._memory, content)
+        if response["status"] != words.FAILED:
+            self._lane.ended(None if stored else self._said(content))
+        return stored or not store
+
+    def _said(self, content: Content) -> Said:
+        return Said(response_id(self._op.request_id), self._memory.previous_id, content)
 
 
 class ResponseDesk:
@@ -80,6 +103,19 @@ class ResponseDesk:
         self._key = key
         self._noise = noise
         self._options = options
+        self._remembered = AnswerSpace(options.socket_bytes_max)
+        self._lane: Lane | None = None
+
+    def socket_memory(self) -> SocketMemory:
+        """For one socket; to be closed with it."""
+        bytes_max = CONVERSATION_RESPONSES_MAX * self._options.response_bytes_max
+        return SocketMemory(self._remembered, bytes_max)
+
+    def beside(self, lane: Lane) -> "ResponseDesk":
+        """The same desk for calls of one stream of a socket."""
+        made = copy(self)
+        made._lane = lane
+        return made
 
     async def recalled(self, op: Op, caller: Caller, parsed: Parsed) -> Parsed:
         """The question with what it goes on from and refers to.
@@ -95,6 +131,11 @@ class ResponseDesk:
             parsed = replace(parsed, memory=memory)
         if not memory.recalls:
             return parsed
+        said = None if self._lane is None else self._lane.found(memory.previous_id)
+        if said is not None:
+            memory = replace(memory, previous_id=said.base)
+            parsed = replace(parsed, memory=memory)
+        here = [] if said is None else said.items()
         if len(memory.references) > REFERENCES_MAX:
             raise Problem(
                 Code.INVALID_VALUE,
@@ -106,17 +147,30 @@ class ResponseDesk:
         if memory.previous_id is not None or memory.references:
             read = partial(self._named, op, caller.project_id, memory)
             chain, named = await self._store.read(read)
-        earlier = [item for link in chain for item in self._conversation(link)]
-        found = {item["id"]: item for link in named for item in self._conversation(link)}
+        earlier = [*(item for link in chain for item in self._conversation(link)), *here]
+        known = [*(item for link in named for item in self._conversation(link)), *earlier]
+        found = {item["id"]: item for item in known}
         sealed = (*memory.thoughts, *words.sealed_in(earlier))
         opened = {one: self._opened(caller.project_id, one) for one in sealed}
         readable = {sealed: text for sealed, text in opened.items() if text is not None}
-        return words.completed(parsed, earlier, found, readable)
+        return words.completed(parsed, earlier, found, readable, kept_with=here)
 
     def kept(self, op: Op, parsed: Parsed) -> Kept:
         """What is to become of the response of a call."""
         memory = parsed.memory
-        return KeptAnswer(self, op, memory) if memory is not None and memory.store else NOTHING
+        if memory is None:
+            return NOTHING
+        if self._lane is not None:
+            return HeardAnswer(self, op, memory, self._lane)
+        return KeptAnswer(self, op, memory) if memory.store else NOTHING
+
+    def prepared(self, op: Op, parsed: Parsed, response: Json) -> None:
+        """Remember a conversation to which nothing was answered yet; on a socket alone."""
+        memory = parsed.memory
+        assert memory is not None, "a response remembers"
+        assert self._lane is not None, "only a socket prepares"
+        content = Content(words.kept_items(memory, op.request_id), encode(response))
+        self._lane.ended(Said(response["id"], memory.previous_id, content))
 
     async def keep(self, op: Op, memory: Memory, content: Content) -> bool:
         """Store what became of a call; False where it cannot be, or may not be."""

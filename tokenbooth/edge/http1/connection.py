@@ -1,6 +1,7 @@
 """One accepted connection: calls in order, nobody waited for.
 
-An upgrade is declined by serving the call as it is, as RFC 9110 7.8 allows.
+An upgrade to a WebSocket is followed where the front has one for the path; any other is declined by
+serving the call as it is, as RFC 9110 7.8 allows.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from tokenbooth.edge.http1.body import PushedBody
 from tokenbooth.edge.http1.patience import Patience, Wait
 from tokenbooth.edge.http1.reading import CallLines, CallReader, Fault
 from tokenbooth.edge.http1.sink import ConnectionSink
+from tokenbooth.edge.http1.websocket import WebSocket
 from tokenbooth.edge.peers import on_this_machine
 from tokenbooth.edge.space import hung_up
 
@@ -50,7 +52,7 @@ class Connection(asyncio.Protocol):
         self.connections = connections
         self._loop = loop
         self._patience = Patience(loop.time, connections.options.stall_max_s)
-        self._reader = CallReader(self)
+        self._reader = CallReader(self, partial(_upgraded, self))
         self.transport = cast("asyncio.Transport", None)
         self._held_reading = False
         self._arriving: Exchange | None = None
@@ -245,16 +247,36 @@ def _unreadable(fault: Fault) -> Problem:
     return Problem(code, fault.value)
 
 
+def _upgraded(connection: Connection, lines: CallLines, rest: bytes) -> bool:
+    """Whether a WebSocket has the connection from here on; ``rest`` came behind its call."""
+    connections = connection.connections
+    route = connections.front.talk_at(lines.path)
+    busy = connection._current is not None or connection._queue or connection._patience.pressed
+    if route is None or busy or connection.closing:
+        return False
+    asked = _asked(connection, lines)
+    socket = WebSocket(connections, connection._loop, connection.transport, asked, route)
+    connections.upgrade(connection, socket)
+    socket.begin(rest)
+    return True
+
+
 def _exchange(line: Connection, lines: CallLines) -> Exchange:
-    front, near = line.connections.front, partial(_from_loopback, line.transport)
-    method = lines.method.decode("latin-1")
-    asked = Asked(front.ids.new("req"), method, lines.path, lines.query, lines.headers, near)
+    front, asked = line.connections.front, _asked(line, lines)
+    head_only = asked.method == "HEAD"
     return Exchange(
         asked,
         PushedBody(line, front.space, lines.headers, front.options.body_wait_max_s),
-        ConnectionSink(line, asked.request_id, head_only=method == "HEAD", chunked=lines.chunks),
+        ConnectionSink(line, asked.request_id, head_only=head_only, chunked=lines.chunks),
         lines.last,
     )
+
+
+def _asked(line: Connection, lines: CallLines) -> Asked:
+    request_id = line.connections.front.ids.new("req")
+    near = partial(_from_loopback, line.transport)
+    method = lines.method.decode("latin-1")
+    return Asked(request_id, method, lines.path, lines.query, lines.headers, near)
 
 
 def _from_loopback(transport: asyncio.Transport) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tokenbooth.edge.front import Front
 from tokenbooth.edge.http1.connection import Connection
+from tokenbooth.edge.http1.websocket import WebSocket
 from tokenbooth.edge.http1.wire import date_line
 
 
@@ -24,7 +25,7 @@ class Connections:
         self._loop = loop
         self._connections_max = connections_max
         self._now_us = now_us
-        self._open: set[Connection] = set()
+        self._open: set[Connection | WebSocket] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self.date_line = date_line(now_us())
@@ -43,7 +44,12 @@ class Connections:
         self._empty.clear()
         return len(self._open) <= self._connections_max
 
-    def discard(self, connection: Connection) -> None:
+    def upgrade(self, connection: Connection, socket: WebSocket) -> None:
+        """The same connection under another protocol."""
+        self._open.add(socket)
+        self._open.discard(connection)
+
+    def discard(self, connection: Connection | WebSocket) -> None:
         self._open.discard(connection)
         if not self._open:
             self._empty.set()

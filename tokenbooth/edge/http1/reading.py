@@ -1,5 +1,6 @@
 """Bytes of one connection to the calls in them: llhttp without leniencies, and our own bounds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 import httptools
 
 from tokenbooth.edge.http1 import heads, wire
+from tokenbooth.edge.http1.handshake import asks_for_socket
 
 HEAD_BYTES_MAX = 32 * 1024
 HEADERS_MAX = 256
@@ -51,15 +53,20 @@ class Arrivals(Protocol):
 
 
 class CallReader:
-    """``other_bytes`` are those since the last piece of a body: heads, chunk frames, trailers."""
+    """``other_bytes`` are those since the last piece of a body: heads, chunk frames, trailers.
+
+    ``upgraded`` says whether somebody else has the connection from here on, whose first bytes it is
+    given; it is asked for WebSockets alone.
+    """
 
     __slots__ = (
-        "_arrivals", "_ending", "_fault", "_head_bytes", "_header_count", "_headers", "_host",
-        "_hosts", "_in_head", "_parser", "_url", "other_bytes",
+        "_arrivals", "_ending", "_fault", "_followed", "_head_bytes", "_header_count", "_headers",
+        "_host", "_hosts", "_in_head", "_parser", "_url", "other_bytes",
     )  # fmt: skip
 
-    def __init__(self, arrivals: Arrivals) -> None:
+    def __init__(self, arrivals: Arrivals, upgraded: Callable[[CallLines, bytes], bool]) -> None:
         self._arrivals = arrivals
+        self._followed = upgraded
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._headers: dict[str, str] = {}
@@ -78,13 +85,22 @@ class CallReader:
                 self._parser.feed_data(piece)
                 break
             except httptools.HttpParserUpgrade as upgrade:
-                piece = self._declined(piece[int(upgrade.args[0]) :])
+                piece = piece[int(upgrade.args[0]) :]
+                if self._upgraded(piece):
+                    return None
+                piece = self._declined(piece)
             except httptools.HttpParserError:
                 # Behind the call that wanted the end, nothing is read (RFC 9112 9.6).
                 return None if self._ending else Fault.MALFORMED
         if self.other_bytes > HEAD_BYTES_MAX:
             return self._fault or Fault.TOO_LARGE
         return self._fault
+
+    def _upgraded(self, rest: bytes) -> bool:
+        lines = self._lines()
+        if isinstance(lines, Fault) or not asks_for_socket(lines.method, lines.headers):
+            return False
+        return lines.chunks and self._followed(lines, rest)
 
     def _declined(self, rest: bytes) -> bytes:
         """The parser skips the body of a call with an upgrade; what a fresh one is to read."""
@@ -119,24 +135,14 @@ class CallReader:
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        parser = self._parser
-        if parser.should_upgrade() or self._ignored:
+        if self._parser.should_upgrade() or self._ignored:
             return
-        if self._head_bytes > HEAD_BYTES_MAX or self._header_count > HEADERS_MAX:
-            self._fault = Fault.TOO_LARGE
+        lines = self._lines()
+        if isinstance(lines, Fault):
+            self._fault = lines
             return
-        version, headers = parser.get_http_version(), self._headers
-        target, current = heads.target(self._url), version == "1.1"
-        if (
-            target is None
-            or not heads.framing_allowed(version, headers)
-            or not self._one_host(current)
-        ):
-            self._fault = Fault.MALFORMED
-            return
-        last = not (current and parser.should_keep_alive())
-        self._arrivals.arrived(CallLines(parser.get_method(), *target, headers, current, last))
-        self._ending = last
+        self._arrivals.arrived(lines)
+        self._ending = lines.last
 
     def on_body(self, piece: bytes) -> None:
         self.other_bytes = 0
@@ -147,6 +153,21 @@ class CallReader:
         self.other_bytes = 0
         if not self._ignored and not self._parser.should_upgrade():
             self._arrivals.complete()
+
+    def _lines(self) -> CallLines | Fault:
+        """What the head says, or what is wrong with it."""
+        if self._head_bytes > HEAD_BYTES_MAX or self._header_count > HEADERS_MAX:
+            return Fault.TOO_LARGE
+        version, headers = self._parser.get_http_version(), self._headers
+        target, current = heads.target(self._url), version == "1.1"
+        if (
+            target is None
+            or not heads.framing_allowed(version, headers)
+            or not self._one_host(current)
+        ):
+            return Fault.MALFORMED
+        last = not (current and self._parser.should_keep_alive())
+        return CallLines(self._parser.get_method(), *target, headers, current, last)
 
     @property
     def _ignored(self) -> bool:

@@ -26,6 +26,7 @@ from tokenbooth.protocols.wire_json import encode
 
 REFERENCE = "item_reference"
 DONE = "completed"
+FAILED = "failed"
 REASONING_INCLUDED = "reasoning.encrypted_content"
 NOTHING_OPENED: Mapping[str, str] = MappingProxyType({})
 _OURS = re.compile(r"[a-z]{2,4}_([0-9a-f]+)_i?\d+")
@@ -92,10 +93,12 @@ def completed(
     earlier: Sequence[Json],
     found: Mapping[str, Json],
     opened: Mapping[str, str] = NOTHING_OPENED,
+    kept_with: Sequence[Json] = (),
 ) -> Parsed:
     """The question with what it refers to: ``earlier`` are the items of the conversation so far,
     ``found`` the items referred to, by id, all as they were stored; ``opened`` are the words of
-    sealed reasoning and summaries.
+    sealed reasoning and summaries. ``kept_with`` are those of the earlier items that no stored
+    response holds.
 
     Raises Problem RESPONSE_NOT_FOUND for a reference to what is not there, INVALID_VALUE for a
     summary that cannot be opened, and what reading the input raises.
@@ -112,7 +115,7 @@ def completed(
     instructions = parsed.echo.get("instructions")
     turn = replace(parsed.turn, messages=instructed(instructions, messages))
     noted = tuple(note for note in notes.finished(Strangers()) if note not in parsed.notes)
-    kept = replace(memory, items=items, references=(), thoughts=())
+    kept = replace(memory, items=(*kept_with, *items), references=(), thoughts=())
     return replace(parsed, turn=turn, memory=kept, notes=(*parsed.notes, *noted))
 
 

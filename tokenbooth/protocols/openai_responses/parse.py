@@ -1,7 +1,7 @@
 """A Responses body to a Turn, with a note for everything not honoured as sent."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tokenbooth.core.turn import (
     FormatKind,
@@ -47,13 +47,18 @@ _REPEATED = (
 
 
 def parse(raw: bytes) -> Parsed:
+    """Raises MALFORMED_JSON, and what ``parse_object`` raises."""
+    return parse_object(read_object(raw))
+
+
+def parse_object(document: Mapping[str, object]) -> Parsed:
     """The messages of a question that refers to what was stored are left for ``completed``.
 
-    Raises Problem MALFORMED_JSON, MISSING_FIELD, WRONG_TYPE, INVALID_VALUE or UNSUPPORTED_FEATURE,
+    Raises Problem MISSING_FIELD, WRONG_TYPE, INVALID_VALUE or UNSUPPORTED_FEATURE,
     naming ``param``.
     """
     strangers = Strangers()
-    fields = BODY.read(read_object(raw), "", strangers)
+    fields = BODY.read(document, "", strangers)
     notes = Notes()
     for row in _NOTED:
         if row.name in fields and fields[row.name] is not False:
