@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
@@ -20,11 +20,9 @@ from tokenbooth.edge.http1.patience import Patience, Wait
 from tokenbooth.edge.http1.reading import CallLines, CallReader, Fault
 from tokenbooth.edge.http1.sink import ConnectionSink
 from tokenbooth.edge.http1.websocket import WebSocket
+from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.edge.peers import on_this_machine
 from tokenbooth.edge.space import hung_up
-
-if TYPE_CHECKING:
-    from tokenbooth.edge.http1.connections import Connections
 
 PIPELINED_MAX = 16
 UNREAD_MAX_S = 2
@@ -40,6 +38,24 @@ class Exchange:
     last: bool
 
 
+class Home(Protocol):
+    """What all connections of a server share."""
+
+    front: Front
+    options: EdgeOptions
+    date_line: str
+    draining: bool
+
+    def add(self, connection: "Connection") -> bool:
+        """False when there are too many."""
+
+    def upgrade(self, connection: "Connection", socket: WebSocket) -> None:
+        """The socket takes its place."""
+
+    def discard(self, connection: "Connection | WebSocket") -> None:
+        """It is lost."""
+
+
 class Connection(asyncio.Protocol):
     """What arrives becomes exchanges; one is current, the next ones wait for its answer."""
 
@@ -48,7 +64,7 @@ class Connection(asyncio.Protocol):
         "connections", "transport",
     )  # fmt: skip
 
-    def __init__(self, connections: "Connections", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connections: Home, loop: asyncio.AbstractEventLoop) -> None:
         self.connections = connections
         self._loop = loop
         self._patience = Patience(loop.time, connections.options.stall_max_s)
