@@ -207,7 +207,9 @@ class LedgerMachine(RuleBasedStateMachine):
         request_id, call, replica = self.drawn(data)
         worst_nano = prices.worst_case_nano(call.price, call.input_tokens, tokens)
         missing_nano = max(0, worst_nano - call.held_nano)
-        fits = missing_nano == 0 or missing_nano <= self.model.room(call.ids)
+        short = self.model.short_of(call.ids, missing_nano)
+        left = replica.free_nano
+        fits = all(self.model.is_past(name) and left[name] >= missing_nano for name in short)
         assert replica.extend(request_id, tokens) is fits
         self.done["extended" if fits else "cut"] += 1
         if fits:

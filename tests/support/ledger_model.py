@@ -55,13 +55,25 @@ class Model:
         frozen = sum(each[name] for each in self.frozen.values())
         return self.spent[name] + self.held(name) + frozen
 
+    def short_of(self, ids: tuple[str, ...], amount_nano: int) -> list[str]:
+        """Those of the limits that have no room for so much more, 0 always having it."""
+        return [name for name in ids if amount_nano > max(0, self._left(name))]
+
+    def is_past(self, name: str) -> bool:
+        """Whether no call begins under it any more, because its cap got another rhythm: what is
+        leased of it may still be used by those that did begin under it."""
+        return "@" not in name and any(
+            period is not Period.NONE and limit_id(*level) == name
+            for level, (_, period) in self.caps.items()
+        )
+
     def room(self, ids: tuple[str, ...]) -> int:
         """What one more hold could have, were every unused lease at hand."""
-        found = []
-        for name in ids:
-            limit = self.limits[name]
-            found.append((NANO_MAX if limit is None else limit) - self.used(name))
-        return max(0, min(found))
+        return max(0, min(self._left(name) for name in ids))
+
+    def _left(self, name: str) -> int:
+        limit = self.limits[name]
+        return (NANO_MAX if limit is None else limit) - self.used(name)
 
     def set_cap(self, level: Level, cap: int | None, period: Period) -> None:
         self.caps[level] = (cap, period)
