@@ -12,7 +12,7 @@ from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import Outcome, Receipt
 from tokenbooth.core.terms import ServiceTier
-from tokenbooth.core.turn import Message, Role, TextPart
+from tokenbooth.core.turn import AudioPart, Message, Role, TextPart
 from tokenbooth.protocols.dialect import AnswerFrame, Parsed
 from tokenbooth.protocols.openai_responses.compaction import ASK, OPENAI_COMPACTION, PARAMETERS
 from tokenbooth.protocols.openai_responses.memory import SUMMARY_HEAD, completed, kept_items
@@ -146,6 +146,18 @@ def test_an_answer_has_what_users_said_and_one_sealed_summary() -> None:
     }
     assert writer.closing(RunEnd(usage), receipt) == writer.delta(Delta(text="x")) == b""
     assert writer.problem(Problem(Code.INTERNAL, "late")) == b""
+
+
+@pytest.mark.parametrize(("kind", "form"), [("wav", "wav"), ("mpeg", "mp3")])
+def test_what_users_said_aloud_is_given_back(kind: str, form: str) -> None:
+    parsed = sealing(parse(input="Hear:"))
+    heard = Message(Role.USER, (AudioPart(f"data:audio/{kind};base64,AAAA"),))
+    turn = replace(parsed.turn, messages=(heard, *parsed.turn.messages))
+    writer = OPENAI_COMPACTION.writer(replace(parsed, turn=turn), FRAME)
+    document = json.loads(writer.closing(RunEnd(Usage(7, 3)), None))
+    assert document["output"][0]["content"] == [
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": form}}
+    ]
 
 
 def test_a_failure_is_an_error() -> None:
