@@ -72,7 +72,7 @@ def test_the_metadata_names_python_extras_and_the_page(metadata: Message) -> Non
     assert metadata["Version"] == __version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert set(metadata.get_all("Provides-Extra") or ()) == {
-        "embedded", "llamacpp", "openai", "postgres", "up",
+        "embedded", "llamacpp", "media", "openai", "postgres", "up", "video",
     }  # fmt: skip
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert "# Tokenbooth" in str(metadata.get_payload())

@@ -259,7 +259,8 @@ def key_levels_seen(instance: PrivateInstance, stage: Stage) -> tuple[LevelSeen,
 
 @contextlib.contextmanager
 def ended_by_signal() -> Iterator[None]:
-    """SIGTERM ends the drill as Ctrl-C does, so that its children end with it."""
+    """SIGTERM ends the drill as Ctrl-C does, so that its children end with it; also where a shell
+    started it in the background, which has it ignore Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -268,7 +269,12 @@ def ended_by_signal() -> Iterator[None]:
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.signal(signal.SIGTERM, stop)
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
