@@ -5,7 +5,20 @@ from pathlib import Path
 import pytest
 
 import checks.__main__ as program
-from checks.__main__ import BESIDE, BUDGETS, MEASURED, OUTSIDE, UNIT, Programs, Stage, Wait, main
+from checks.__main__ import (
+    BESIDE,
+    BUDGETS,
+    MEASURED,
+    OUTSIDE,
+    PLAIN,
+    UNIT,
+    UNTRACED,
+    Programs,
+    Stage,
+    Wait,
+    main,
+)
+from checks.budgets import ROOT
 
 
 class Recorder(Programs):
@@ -54,19 +67,19 @@ def test_check_runs_everything_but_the_outside_tests(capsys: pytest.CaptureFixtu
 def test_the_outside_tests_come_last_and_end_the_output(capsys: pytest.CaptureFixture[str]) -> None:
     programs = Recorder()
     assert main(["--outside"], programs) == 0
-    assert programs.ran == commands(MEASURED, BUDGETS, OUTSIDE)
+    assert programs.ran == commands(MEASURED, PLAIN, BUDGETS, OUTSIDE)
     assert capsys.readouterr().out.splitlines()[-1] == "== outside tests"
 
 
 @pytest.mark.parametrize(
-    "stage", [*BESIDE, MEASURED, BUDGETS, OUTSIDE], ids=lambda stage: stage.name
+    "stage", [*BESIDE, MEASURED, PLAIN, BUDGETS, OUTSIDE], ids=lambda stage: stage.name
 )
 def test_whatever_fails_everything_runs_and_the_exit_status_is_honest(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     programs = Recorder(failing=" ".join(stage.command))
     assert main(["--outside"], programs) == 1
-    assert programs.ran == commands(MEASURED, BUDGETS, OUTSIDE)
+    assert programs.ran == commands(MEASURED, PLAIN, BUDGETS, OUTSIDE)
     assert capsys.readouterr().out.splitlines()[-1] == f"FAILED: {stage.name}"
 
 
@@ -104,3 +117,15 @@ def test_programs_beside_others_keep_their_output_until_it_is_asked_for(root: Pa
     assert status == 4
     assert output.count("x") == 200_000
     assert "err" in output
+
+
+def test_every_room_of_unit_tests_is_run_once() -> None:
+    rooms = {each.name for each in (ROOT / "tests/unit").iterdir() if each.is_dir()}
+    run = [
+        word.removeprefix("tests/unit/")
+        for stage in (MEASURED, PLAIN)
+        for word in stage.command
+        if word.startswith("tests/unit/")
+    ]
+    assert sorted(run) == sorted(name for name in rooms if not name.startswith("_"))
+    assert set(UNTRACED) <= rooms

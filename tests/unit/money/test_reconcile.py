@@ -15,7 +15,7 @@ from tokenbooth.money.outbox.service import OPERATOR
 from tokenbooth.money.reconcile import service as reconcile
 from tokenbooth.money.reconcile.rules import OVERRUN_TOKENS, SHARED_SPAN_US_MIN
 from tokenbooth.money.reconcile.service import EVERYBODY, EngineFinding, Reading, Subject
-from tokenbooth.money.reconcile.sql import RUN_US_MAX
+from tokenbooth.money.reconcile.sql import RUN_US_MAX, put_balances
 from tokenbooth.store.tables.money import CALL_RECORD
 
 MINUTE_US = 60_000_000
@@ -468,3 +468,9 @@ def test_costs_of_calls_that_a_sound_look_has_seen_are_not_computed_again(scene)
     both = look(only_new_costs=True)
     assert both.difference_nano == 2 * 10_000, "after an unsound look everything is computed"
     assert look(only_new_costs=False).difference_nano == 2 * 10_000
+
+
+def test_a_ledger_without_organizations_has_no_balances_to_keep(bank: Bank) -> None:
+    bank.write(lambda op, tx: put_balances(tx, ()))
+    kept = bank.seen(lambda op, tx: reconcile.balance(op, tx, CALLER.org_id))
+    assert kept is None
