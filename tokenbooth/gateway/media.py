@@ -74,14 +74,13 @@ class MediaDesk:
     async def taken_in(
         self, basket: "Basket", op: Op, caller: Caller, turn: Turn, *, sees: bool
     ) -> tuple[Turn, Uses, tuple[Note, ...]]:
-        """The turn as engines take it, what of it is charged besides tokens, and what to say.
+        """The turn, which has media, as engines take it, what of it is charged besides tokens, and
+        what to say.
 
         ``sees``: page images are of use. Raises INVALID_VALUE, UNSUPPORTED_FEATURE, FILE_NOT_FOUND,
         MEDIA_UNREACHABLE, MEDIA_UNREADABLE, MEDIA_TOO_LARGE or ENGINE_BUSY, naming the part.
         """
         media = turn.media
-        if not media:
-            return turn, NO_USES, ()
         self._check(media)
         found: dict[MediaPart, Taken] = {}
         sizes_bytes: dict[MediaPart, int] = {}
@@ -197,6 +196,8 @@ class Basket:
         self, op: Op, caller: Caller, parsed: Parsed, *, sees: bool
     ) -> tuple[Parsed, Uses]:
         """As the desk has it, for a read body."""
+        if not parsed.turn.media:
+            return parsed, NO_USES
         taken = await self._desk.taken_in(self, op, caller, parsed.turn, sees=sees)
         turn, uses, notes = taken
         return replace(parsed, turn=turn, notes=(*parsed.notes, *notes)), uses

@@ -217,16 +217,22 @@ def test_a_listener_that_comes_after_the_hang_up_is_told_at_once():
     in_loop(scenario)
 
 
+async def unread():
+    """A stream whose peer takes nothing, just over the mark at which it is told to pause."""
+    held = Held()
+    line = Line(
+        Route("GET", "/a", held), pressure_high_bytes=500, pressure_low_bytes=100, stall_max_s=9
+    )
+    line.link.blocked = True
+    line.send(GET)
+    await held.begun.wait()
+    held.sink.write(b"x" * 600)
+    return held, line
+
+
 def test_a_slow_peer_presses_and_releases():
     async def scenario():
-        held = Held()
-        line = Line(
-            Route("GET", "/a", held), pressure_high_bytes=500, pressure_low_bytes=100, stall_max_s=9
-        )
-        line.link.blocked = True
-        line.send(GET)
-        await held.begun.wait()
-        held.sink.write(b"x" * 600)
+        held, line = await unread()
         assert held.heard == [True]
         line.link.take(400)
         line.later(9)
@@ -243,14 +249,7 @@ def test_a_slow_peer_presses_and_releases():
 
 def test_a_peer_that_takes_nothing_is_cut_off():
     async def scenario():
-        held = Held()
-        line = Line(
-            Route("GET", "/a", held), pressure_high_bytes=500, pressure_low_bytes=100, stall_max_s=9
-        )
-        line.link.blocked = True
-        line.send(GET)
-        await held.begun.wait()
-        held.sink.write(b"x" * 600)
+        held, line = await unread()
         line.later(8)
         assert line.link.fate == "open"
         line.later(1)

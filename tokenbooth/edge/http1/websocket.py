@@ -13,7 +13,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.edge.front import Asked, Front
 from tokenbooth.edge.http1.frames import Frames
 from tokenbooth.edge.http1.handshake import acceptance, rejection
-from tokenbooth.edge.http1.patience import Patience, Wait
+from tokenbooth.edge.http1.patience import NEVER_S, Patience, Wait
 from tokenbooth.edge.options import EdgeOptions
 from tokenbooth.edge.routes import TalkRoute
 from tokenbooth.edge.space import SpaceShare
@@ -22,7 +22,6 @@ from tokenbooth.protocols.dialect import Answer
 PING_EVERY_S = 30
 SILENT_MAX_S = 120
 CLOSE_WAIT_S = 5
-NEVER_S = float("inf")
 TRY_AGAIN = 1013  # RFC 6455 7.4.1 and its registry
 
 
