@@ -156,7 +156,7 @@ class CutBooth:
         records = await booth.store.read(
             lambda tx: [meter.call(booth.op, tx, booth.org_id, each) for each in request_ids]
         )
-        assert not any(request_id in booth.rooms.till.running for request_id in request_ids)
+        assert not any(request_id in booth.rooms.till.running.calls for request_id in request_ids)
         assert all(record.outcome is not None for record in records)
         self.charged_nano += sum(record.cost_nano for record in records)
         return records

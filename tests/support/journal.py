@@ -12,6 +12,7 @@ from tokenbooth.money.journal.values import (
     JournalStart,
     Progress,
     Record,
+    SettledCall,
     Settlement,
 )
 
@@ -69,7 +70,8 @@ SETTLEMENTS = st.builds(
     fingerprint=st.none() | TEXTS,
     deployment_id=st.none() | TEXTS,
 )
-RECORDS = FACTS | PROGRESS | SETTLEMENTS
+WHOLES = st.builds(SettledCall, facts=FACTS, settlement=SETTLEMENTS, epoch=AMOUNTS)
+RECORDS = FACTS | PROGRESS | SETTLEMENTS | WHOLES
 
 _FACTS = CallFacts(
     request_id="req_1",
@@ -145,6 +147,8 @@ def write(journal: Journal, record: Record) -> int:
             return journal.progress(record)
         case Settlement():
             return journal.settle(record)
+        case SettledCall():
+            return journal.whole(record)
 
 
 def whole_call(journal: Journal, request_id: str) -> int:

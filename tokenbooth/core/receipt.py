@@ -1,8 +1,7 @@
 """What one call cost and what remains, in the words that answers and reports share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
 from tokenbooth.core.days import day_of, iso_day
 from tokenbooth.core.delta import Usage
@@ -53,10 +52,12 @@ class LimitWindow:
         return f"{iso_day(day_of(self.renews_us))}T00:00:00Z"
 
 
-class LimitState(NamedTuple):
+@noun
+class LimitState:
     """One level: ``limit_nano`` is ``None`` when the level is not capped.
 
-    What is spent and held is that of ``window`` alone, where the cap renews.
+    What is spent and held is that of ``window`` alone, where the cap renews. ``said`` keeps what
+    writers made of it, by names of theirs: many answers of one moment show the same state.
     """
 
     scope: LimitScope
@@ -65,6 +66,7 @@ class LimitState(NamedTuple):
     spent_nano: int
     held_nano: int
     window: LimitWindow | None = None
+    said: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def remaining_nano(self) -> int | None:

@@ -33,7 +33,7 @@ class CallCover:
         self._now = now
         self._covered_tokens = hold.held_output_tokens
         self._told_tokens = 0
-        self._told_us = 0
+        self._told_us = now()
         self._pending: Delivery | None = None
 
     def covers(self, output_tokens: int) -> bool:

@@ -1,6 +1,6 @@
 """The headers of an inference answer: what was held, what it cost, what was changed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.money import format_nano
@@ -13,7 +13,7 @@ NOTES_MAX = 16
 STRICT_HEADER = "x-tokenbooth-strict"
 Pairs = tuple[tuple[str, str], ...]
 
-_REMAINING = {scope: f"x-tokenbooth-remaining-{scope.value}" for scope in LimitScope}
+_REMAINING = "remaining"
 
 
 def hold_headers(
@@ -75,11 +75,17 @@ def note_headers(notes: Iterable[Note]) -> Pairs:
     return (("x-tokenbooth-notes", ", ".join(shown)),)
 
 
-def _remaining(limits: Iterable[LimitState]) -> Iterator[tuple[str, str]]:
-    for limit in limits:
-        remaining_nano = limit.remaining_nano
-        if remaining_nano is not None:
-            yield (_REMAINING[limit.scope], format_nano(remaining_nano))
+def _remaining(limits: Iterable[LimitState]) -> list[tuple[str, str]]:
+    return [
+        (f"x-tokenbooth-remaining-{limit.scope}", limit.said.get(_REMAINING) or _left(limit))
+        for limit in limits
+        if limit.limit_nano is not None
+    ]
+
+
+def _left(limit: LimitState) -> str:
+    text = limit.said[_REMAINING] = format_nano(limit.remaining_nano or 0)
+    return text
 
 
 def _visible(text: str) -> str:

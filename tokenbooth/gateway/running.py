@@ -16,7 +16,6 @@ from tokenbooth.money.leases.service import (
     Levels,
     Pool,
     Progress,
-    Settlement,
 )
 
 
@@ -30,7 +29,7 @@ class Running:
 
 
 class RunningCalls:
-    """By request id, from a call's hold to its settlement."""
+    """``calls`` by request id, from a call's hold to its settlement."""
 
     def __init__(
         self, pool: Pool, waiting: WaitingRoom, journal: JournalDriver, clock: Clock
@@ -39,26 +38,14 @@ class RunningCalls:
         self._waiting = waiting
         self._journal = journal
         self._clock = clock
-        self._calls: dict[str, Running] = {}
-
-    def __contains__(self, request_id: str) -> bool:
-        return request_id in self._calls
-
-    def __getitem__(self, request_id: str) -> Running:
-        return self._calls[request_id]
-
-    def enter(self, request_id: str, running: Running) -> None:
-        self._calls[request_id] = running
-
-    def leave(self, request_id: str) -> None:
-        del self._calls[request_id]
+        self.calls: dict[str, Running] = {}
 
     def covered(self, request_id: str, output_tokens: int) -> int:
         """Hold for ``output_tokens`` of output at least, if that is possible without a wait.
 
         Returns how many tokens are covered then, which may be more, or fewer.
         """
-        running = self._calls[request_id]
+        running = self.calls[request_id]
         step = running.ask.step_tokens * running.ask.choices
         ceiling = running.ask.output_tokens_max * running.ask.choices
         for tokens in (min(output_tokens + step, max(ceiling, output_tokens)), output_tokens):
@@ -81,7 +68,7 @@ class RunningCalls:
 
         False when there is none, or when the ledger cannot be asked.
         """
-        running = self._calls.get(request_id)
+        running = self.calls.get(request_id)
         if running is None:
             return False
         missing_nano = self._missing_nano(running, output_tokens)
@@ -115,7 +102,7 @@ class RunningCalls:
 
     def progress(self, request_id: str, usage: Usage, first_output_us: int | None) -> None:
         """Write down what has left towards the caller: what a crash leaves to be charged."""
-        running = self._calls.get(request_id)
+        running = self.calls.get(request_id)
         if running is None or self._journal.broken is not None:
             return
         held_nano = running.held.held_nano
@@ -131,28 +118,19 @@ class RunningCalls:
             )
         )
 
-    async def settlement(self, op: Op, running: Running, ending: Ending) -> Settlement:
-        """What the ending costs, with more held where the usage is more than was foreseen."""
-        cost_nano = loss_nano = 0
-        if ending.charge:
-            price, held = running.ask.price, running.held
-            cost_nano, loss_nano = leases.charge_of(price, ending.usage, held.held_nano)
-            if loss_nano and not running.ask.stated and await self.more(running, loss_nano):
-                cost_nano, loss_nano = leases.charge_of(price, ending.usage, held.held_nano)
+    async def charge(self, op: Op, running: Running, ending: Ending) -> tuple[int, int]:
+        """What an ending costs whose usage is above its hold, and what is lost: more is held, if
+        that was not stated to be all."""
+        cost_nano, loss_nano = charge_at_once(running, ending)
+        if loss_nano and not running.ask.stated and await self.more(running, loss_nano):
+            cost_nano, loss_nano = charge_at_once(running, ending)
         if loss_nano:
             op.log.fault("usage_above_hold", request_id=ending.request_id, loss_nano=loss_nano)
-        return Settlement(
-            request_id=ending.request_id,
-            outcome=ending.outcome,
-            reason=ending.reason,
-            usage=ending.usage,
-            charged=ending.charge,
-            cost_nano=cost_nano,
-            loss_nano=loss_nano,
-            held_nano=running.held.held_nano,
-            started_us=ending.started_us,
-            first_output_us=ending.first_output_us,
-            ended_us=ending.ended_us,
-            fingerprint=ending.fingerprint,
-            deployment_id=ending.deployment_id,
-        )
+        return cost_nano, loss_nano
+
+
+def charge_at_once(running: Running, ending: Ending) -> tuple[int, int]:
+    """What the ending costs of what is held, and what the usage costs beyond it."""
+    if not ending.charge:
+        return 0, 0
+    return leases.charge_of(running.ask.price, ending.usage, running.held.held_nano)

@@ -38,7 +38,8 @@ class Teller:
         *,
         booked: Callable[[tuple[str, ...]], None],
     ) -> None:
-        """``booked`` hears the ids of settled calls that the ledger has for good."""
+        """``booked`` hears the ids of settled calls that the ledger has for good; ``fenced`` is set
+        when another process has the name of this one."""
         self._books = books
         self._pool = pool
         self._clock = clock
@@ -51,7 +52,7 @@ class Teller:
         self._announce = False
         self._looked_s: float | None = None
         self._closing = False
-        self._fenced: Problem | None = None
+        self.fenced: Problem | None = None
         self._task: asyncio.Task[None] | None = None
         self.stuck = 0
 
@@ -62,11 +63,6 @@ class Teller:
 
     def start(self, new_op: Callable[[], Op]) -> None:
         self._task = asyncio.create_task(self._run(new_op))
-
-    def check_open(self) -> None:
-        """Raises REPLICA_FENCED when another process has the name of this one."""
-        if self._fenced is not None:
-            raise self._fenced
 
     def tell(self, call: SettledCall) -> None:
         """Queue a settled call; others that settle in the next moment share its round."""
@@ -101,7 +97,7 @@ class Teller:
         await asyncio.wait({self._task})
 
     async def _run(self, new_op: Callable[[], Op]) -> None:
-        while self._fenced is None:
+        while self.fenced is None:
             await self._pause()
             op = new_op()
             try:
@@ -194,7 +190,7 @@ class Teller:
     async def _failed(self, op: Op, problem: Problem) -> None:
         if problem.code is Code.REPLICA_FENCED:
             op.log.fault("replica_fenced", problem)
-            self._fenced = problem
+            self.fenced = problem
             self.waiting.close(problem)
             return
         if not self.waiting.away:

@@ -22,15 +22,17 @@ from tokenbooth.gateway.books import Books
 from tokenbooth.gateway.chains import Chains
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.gateway.rules import NOTHING_DELIVERED, WITHHELD
-from tokenbooth.gateway.running import Running, RunningCalls
+from tokenbooth.gateway.running import Running, RunningCalls, charge_at_once
 from tokenbooth.gateway.teller import Teller
 from tokenbooth.money.journal.service import JournalDriver
 from tokenbooth.money.leases import service as leases
 from tokenbooth.money.leases.service import (
     CallFacts,
     Ending,
+    HeldMoney,
     Hold,
     HoldAsk,
+    Leased,
     Levels,
     Pool,
     SettledCall,
@@ -59,7 +61,7 @@ class Till:
         self._clock = clock
         self._options = options
         self._closed = False
-        self._chains = Chains()
+        self._chains = Chains(pool)
         self._teller = Teller(books, pool, clock, options, booked=journal.forget)
         self._waiting = self._teller.waiting
         self.running = RunningCalls(pool, self._waiting, journal, clock)
@@ -109,10 +111,13 @@ class Till:
         """Refuse at once what the balance or a cap cannot start, whatever running calls hold; the
         ledger is asked only where memory does not say that there is enough. Raises what ``hold``
         raises."""
-        levels = self._pool.leased_levels(self._chains.of(caller), self._clock.monotonic_us())
-        if levels is not None:
+        leased = self._chains.leased(caller, self._clock.monotonic_us())
+        if leased is not None:
             needed_nano = prices.worst_case_nano(price, input_tokens, output_tokens)
-            if all(level.left_nano >= needed_nano for level in levels):
+            for level in leased.levels:
+                if level.free_nano < needed_nano and level.left_nano < needed_nano:
+                    break
+            else:
                 return
         states = await self._books.limits(op, caller)
         ledger.check_unspent(states, price, input_tokens, output_tokens)
@@ -127,14 +132,15 @@ class Till:
         Raises BALANCE_EXHAUSTED or CAP_REACHED when not one output token for each choice fits,
         OUTPUT_UNAFFORDABLE for a strict caller, LEDGER_UNAVAILABLE and REPLICA_FENCED.
         """
-        if ask.request_id in self.running:
+        if ask.request_id in self.running.calls:
             raise Problem(Code.STATE_CONFLICT, f"The call {ask.request_id} has a hold already.")
-        self._check_open()
+        if self._teller.fenced is not None or self._journal.broken is not None:
+            self._check_open()
         sized = leases.wished(ask)
+        leased = self._chains.leased(ask.caller, self._clock.monotonic_us())
+        if leased is not None and self._takes_at_once(leased, ask.caller, sized.amount_nano):
+            return self._take(op, ask, leased.levels, sized)
         chain = self._chains.of(ask.caller)
-        levels = self._waiting.levels_now(chain, sized.amount_nano)
-        if levels is not None:
-            return self._take(op, ask, levels, sized)
 
         def short(found: Levels) -> Hold:
             refusing = tuple(level.refusing_state() for level in found)
@@ -151,16 +157,23 @@ class Till:
                 least_nano=leases.least_nano(ask),
             )
         except asyncio.CancelledError:
-            if ask.request_id in self.running:  # the money came while its caller was going
+            if ask.request_id in self.running.calls:  # the money came while its caller was going
                 await self.settle(op, _unused(ask.request_id, op.now()))
             raise
 
+    def _takes_at_once(self, leased: Leased, caller: Caller, amount_nano: int) -> bool:
+        """Whether a new call need not wait for its money."""
+        for level in leased.levels:
+            if level.free_nano < amount_nano:
+                return False
+        queue = self._waiting.queue
+        return not (queue.running and queue.running_waits_at(self._chains.of(caller)))
+
     def _take(self, op: Op, ask: HoldAsk, levels: Levels, sized: Sized) -> Hold:
         facts = _facts(ask, levels, sized, op.now())
-        assert len(levels) == len(self._chains.of(ask.caller)), "a call is held at every level"
         self._journal.open(facts)
         held = self._pool.hold(facts, levels, self._clock.monotonic_us())
-        self.running.enter(ask.request_id, Running(ask, held, sized.held_output_tokens))
+        self.running.calls[ask.request_id] = Running(ask, held, sized.held_output_tokens)
         limits = self._pool.limits(levels) if ask.stream or sized.lowered else ()
         tightest = min(limits, key=_left_nano).scope if sized.lowered else None
         return Hold(
@@ -180,22 +193,26 @@ class Till:
         Where it cannot be written down, a streamed call waits for the ledger instead, and a whole
         answer is withheld, which costs nothing. Raises LEDGER_UNAVAILABLE for both when that fails.
         """
-        running = self.running[ending.request_id]
+        running = self.running.calls[ending.request_id]
         broken = self._journal.broken is not None
         if broken and ending.charge and not running.ask.stream:
             ending = _withheld(ending)
-        settlement = await self.running.settlement(op, running, ending)
-        self.running.leave(ending.request_id)
+        cost_nano, loss_nano = charge_at_once(running, ending)
+        if loss_nano:
+            cost_nano, loss_nano = await self.running.charge(op, running, ending)
+        del self.running.calls[ending.request_id]
         held = running.held
-        self._pool.release(held, settlement.cost_nano, self._clock.monotonic_us())
+        settlement = _settlement(ending, held, cost_nano, loss_nano)
+        self._pool.release(held, cost_nano, self._clock.monotonic_us())
+        call = SettledCall(held.facts, settlement, self._pool.epoch)
         try:
             if not broken:
-                await self._journal.durable(self._journal.settle(settlement))
+                await self._journal.settle(call)
         except Problem as problem:
             op.log.fault("journal_broken", problem)
             broken = True
         finally:
-            self._teller.tell(SettledCall(held.facts, settlement, self._pool.epoch))
+            self._teller.tell(call)
         if broken and ending.outcome is Outcome.INTERRUPTED and ending.reason == WITHHELD:
             raise Problem(
                 Code.LEDGER_UNAVAILABLE,
@@ -227,7 +244,8 @@ class Till:
             )
 
     def _check_open(self) -> None:
-        self._teller.check_open()
+        if self._teller.fenced is not None:
+            raise self._teller.fenced
         if self._journal.broken is not None:
             raise Problem(
                 Code.LEDGER_UNAVAILABLE,
@@ -249,11 +267,29 @@ def _facts(ask: HoldAsk, levels: Levels, sized: Sized, now_us: int) -> CallFacts
         price_version=ask.price.version_id,
         tier=ask.price.tier.value,
         data_terms=ask.price.data_terms.value,
-        chain=tuple(level.limit_id for level in levels),
+        chain=tuple([level.limit_id for level in levels]),
         held_nano=sized.amount_nano,
         input_tokens=ask.input_tokens,
         output_tokens=sized.held_output_tokens,
         created_us=now_us,
+    )
+
+
+def _settlement(ending: Ending, held: HeldMoney, cost_nano: int, loss_nano: int) -> Settlement:
+    return Settlement(
+        request_id=ending.request_id,
+        outcome=ending.outcome,
+        reason=ending.reason,
+        usage=ending.usage,
+        charged=ending.charge,
+        cost_nano=cost_nano,
+        loss_nano=loss_nano,
+        held_nano=held.held_nano,
+        started_us=ending.started_us,
+        first_output_us=ending.first_output_us,
+        ended_us=ending.ended_us,
+        fingerprint=ending.fingerprint,
+        deployment_id=ending.deployment_id,
     )
 
 

@@ -46,16 +46,6 @@ class WaitingRoom:
         self.queue = MoneyQueue(pool, block_nano_max=options.block_nano_max)
         self.away = False
 
-    def levels_now(self, chain: tuple[LevelKey, ...], amount_nano: int) -> Levels | None:
-        """The levels of a new call if it may take its money at once."""
-        levels = self._pool.leased_levels(chain, self._clock.monotonic_us())
-        if levels is None or self.queue.running_waits_at(chain):
-            return None
-        for level in levels:
-            if level.free_nano < amount_nano:
-                return None
-        return levels
-
     async def wait(
         self,
         chain: tuple[LevelKey, ...],
@@ -118,6 +108,7 @@ class WaitingRoom:
             if verdict is Verdict.WAIT:
                 continue
             known = tuple(level for level in levels if level is not None)
+            assert len(known) == len(levels), "a call is held at every level"
             answer = waiting.take if verdict is Verdict.FITS else waiting.short
             try:
                 waiting.answer.set_result(answer(known))

@@ -16,9 +16,10 @@ from tokenbooth.protocols.wire_json import encode
 Json: TypeAlias = dict[str, object]
 
 _AMOUNT = '{"amount":"%d.%09d","amount_nano":%d}'
+_HEAD = '{"scope":"%s","owner_id":"%s","currency":"%s"'
 _USED = f'"spent":{_AMOUNT},"held":{_AMOUNT}'
-_CAPPED = f'%s,"currency":"%s","limit":{_AMOUNT},{_USED},"remaining":{_AMOUNT}}}'
-_UNCAPPED = f'%s,"currency":"%s","limit":null,{_USED},"remaining":null}}'
+_CAPPED = f'{_HEAD},"limit":{_AMOUNT},{_USED},"remaining":{_AMOUNT}}}'
+_UNCAPPED = f'{_HEAD},"limit":null,{_USED},"remaining":null}}'
 
 
 def amount_json(amount_nano: int) -> Json:
@@ -101,25 +102,28 @@ def limits_json(states: Sequence[LimitState], currency: str) -> list[Json]:
 
 def limits_wire(states: Sequence[LimitState], currency: str) -> Raw:
     """``limits_json`` as bytes for an answer: every call ends with them, so they are written by
-    hand, at a quarter of the time."""
-    return Raw(f"[{','.join([_limit_wire(state, currency) for state in states])}]".encode())
+    hand, at an eighth of the time, and each state once."""
+    written = [state.said.get(currency) or _limit_text(state, currency) for state in states]
+    return Raw(f"[{','.join(written)}]".encode())
 
 
-def _limit_wire(state: LimitState, currency: str) -> str:
-    limit_nano, spent_nano, held_nano = state.limit_nano, state.spent_nano, state.held_nano
-    remaining_nano = 0 if limit_nano is None else limit_nano - spent_nano - held_nano
-    if state.window is not None or min(spent_nano, held_nano, remaining_nano) < 0:
-        return encode(limit_json(state, currency)).decode()
-    owner = state.owner_id
-    written = f'"{owner}"' if owner.isidentifier() else encode(owner).decode()
-    head = f'{{"scope":"{state.scope.value}","owner_id":{written}'
-    spent = (*divmod(spent_nano, NANO_PER_UNIT), spent_nano)
-    held = (*divmod(held_nano, NANO_PER_UNIT), held_nano)
-    if limit_nano is None:
-        return _UNCAPPED % (head, currency, *spent, *held)
-    limit = (*divmod(limit_nano, NANO_PER_UNIT), limit_nano)
-    remaining = (*divmod(remaining_nano, NANO_PER_UNIT), remaining_nano)
-    return _CAPPED % (head, currency, *limit, *spent, *held, *remaining)
+def _limit_text(state: LimitState, currency: str) -> str:
+    limit, spent, held = state.limit_nano, state.spent_nano, state.held_nano
+    left = 0 if limit is None else limit - spent - held
+    plain = state.window is None and min(spent, held, left) >= 0 and state.owner_id.isidentifier()
+    if not plain:
+        text = encode(limit_json(state, currency)).decode()
+    else:
+        unit = NANO_PER_UNIT
+        head = (state.scope, state.owner_id, currency)
+        used = (spent // unit, spent % unit, spent, held // unit, held % unit, held)
+        if limit is None:
+            text = _UNCAPPED % (*head, *used)
+        else:
+            cap, rest = (limit // unit, limit % unit, limit), (left // unit, left % unit, left)
+            text = _CAPPED % (*head, *cap, *used, *rest)
+    state.said[currency] = text
+    return text
 
 
 def receipt_json(receipt: Receipt) -> Json:

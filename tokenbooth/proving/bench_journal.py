@@ -28,7 +28,7 @@ from tokenbooth.money.journal.service import (
     JournalDriver,
     JournalStart,
 )
-from tokenbooth.money.leases.service import CallFacts, Progress, Settlement
+from tokenbooth.money.leases.service import CallFacts, Progress, SettledCall, Settlement
 
 LOADS = (1, 32, 256, 1024)
 RECORDS_PER_CALL = 3
@@ -169,13 +169,13 @@ async def _load(name: str, journal: _Driven, waiting: int, seconds: float) -> Li
         while time.perf_counter() < ends:
             turn += 1
             name = f"req_{number:08x}{turn:024x}"
-            driver.open(_facts(name))
+            facts = _facts(name)
+            driver.open(facts)
             await asyncio.sleep(0)
             driver.progress(_progress(name))
             await asyncio.sleep(0)
-            mark = driver.settle(_settlement(name))
             asked = time.perf_counter()
-            await driver.durable(mark)
+            await driver.settle(SettledCall(facts, _settlement(name), 1))
             waits.append(time.perf_counter() - asked)
             driver.forget((name,))
 

@@ -107,8 +107,8 @@ def test_progress_is_written_every_so_often_too():
 
 def test_uncounted_output_is_written_as_a_bound():
     book, time = Book(), Time()
-    time.us = 10**9
     mine = cover(book, exact=False, now=time)
+    time.us = 10**9
     mine.delivered(Delivery(uncounted_bytes=3), None)
     mine.delivered(Delivery(uncounted_bytes=9), None)
     ((_, usage, _),) = book.told

@@ -11,8 +11,9 @@ from tests.support.journal import JOURNAL_ID, begun, facts, progress, settlement
 from tests.support.memory_loop import MemoryLoop
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
-from tokenbooth.money.journal.driver import JournalDriver
+from tokenbooth.money.journal.driver import IDLE_SYNC, JournalDriver
 from tokenbooth.money.journal.file import read_replay
+from tokenbooth.money.journal.values import SettledCall
 from tokenbooth.proving.simulated_disk import SimulatedDisk
 
 
@@ -53,9 +54,9 @@ def play(scene: Scene, *, segment_bytes_max: int = 2**20) -> GatedDisk:
     return disk
 
 
-def end(driver: JournalDriver, name: str) -> int:
+async def end(driver: JournalDriver, name: str) -> None:
     driver.open(facts(name))
-    return driver.settle(settlement(name))
+    await driver.settle(SettledCall(facts(name), settlement(name), 1))
 
 
 def found(disk: SimulatedDisk) -> set[str]:
@@ -69,22 +70,35 @@ async def spin(turns: int = 5) -> None:
 
 def test_a_settlement_is_durable_when_the_wait_returns() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
-        await driver.durable(end(driver, "req_1"))
+        await end(driver, "req_1")
         disk.power_cut(lambda bound: 0)
         assert found(disk) == {"req_1"}
 
     play(scene)
 
 
-def test_the_buffer_reaches_the_system_within_one_turn_of_the_loop() -> None:
+def test_a_settlement_reaches_the_system_within_one_turn_of_the_loop() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         disk.gated = True
         driver.open(facts("req_1"))
-        driver.progress(progress("req_1"))
+        ended = driver.settle(SettledCall(facts("req_1"), settlement("req_1"), 1))
         assert found(disk) == set()
         await spin(1)
         assert found(disk) == {"req_1"}
+        assert not ended.done()
         disk.gated = False
+        disk.let()
+        await ended
+        await driver.close()
+
+    play(scene)
+
+
+def test_a_short_call_is_one_record() -> None:
+    async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
+        sequence = driver._journal.written
+        await end(driver, "req_1")
+        assert driver._journal.written == sequence + 2  # with the mark of what was durable
         await driver.close()
 
     play(scene)
@@ -94,12 +108,9 @@ def test_those_who_come_during_a_sync_share_the_next_one() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         disk.gated = True
         begun_with = disk.syncs
-        first = asyncio.create_task(driver.durable(end(driver, "req_0")))
+        first = asyncio.create_task(end(driver, "req_0"))
         await disk.syncing()
-        later = [
-            asyncio.create_task(driver.durable(end(driver, f"req_{number}")))
-            for number in range(1, 50)
-        ]
+        later = [asyncio.create_task(end(driver, f"req_{number}")) for number in range(1, 50)]
         await spin()
         assert not first.done()
         disk.let()
@@ -118,11 +129,11 @@ def test_those_who_come_during_a_sync_share_the_next_one() -> None:
 def test_nobody_else_waits_while_the_disk_stalls() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         disk.gated = True
-        stuck = asyncio.create_task(driver.durable(end(driver, "req_0")))
+        stuck = asyncio.create_task(end(driver, "req_0"))
         await disk.syncing()
         driver.open(facts("req_1"))
         driver.progress(progress("req_1"))
-        await spin()
+        driver._look()
         assert found(disk) == {"req_0", "req_1"}
         assert not stuck.done()
         disk.gated = False
@@ -133,24 +144,11 @@ def test_nobody_else_waits_while_the_disk_stalls() -> None:
     play(scene)
 
 
-def test_a_mark_that_is_durable_already_waits_for_nothing() -> None:
-    async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
-        mark = end(driver, "req_1")
-        await driver.durable(mark)
-        before = disk.syncs
-        await driver.durable(mark)
-        assert disk.syncs == before
-        await driver.close()
-
-    play(scene)
-
-
 def test_a_waiter_that_gives_up_takes_nobody_with_it() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         disk.gated = True
-        mark = end(driver, "req_1")
-        gone = asyncio.create_task(driver.durable(mark))
-        stays = asyncio.create_task(driver.durable(mark))
+        gone = asyncio.create_task(end(driver, "req_1"))
+        stays = asyncio.create_task(end(driver, "req_2"))
         await disk.syncing()
         gone.cancel()
         disk.gated = False
@@ -186,6 +184,26 @@ def test_what_nobody_waits_for_is_durable_a_little_later() -> None:
     loop.close()
 
 
+def test_a_call_that_lasts_is_opened_at_the_second_look() -> None:
+    disk = SimulatedDisk()
+    loop = MemoryLoop()
+
+    async def scene() -> None:
+        driver = JournalDriver(begun(disk))
+        seen = []
+        driver.open(facts("req_1"))
+        for _ in range(2):
+            due = loop.create_future()
+            loop.call_later(IDLE_SYNC.total_seconds() * 1.5, due.set_result, None)
+            await due
+            seen.append(found(disk))
+        await driver.close()
+        assert seen == [set(), {"req_1"}]
+
+    loop.run_until_complete(scene())
+    loop.close()
+
+
 def test_closing_keeps_everything_and_stops_the_timer() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         driver.open(facts("req_1"))
@@ -201,7 +219,7 @@ def test_closing_keeps_everything_and_stops_the_timer() -> None:
 def test_closing_waits_for_the_sync_that_runs() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         disk.gated = True
-        waiting = asyncio.create_task(driver.durable(end(driver, "req_1")))
+        waiting = asyncio.create_task(end(driver, "req_1"))
         await disk.syncing()
         closing = asyncio.create_task(driver.close())
         await spin()
@@ -216,8 +234,7 @@ def test_closing_waits_for_the_sync_that_runs() -> None:
 
 def test_closing_ends_the_wait_of_those_who_are_left() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
-        mark = end(driver, "req_1")
-        waiting = asyncio.create_task(driver.durable(mark))
+        waiting = asyncio.create_task(end(driver, "req_1"))
         await asyncio.sleep(0)
         await driver.close()
         await waiting
@@ -228,7 +245,7 @@ def test_closing_ends_the_wait_of_those_who_are_left() -> None:
 def test_segments_of_shipped_calls_are_removed_on_the_way() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         for number in range(30):
-            await driver.durable(end(driver, f"req_{number}"))
+            await end(driver, f"req_{number}")
             driver.forget((f"req_{number}",))
         await driver.close()
 
@@ -241,17 +258,13 @@ def test_a_broken_disk_is_told_to_all_who_wait_and_all_who_come(verb: str) -> No
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         assert driver.broken is None
         disk.fail_next(verb)
-        waiting = [
-            asyncio.create_task(driver.durable(end(driver, f"req_{number}"))) for number in range(3)
-        ]
+        waiting = [asyncio.create_task(end(driver, f"req_{number}")) for number in range(3)]
         for told in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(told, Problem)
             assert told.code is Code.LEDGER_UNAVAILABLE
         assert driver.broken is not None
         with pytest.raises(Problem):
             driver.open(facts("req_9"))
-        with pytest.raises(Problem):
-            await driver.durable(10**9)
         driver.forget(("req_1",))
         with pytest.raises(Problem):
             await driver.close()
@@ -266,7 +279,7 @@ def test_a_segment_that_cannot_be_removed_breaks_the_journal() -> None:
         while driver.broken is None:
             number += 1
             with contextlib.suppress(Problem):
-                await driver.durable(end(driver, f"req_{number}"))
+                await end(driver, f"req_{number}")
             driver.forget((f"req_{number}",))
             await asyncio.sleep(0)
         assert "pruned" in (driver.broken or "")

@@ -30,6 +30,8 @@ from tokenbooth.money.journal.values import (
     Record,
     Replay,
     ReplayedCall,
+    SettledCall,
+    Settlement,
 )
 
 HEADER = Header(JOURNAL_ID, "booth-1", 3, 1)
@@ -42,8 +44,10 @@ def kind_of(record: Record) -> FrameKind:
             return FrameKind.OPEN
         case Progress():
             return FrameKind.PROGRESS
-        case _:
+        case Settlement():
             return FrameKind.SETTLE
+        case SettledCall():
+            return FrameKind.WHOLE
 
 
 def segment(*frames: bytes, number: int = 1, epoch: int = 3) -> tuple[int, bytes]:
@@ -112,9 +116,9 @@ def test_another_format_version_is_named_and_not_guessed_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr(rules, "FORMAT_VERSION", 2)
+        newer.setattr(rules, "FORMAT_VERSION", 3)
         content = segment(frame(facts(), 1))
-    with pytest.raises(Problem, match="format 2; this program reads 1") as caught:
+    with pytest.raises(Problem, match="format 3; this program reads up to 2") as caught:
         replayed(content)
     assert caught.value.code is Code.STATE_CONFLICT
 

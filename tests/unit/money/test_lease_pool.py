@@ -43,18 +43,33 @@ def facts(number: int) -> CallFacts:
 def test_a_remembered_chain_ends_with_its_window() -> None:
     book, mine = LevelBook(PoolOptions()), level(ends_us=100)
     book.by_limit[mine.limit_id] = book._current[KEY] = mine
-    assert book.leased_levels((KEY,), 50) == (mine,)
-    assert book.leased_levels((KEY,), 99) == (mine,)
-    assert book.leased_levels((KEY,), 100) is None
-    assert book.leased_levels((KEY,), 100) is None  # nor is it found anew
+    pool = Pool("main", 1, PoolOptions())
+    pool._book = book
+    leased = pool.leased_at((KEY,), 50)
+    assert leased is not None
+    assert leased.levels == (mine,)
+    assert pool.stands(leased, 99)
+    assert not pool.stands(leased, 100)
+    assert pool.leased_at((KEY,), 100) is None  # nor is it found anew
+
+
+def test_a_remembered_chain_ends_when_a_level_goes() -> None:
+    pool, mine = Pool("main", 1, PoolOptions()), level(ends_us=None)
+    book = pool._book
+    book.by_limit[mine.limit_id] = book._current[KEY] = mine
+    leased = pool.leased_at((KEY,), 50)
+    assert leased is not None
+    assert pool.stands(leased, 10**18)
+    book._leave(mine)
+    assert not pool.stands(leased, 50)
 
 
 def test_a_chain_with_an_unknown_level_is_not_leased() -> None:
     book, mine = LevelBook(PoolOptions()), level(ends_us=None)
     book.by_limit[mine.limit_id] = book._current[KEY] = mine
     other = LevelKey(LimitScope.BALANCE, "org_1")
-    assert book.leased_levels((other, KEY), 0) is None
-    assert book.leased_levels((KEY,), 10**18) == (mine,)
+    assert book.leased_at((other, KEY), 0) is None
+    assert book.leased_at((KEY,), 10**18) is not None
 
 
 def test_calls_of_a_refused_round_are_announced_again_unless_they_ended() -> None:

@@ -12,6 +12,7 @@ from tokenbooth.core.delta import Usage
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope
 from tokenbooth.money.leases import service as leases
+from tokenbooth.money.leases.level import take
 from tokenbooth.money.leases.service import (
     Giving,
     LevelKey,
@@ -145,10 +146,9 @@ def test_two_that_each_have_a_part_do_not_keep_it_from_each_other(funded: Bank) 
                 verdicts[replica.name] = verdict
                 replica.queue.remove(waiter)
                 if verdict is Verdict.FITS:
-                    held = replica.pool.levels(CHAIN, 0)
-                    for level in held:
-                        assert level is not None
-                        level.take(600, 0)
+                    held = replica.pool.leased_at(CHAIN, 0)
+                    assert held is not None
+                    take(held.levels, 600, 0)
     assert sorted(v.value for v in verdicts.values()) == ["fits", "short"]
 
 

@@ -1,5 +1,7 @@
 """What a caller is told whose call the money refuses."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,9 +79,9 @@ def test_what_only_waits_for_holds_says_so_and_when_to_come_back():
 def test_a_level_without_hope_is_named_before_one_that_only_waits():
     """Waiting for the key's holds would not help: the project's cap refuses all the same."""
     limits = tuple(
-        state._replace(limit_nano=100, held_nano=100)
+        replace(state, limit_nano=100, held_nano=100)
         if state.scope is LimitScope.KEY
-        else state._replace(limit_nano=11)
+        else replace(state, limit_nano=11)
         if state.scope is LimitScope.PROJECT
         else state
         for state in PLENTY
@@ -90,14 +92,14 @@ def test_a_level_without_hope_is_named_before_one_that_only_waits():
 
 
 def test_of_equal_levels_the_outermost_is_named():
-    limits = tuple(state._replace(limit_nano=5) for state in PLENTY)
+    limits = tuple(replace(state, limit_nano=5) for state in PLENTY)
     assert start_refusal(limits, PRICE, 10, 1).facts["limit_source"] == "balance"
-    held = tuple(state._replace(limit_nano=50, held_nano=50) for state in PLENTY)
+    held = tuple(replace(state, limit_nano=50, held_nano=50) for state in PLENTY)
     assert start_refusal(held, PRICE, 10, 1).facts["limit_source"] == "balance"
 
 
 def test_an_uncapped_level_counts_as_what_can_be_booked():
-    full = tuple(s._replace(limit_nano=None, spent_nano=NANO_MAX - 5) for s in PLENTY)
+    full = tuple(replace(s, limit_nano=None, spent_nano=NANO_MAX - 5) for s in PLENTY)
     refused = start_refusal(full, PRICE, 10, 1)
     assert refused.facts["limit_nano"] == NANO_MAX
     assert refused.facts["needed_nano"] == 12
@@ -171,7 +173,7 @@ DAY = LimitWindow(Period.DAY, "2026-11-20", 1_795_219_200_000_000)
 @pytest.mark.parametrize("refuse", ["start", "strict"])
 def test_a_cap_that_renews_says_when(refuse):
     limits = tuple(
-        state._replace(limit_nano=50, spent_nano=40, window=DAY)
+        replace(state, limit_nano=50, spent_nano=40, window=DAY)
         if state.scope is LimitScope.KEY
         else state
         for state in PLENTY

@@ -1,6 +1,6 @@
 """The journal as it is written: frames into memory, memory into a file, the file onto the disk.
 
-Three steps of growing strength. ``open``, ``progress`` and ``settle`` only fill a buffer.
+Three steps of growing strength. ``open``, ``progress``, ``settle`` and ``whole`` fill a buffer.
 ``write_out`` hands it to the operating system, so that it survives the end of this process.
 ``sync`` makes it survive a power cut. The first two belong to one thread; ``sync`` and ``prune``
 block and belong to one other thread, so that nothing but a settlement ever waits for the disk.
@@ -37,6 +37,7 @@ from tokenbooth.money.journal.values import (
     Progress,
     Record,
     Replay,
+    SettledCall,
     Settlement,
 )
 
@@ -160,8 +161,7 @@ class Journal:
         return self._written
 
     def open(self, facts: CallFacts) -> int:
-        """A call begins; returns the mark of its record, as the next two do."""
-        assert facts.request_id not in self.unshipped, "a call opens once"
+        """A call begins; returns the mark of its record, as the next three do."""
         mark = self._append(FrameKind.OPEN, facts)
         self.unshipped.add(facts.request_id, Live(self._number, facts))
         return mark
@@ -177,6 +177,13 @@ class Journal:
         assert live.settlement is None, "a call settles once"
         mark = self._append(FrameKind.SETTLE, settlement)
         live.settlement = settlement
+        return mark
+
+    def whole(self, call: SettledCall) -> int:
+        """A call that begins and ends at once."""
+        mark = self._append(FrameKind.WHOLE, call)
+        live = Live(self._number, call.facts, None, call.settlement)
+        self.unshipped.add(call.facts.request_id, live)
         return mark
 
     def write_out(self) -> None:

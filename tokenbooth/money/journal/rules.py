@@ -35,7 +35,8 @@ from tokenbooth.money.journal.values import (
 )
 
 MAGIC = b"TBJOURN\n"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 RECORD_BYTES_MAX = 64 * 1024
 REPLICA_BYTES_MAX = 64
 JOURNAL_ID_BYTES = 16
@@ -53,10 +54,11 @@ FRAME_BYTES = _CRC.size + _HEAD.size
 _MARK_LENGTH = struct.pack("<I", _MARK.size)
 
 _encode = msgspec.msgpack.Encoder().encode
-_DECODERS: dict[int, msgspec.msgpack.Decoder[CallFacts | Progress | Settlement]] = {
+_DECODERS: dict[int, msgspec.msgpack.Decoder[Record]] = {
     FrameKind.OPEN: msgspec.msgpack.Decoder(CallFacts),
     FrameKind.PROGRESS: msgspec.msgpack.Decoder(Progress),
     FrameKind.SETTLE: msgspec.msgpack.Decoder(Settlement),
+    FrameKind.WHOLE: msgspec.msgpack.Decoder(SettledCall),
 }
 
 
@@ -108,10 +110,11 @@ def decode_header(content: bytes) -> Header | None:
     magic, version, segment, epoch, journal_id, replica = _HEADER.unpack(body)
     if magic != MAGIC or _CRC.unpack_from(content, _HEADER.size)[0] != zlib.crc32(body):
         return None
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
         raise Problem(
             Code.STATE_CONFLICT,
-            f"The journal was written in format {version}; this program reads {FORMAT_VERSION}.",
+            f"The journal was written in format {version}; this program reads up to"
+            f" {FORMAT_VERSION}.",
         )
     return Header(journal_id, replica.rstrip(b"\0").decode(), epoch, segment)
 
@@ -252,6 +255,9 @@ class _Reader:
         """A record of a call whose beginning is gone is of a call that was booked long ago."""
         if isinstance(record, CallFacts):
             self.calls.setdefault(record.request_id, _Kept(record, epoch))
+        elif isinstance(record, SettledCall):
+            opened = self.calls.setdefault(record.facts.request_id, _Kept(record.facts, epoch))
+            opened.settlement = opened.settlement or record.settlement
         elif kept := self.calls.get(record.request_id):
             if isinstance(record, Progress):
                 kept.progress = record

@@ -40,6 +40,7 @@ class Unshipped:
         return self._calls[request_id]
 
     def add(self, request_id: str, live: Live) -> None:
+        assert request_id not in self._calls, "a call opens once"
         self._calls[request_id] = live
         self._pins[live.segment] += 1
 

@@ -24,19 +24,21 @@ __all__ = [
 
 SEGMENT_BYTES_MAX = 8 * 2**20
 
-Record: TypeAlias = CallFacts | Progress | Settlement
+Record: TypeAlias = CallFacts | Progress | Settlement | SettledCall
 
 SegmentBytes: TypeAlias = tuple[int, bytes]
 """Number and content of one segment file."""
 
 
 class FrameKind(IntEnum):
-    """What a frame holds. ``MARK`` says up to which sequence everything was durable by then."""
+    """What a frame holds. ``MARK`` says up to which sequence everything was durable by then;
+    ``WHOLE`` is the beginning and the end of one call, since format 2."""
 
     OPEN = 1
     PROGRESS = 2
     SETTLE = 3
     MARK = 4
+    WHOLE = 5
 
 
 @dataclass(frozen=True, slots=True)

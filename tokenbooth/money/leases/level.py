@@ -9,13 +9,15 @@ US_PER_S = 1_000_000
 LOW_S = 2
 PACE_AFTER_US = 100_000
 
+Levels = tuple["Level", ...]
+
 
 class Level:
     """``granted_nano`` is leased, ``held_nano`` of it in running calls, ``free_nano`` is the rest.
 
     ``unbooked_nano`` was spent here and is not in the ledger yet. ``rate_nano`` is what calls took
     in the last whole second that was looked at. ``calls`` run with a hold here. Nothing is taken in
-    advance before ``quiet_until_us``.
+    advance before ``quiet_until_us``. ``shown`` is the newest ``state``, until something changes.
     """
 
     __slots__ = (
@@ -32,6 +34,7 @@ class Level:
         "quiet_until_us",
         "rate_nano",
         "rated_us",
+        "shown",
         "spent_nano",
         "taken_nano",
         "told_held_nano",
@@ -60,27 +63,13 @@ class Level:
         self.spent_nano = 0
         self.others_held_nano = 0
         self.others_leased_nano = 0
+        self.shown: LimitState | None = None
 
     @property
     def named_key(self) -> LevelKey:
         """The key that asks for this very window."""
         window_id = self.limit_id.partition("@")[2]
         return LevelKey(self.key.scope, self.key.owner_id, window_id)
-
-    def take(self, amount_nano: int, now_us: int) -> None:
-        """Move free money into a hold."""
-        self.free_nano -= amount_nano
-        self.held_nano += amount_nano
-        self.taken_nano += amount_nano
-        self.used_us = now_us
-
-    def settle(self, held_nano: int, cost_nano: int, now_us: int) -> None:
-        """Spend ``cost_nano`` of a hold and free the rest."""
-        self.held_nano -= held_nano
-        self.free_nano += held_nano - cost_nano
-        self.granted_nano -= cost_nano
-        self.unbooked_nano += cost_nano
-        self.used_us = now_us
 
     def give_back(self) -> int:
         """Take all free money out of memory, so that it can be returned."""
@@ -154,10 +143,11 @@ class Level:
         if line.left_us is not None:
             self.ends_us = asked_us + line.left_us
             self.window = window_named(row.period, row.window_id)
+        self.shown = None
 
     def state(self) -> LimitState:
-        """The limit with everything in it that happened here."""
-        return LimitState(
+        """The limit with everything in it that happened here; ``shown`` as long as nothing does."""
+        self.shown = LimitState(
             self.key.scope,
             self.key.owner_id,
             self.limit_nano,
@@ -165,6 +155,7 @@ class Level:
             self.others_held_nano + self.held_nano,
             self.window,
         )
+        return self.shown
 
     @property
     def left_nano(self) -> int:
@@ -184,3 +175,32 @@ class Level:
             self.others_leased_nano + self.held_nano,
             self.window,
         )
+
+
+def take(levels: Levels, amount_nano: int, now_us: int) -> None:
+    """Move free money into a hold, at each level."""
+    for level in levels:
+        level.free_nano -= amount_nano
+        level.held_nano += amount_nano
+        level.taken_nano += amount_nano
+        level.used_us = now_us
+        level.shown = None
+
+
+def begin(levels: Levels, amount_nano: int, now_us: int) -> None:
+    """The same for a call that begins."""
+    take(levels, amount_nano, now_us)
+    for level in levels:
+        level.calls += 1
+
+
+def end(levels: Levels, held_nano: int, cost_nano: int, now_us: int) -> None:
+    """Spend ``cost_nano`` of a call's hold and free the rest, at each level."""
+    for level in levels:
+        level.held_nano -= held_nano
+        level.free_nano += held_nano - cost_nano
+        level.granted_nano -= cost_nano
+        level.unbooked_nano += cost_nano
+        level.used_us = now_us
+        level.calls -= 1
+        level.shown = None

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tokenbooth.money.leases.level import Level
+from tokenbooth.core.noun import noun
+from tokenbooth.money.leases.level import Level, Levels
 from tokenbooth.money.leases.values import (
     Giving,
     LeaseLine,
@@ -16,16 +17,28 @@ from tokenbooth.money.leases.values import (
 )
 from tokenbooth.money.windows import limit_id
 
-Levels = tuple[Level, ...]
+
+@noun
+class Leased:
+    """The levels of a chain while all of them are leased.
+
+    It is as good as new in the same ``generation`` of the book, before the first of its windows
+    ends at ``ends_us``.
+    """
+
+    levels: Levels
+    ends_us: int | None
+    generation: int
 
 
 class LevelBook:
-    """``by_limit`` has every level that anything is leased, held or still to be told at."""
+    """``by_limit`` has every level that anything is leased, held or still to be told at;
+    ``generation`` rises when a level comes or goes."""
 
     def __init__(self, options: PoolOptions) -> None:
         self._options = options
         self._current: dict[LevelKey, Level] = {}
-        self._chains: dict[tuple[LevelKey, ...], tuple[Levels, int | None]] = {}
+        self.generation = 0
         self.by_limit: dict[str, Level] = {}
 
     def levels(self, chain: Sequence[LevelKey], now_us: int) -> tuple[Level | None, ...]:
@@ -33,21 +46,14 @@ class LevelBook:
         over though the window of the moment was asked for."""
         return tuple(self._level(key, now_us) for key in chain)
 
-    def leased_levels(self, chain: tuple[LevelKey, ...], now_us: int) -> Levels | None:
-        """The same where all of them are leased; remembered until a level comes or goes."""
-        known = self._chains.get(chain)
-        if known is None:
-            levels = self.levels(chain, now_us)
-            found = tuple(level for level in levels if level is not None)
-            if len(found) < len(levels):
-                return None
-            ends_us = min((v.ends_us for v in found if v.ends_us is not None), default=None)
-            known = self._chains[chain] = (found, ends_us)
-        found, ends_us = known
-        if ends_us is not None and now_us >= ends_us:
-            del self._chains[chain]
+    def leased_at(self, chain: Sequence[LevelKey], now_us: int) -> Leased | None:
+        """The same where all of them are leased."""
+        levels = self.levels(chain, now_us)
+        found = tuple(level for level in levels if level is not None)
+        if len(found) < len(levels):
             return None
-        return found
+        ends_us = min((v.ends_us for v in found if v.ends_us is not None), default=None)
+        return Leased(found, ends_us, self.generation)
 
     def _level(self, key: LevelKey, now_us: int) -> Level | None:
         if key.window_id is not None:
@@ -92,7 +98,7 @@ class LevelBook:
                 self.by_limit[name] = Level(name, key)
             if key.window_id is None and self._current.get(key) is not self.by_limit[name]:
                 self._current[key] = self.by_limit[name]
-                self._chains.clear()
+                self.generation += 1
         fed = set()
         for name, line in done.lines.items():
             level = self.by_limit.get(name) or self._late(line)
@@ -123,7 +129,7 @@ class LevelBook:
 
     def _leave(self, level: Level) -> None:
         """New calls have to ask which limit it is that they count under."""
-        self._chains.clear()
+        self.generation += 1
         for key in [k for k, found in self._current.items() if found is level]:
             del self._current[key]
 

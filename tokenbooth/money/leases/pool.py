@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tokenbooth.core.receipt import LimitState
 from tokenbooth.money.leases import rules
-from tokenbooth.money.leases.level import Level
-from tokenbooth.money.leases.level_book import LevelBook, Levels
+from tokenbooth.money.leases.level import Level, Levels, begin, end, take
+from tokenbooth.money.leases.level_book import Leased, LevelBook
 from tokenbooth.money.leases.values import (
     CallFacts,
     LevelKey,
@@ -77,19 +77,21 @@ class Pool:
         over though the window of the moment was asked for."""
         return self._book.levels(chain, now_us)
 
-    def leased_levels(self, chain: tuple[LevelKey, ...], now_us: int) -> Levels | None:
-        """The same where all of them are leased."""
-        return self._book.leased_levels(chain, now_us)
+    def leased_at(self, chain: Sequence[LevelKey], now_us: int) -> Leased | None:
+        """The same where all of them are leased; good as long as ``stands`` says so."""
+        return self._book.leased_at(chain, now_us)
+
+    def stands(self, leased: Leased, now_us: int) -> bool:
+        """Whether they are still the levels of their chain."""
+        ends_us = leased.ends_us
+        return leased.generation == self._book.generation and (ends_us is None or now_us < ends_us)
 
     def fits(self, levels: Sequence[Level | None], amount_nano: int) -> bool:
         return all(level is not None and level.free_nano >= amount_nano for level in levels)
 
     def hold(self, facts: CallFacts, levels: Levels, now_us: int) -> HeldMoney:
         """Take ``facts.held_nano`` at each level; ask ``fits`` first."""
-        amount_nano = facts.held_nano
-        for level in levels:
-            level.take(amount_nano, now_us)
-            level.calls += 1
+        begin(levels, facts.held_nano, now_us)
         held = self._calls[facts.request_id] = HeldMoney(facts, levels, now_us)
         return held
 
@@ -99,8 +101,7 @@ class Pool:
         runs = held.facts.request_id in self._calls
         if not runs or not self.fits(held.levels, amount_nano):
             return False
-        for level in held.levels:
-            level.take(amount_nano, now_us)
+        take(held.levels, amount_nano, now_us)
         held.held_nano += amount_nano
         return True
 
@@ -108,9 +109,7 @@ class Pool:
         """End a hold: the cost is spent, the rest is free again. Exactly once for each call."""
         assert 0 <= cost_nano <= held.held_nano, "a charge is never above its hold"
         del self._calls[held.facts.request_id]
-        for level in held.levels:
-            level.settle(held.held_nano, cost_nano, now_us)
-            level.calls -= 1
+        end(held.levels, held.held_nano, cost_nano, now_us)
 
     def tell(self, call: SettledCall) -> None:
         """Queue a settled call for the ledger; its hold was released before."""
@@ -124,7 +123,7 @@ class Pool:
 
     def limits(self, levels: Sequence[Level]) -> tuple[LimitState, ...]:
         """The limits as the newest round and what happened since make them."""
-        return tuple([level.state() for level in levels])
+        return tuple([level.shown or level.state() for level in levels])
 
     def next_round(
         self, wants: Wants, now_us: int, *, close: bool = False, announce: bool = False

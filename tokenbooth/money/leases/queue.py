@@ -54,27 +54,28 @@ class Waiter:
 
 
 class MoneyQueue:
-    """The waiters of one process, in the order in which they are served."""
+    """The waiters of one process, in the order in which they are served; ``running`` are those
+    whose calls run already."""
 
     def __init__(self, pool: Pool, *, block_nano_max: int) -> None:
         self._pool = pool
         self._block_nano_max = block_nano_max
-        self._running: dict[Waiter, None] = {}
+        self.running: dict[Waiter, None] = {}
         self._new: dict[Waiter, None] = {}
         self._running_at: Counter[_Owner] = Counter()
         self._asking: tuple[Waiter, ...] = ()
 
     def __len__(self) -> int:
-        return len(self._running) + len(self._new)
+        return len(self.running) + len(self._new)
 
     def __iter__(self) -> Iterator[Waiter]:
-        yield from tuple(self._running)
+        yield from tuple(self.running)
         yield from tuple(self._new)
 
     def running_waits_at(self, levels: Iterable[LevelKey]) -> bool:
         """Whether a call that runs already waits for money at one of them, in whatever window; who
         has no level in common with it need not wait for it."""
-        return bool(self._running) and any(_owner(key) in self._running_at for key in levels)
+        return bool(self.running) and any(_owner(key) in self._running_at for key in levels)
 
     @property
     def unasked(self) -> bool:
@@ -82,14 +83,14 @@ class MoneyQueue:
         return any(not waiter.asked for waiter in self)
 
     def add(self, waiter: Waiter) -> None:
-        (self._running if waiter.runs else self._new)[waiter] = None
+        (self.running if waiter.runs else self._new)[waiter] = None
         if waiter.runs:
             self._running_at.update(map(_owner, waiter.chain))
 
     def remove(self, waiter: Waiter) -> None:
         self._new.pop(waiter, None)
-        if waiter in self._running:
-            del self._running[waiter]
+        if waiter in self.running:
+            del self.running[waiter]
             self._running_at.subtract(map(_owner, waiter.chain))
             self._running_at = +self._running_at
 

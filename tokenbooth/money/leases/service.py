@@ -7,7 +7,8 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.leases import rules, sql
-from tokenbooth.money.leases.level_book import Levels
+from tokenbooth.money.leases.level import Levels
+from tokenbooth.money.leases.level_book import Leased
 from tokenbooth.money.leases.pool import HeldMoney, Pool
 from tokenbooth.money.leases.queue import MoneyQueue, Waiter
 from tokenbooth.money.leases.records import sql as records
@@ -58,6 +59,7 @@ __all__ = [
     "Hold",
     "HoldAsk",
     "LeaseLine",
+    "Leased",
     "LeasedShare",
     "LevelKey",
     "Levels",

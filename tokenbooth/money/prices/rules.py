@@ -183,8 +183,9 @@ def worst_case_nano(price: Price, input_tokens: int, output_tokens: int) -> int:
     worst_pico = 0
     for rates in price.rates:
         if rates.context_min_tokens <= input_tokens:
-            fixed_pico = _fixed_pico(price, rates, input_tokens)
-            worst_pico = max(worst_pico, fixed_pico + output_tokens * rates.output_worst)
+            pico = _fixed_pico(price, rates, input_tokens) + output_tokens * rates.output_worst
+            if pico > worst_pico:
+                worst_pico = pico
     return pico_to_nano_half_even(worst_pico)
 
 
@@ -194,7 +195,7 @@ def cost_nano(price: Price, usage: Usage) -> int:
     A part beyond its whole is charged once: cached input beyond the input, cache writes beyond
     what is left of it, reasoning beyond the output.
     """
-    rates = _rates_of(price, usage.input_tokens)
+    rates = price.rates[0] if len(price.rates) == 1 else _rates_of(price, usage.input_tokens)
     cached_tokens = min(usage.cached_input_tokens or 0, usage.input_tokens)
     written_tokens = min(usage.cache_write_tokens, usage.input_tokens - cached_tokens)
     reasoning_tokens = min(usage.reasoning_tokens, usage.output_tokens)
@@ -245,9 +246,12 @@ def _rates_of(price: Price, input_tokens: int) -> Rates:
 
 def _fixed_pico(price: Price, rates: Rates, input_tokens: int) -> int:
     """The most that a call in this step can cost before its first output token."""
-    uses = price.uses
+    uses, in_step = price.uses, rates.context_max_tokens
+    billed_tokens = input_tokens if input_tokens < in_step else in_step
+    if uses is NO_USES:
+        return billed_tokens * rates.input_worst + rates.call
     return (
-        min(input_tokens, rates.context_max_tokens) * rates.input_worst
+        billed_tokens * rates.input_worst
         + uses.images * rates.image
         + uses.audio_s * rates.audio_s
         + uses.video_s * rates.video_s
