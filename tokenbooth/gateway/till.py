@@ -137,22 +137,27 @@ class Till:
         if self._teller.fenced is not None or self._journal.broken is not None:
             self._check_open()
         sized = leases.wished(ask)
-        leased = self._chains.leased(ask.caller, self._clock.monotonic_us())
+        now_us = self._clock.monotonic_us()
+        leased = self._chains.leased(ask.caller, now_us)
         if leased is not None and self._takes_at_once(leased, ask.caller, sized.amount_nano):
-            return self._take(op, ask, leased.levels, sized)
+            return self._take(op, ask, leased.levels, sized, now_us)
         chain = self._chains.of(ask.caller)
 
         def short(found: Levels) -> Hold:
             refusing = tuple(level.refusing_state() for level in found)
             room_nano = min(level.free_nano for level in found)
-            return self._take(op, ask, found, leases.afforded(ask, room_nano, refusing))
+            sized = leases.afforded(ask, room_nano, refusing)
+            return self._take(op, ask, found, sized, self._clock.monotonic_us())
+
+        def fits(found: Levels) -> Hold:
+            return self._take(op, ask, found, sized, self._clock.monotonic_us())
 
         try:
             return await self._waiting.wait(
                 chain,
                 sized.amount_nano,
                 runs=False,
-                take=lambda found: self._take(op, ask, found, sized),
+                take=fits,
                 short=short,
                 least_nano=leases.least_nano(ask),
             )
@@ -169,10 +174,10 @@ class Till:
         queue = self._waiting.queue
         return not (queue.running and queue.running_waits_at(self._chains.of(caller)))
 
-    def _take(self, op: Op, ask: HoldAsk, levels: Levels, sized: Sized) -> Hold:
+    def _take(self, op: Op, ask: HoldAsk, levels: Levels, sized: Sized, now_us: int) -> Hold:
         facts = _facts(ask, levels, sized, op.now())
         self._journal.open(facts)
-        held = self._pool.hold(facts, levels, self._clock.monotonic_us())
+        held = self._pool.hold(facts, levels, now_us)
         self.running.calls[ask.request_id] = Running(ask, held, sized.held_output_tokens)
         limits = self._pool.limits(levels) if ask.stream or sized.lowered else ()
         tightest = min(limits, key=_left_nano).scope if sized.lowered else None

@@ -13,7 +13,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.journal.driver import IDLE_SYNC, JournalDriver
 from tokenbooth.money.journal.file import read_replay
-from tokenbooth.money.journal.values import SettledCall
+from tokenbooth.money.journal.values import CallFacts, SettledCall
 from tokenbooth.proving.simulated_disk import SimulatedDisk
 
 
@@ -54,9 +54,13 @@ def play(scene: Scene, *, segment_bytes_max: int = 2**20) -> GatedDisk:
     return disk
 
 
+def whole(name: str) -> CallFacts:
+    return facts(name, stream=False)
+
+
 async def end(driver: JournalDriver, name: str) -> None:
-    driver.open(facts(name))
-    await driver.settle(SettledCall(facts(name), settlement(name), 1))
+    driver.open(whole(name))
+    await driver.settle(SettledCall(whole(name), settlement(name), 1))
 
 
 def found(disk: SimulatedDisk) -> set[str]:
@@ -80,8 +84,8 @@ def test_a_settlement_is_durable_when_the_wait_returns() -> None:
 def test_a_settlement_reaches_the_system_within_one_turn_of_the_loop() -> None:
     async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
         disk.gated = True
-        driver.open(facts("req_1"))
-        ended = driver.settle(SettledCall(facts("req_1"), settlement("req_1"), 1))
+        driver.open(whole("req_1"))
+        ended = driver.settle(SettledCall(whole("req_1"), settlement("req_1"), 1))
         assert found(disk) == set()
         await spin(1)
         assert found(disk) == {"req_1"}
@@ -89,6 +93,18 @@ def test_a_settlement_reaches_the_system_within_one_turn_of_the_loop() -> None:
         disk.gated = False
         disk.let()
         await ended
+        await driver.close()
+
+    play(scene)
+
+
+def test_a_stream_is_known_to_the_system_before_its_output_can_leave() -> None:
+    async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
+        disk.gated = True
+        driver.open(facts("req_1"))
+        await spin(1)
+        assert found(disk) == {"req_1"}
+        disk.gated = False
         await driver.close()
 
     play(scene)
@@ -191,7 +207,7 @@ def test_a_call_that_lasts_is_opened_at_the_second_look() -> None:
     async def scene() -> None:
         driver = JournalDriver(begun(disk))
         seen = []
-        driver.open(facts("req_1"))
+        driver.open(whole("req_1"))
         for _ in range(2):
             due = loop.create_future()
             loop.call_later(IDLE_SYNC.total_seconds() * 1.5, due.set_result, None)

@@ -1,8 +1,9 @@
 """Group commit on the event loop: a settlement waits for the disk, nothing else does.
 
-A call that is young is kept in memory alone: it has cost nothing yet, and most calls end before
-anything has to be known of them, in one record. One thread makes records durable, and whoever
-settles meanwhile shares the next round: the sync that runs is the window in which records gather.
+A young call that is answered whole is kept in memory alone: until its end it costs nothing, and
+most have ended before anything else has to be known of them, in one record. One thread makes
+records durable, and whoever settles meanwhile shares the next round: the sync that runs is the
+window in which records gather.
 """
 
 import asyncio
@@ -52,7 +53,11 @@ class JournalDriver:
     def open(self, facts: CallFacts) -> None:
         if self._journal.broken is not None:
             raise self._journal.refusal()
-        self._young[facts.request_id] = facts
+        if facts.stream:  # its caller may see output at any moment, which has to be known of then
+            self._journal.open(facts)
+            self._tick_soon()
+        else:
+            self._young[facts.request_id] = facts
         if self._timer is None:
             self._watch()
 
@@ -147,7 +152,8 @@ class JournalDriver:
         except Problem:
             self._tell(self._take_waiting(), self._mark)
             return
-        self._sync()
+        if self._waiting:
+            self._sync()
 
     def _sync(self) -> None:
         """Only after a ``write_out``: whoever waits now is covered."""

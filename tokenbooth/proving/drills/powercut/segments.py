@@ -14,7 +14,7 @@ from tokenbooth.proving.draw import Draw
 HEADER_BYTES = 112
 _HEAD = struct.Struct("<IIQB")
 _MARK = struct.Struct("<Q")
-OPEN, PROGRESS, SETTLE, MARK = 1, 2, 3, 4
+OPEN, PROGRESS, SETTLE, MARK, WHOLE = 1, 2, 3, 4, 5
 GARBAGE_PERCENT = 50
 GARBAGE_BYTES_MAX = 300
 
@@ -55,7 +55,9 @@ def _frames(content: bytes) -> Iterator[Frame]:
         if kind == MARK:
             yield Frame(end, sequence, kind, None, _MARK.unpack(payload)[0])
         else:
-            yield Frame(end, sequence, kind, msgspec.msgpack.decode(payload)["request_id"], 0)
+            record = msgspec.msgpack.decode(payload)
+            call = record["facts"] if kind == WHOLE else record
+            yield Frame(end, sequence, kind, call["request_id"], 0)
         begin = end
 
 
@@ -71,7 +73,7 @@ def floor_of(found: Collection[Frame], finished: Collection[str]) -> int:
         for place, frame in enumerate(found)
         if place == 0
         or frame.sequence <= durable
-        or (frame.kind == SETTLE and frame.request_id in finished)
+        or (frame.kind in (SETTLE, WHOLE) and frame.request_id in finished)
     ]
     return max(kept, default=HEADER_BYTES)
 
