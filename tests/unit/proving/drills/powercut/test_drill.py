@@ -9,7 +9,7 @@ import pytest
 from tests.support.drill_parts import answered
 from tests.support.toy_booth import ToyBooth, toy_scene
 from tests.unit.proving.drills.kill import test_checks as kill
-from tests.unit.proving.drills.powercut.test_segments import RECORDS, WHOLE
+from tests.unit.proving.drills.powercut.test_segments import RECORDS, FILE
 from tokenbooth.proving.drills.kill.checks import delivered_calls_are_recorded
 from tokenbooth.proving.drills.kill.load import Callers, Servers
 from tokenbooth.proving.drills.kill.plan import PRICE, Wallet
@@ -80,7 +80,7 @@ def test_a_strike_tears_the_journal_of_the_dead_server_behind_what_was_kept(
         journal = tmp_path / "replicas" / other / "journal"
         journal.mkdir(parents=True)
         logs[other] = journal / "segment-0000000001.log"
-        logs[other].write_bytes(WHOLE.content)
+        logs[other].write_bytes(FILE.content)
 
     async def strike() -> None:
         plan = kill.plan(1)
@@ -93,8 +93,8 @@ def test_a_strike_tears_the_journal_of_the_dead_server_behind_what_was_kept(
 
     asyncio.run(strike())
     other = "r2" if name == "main" else "main"
-    assert logs[other].read_bytes() == WHOLE.content
-    kept = WHOLE.content[: WHOLE.ends[1 + RECORDS.index((3, "b"))]]
+    assert logs[other].read_bytes() == FILE.content
+    kept = FILE.content[: FILE.ends[1 + RECORDS.index((3, "b"))]]
     assert logs[name].read_bytes().startswith(kept)
     (tear,) = drill._tears
     assert tear.replica == replica
