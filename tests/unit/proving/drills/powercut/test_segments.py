@@ -139,7 +139,7 @@ def test_the_product_recovers_from_every_tear_and_keeps_what_was_over(
 
 def test_tears_fall_on_every_record_with_garbage_and_without() -> None:
     draw = Draw(2, "tears")
-    tears = [tear_of(FILE.content, ("a",), draw) for _ in range(400)]
+    tears = [tear_of(FILE.content, ("a",), draw) for _ in range(4_000)]
     floor = floor_of(frames(FILE.content), ("a",))
     assert {tear.lost for tear in tears} == set(range(len(RECORDS) - 3))
     assert min(tear.offset for tear in tears) < floor + 40
