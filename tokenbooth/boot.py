@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -21,21 +23,10 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead, Sink
 from tokenbooth.core.problem import Problem
-from tokenbooth.edge.front import Front
+from tokenbooth.edge.front import Elsewhere, Front
 from tokenbooth.edge.routes import Route, TalkRoute
-from tokenbooth.edge.server import Server, listen
-from tokenbooth.engines.embedded.engine import EmbeddedEngine
-from tokenbooth.engines.embedded.values import EmbeddedOptions
-from tokenbooth.engines.llamacpp.engine import LlamacppEngine
-from tokenbooth.engines.llamacpp.values import LlamacppOptions
-from tokenbooth.engines.options import options_from
-from tokenbooth.engines.port import Engine
-from tokenbooth.engines.scripted.engine import ScriptedEngine
-from tokenbooth.engines.scripted.values import ScriptOptions
-from tokenbooth.engines.static.engine import StaticEngine
-from tokenbooth.engines.static.values import StaticOptions
-from tokenbooth.engines.upstream.engine import UpstreamEngine
-from tokenbooth.engines.upstream.values import UpstreamOptions
+from tokenbooth.edge.server import SIGNALS, Server, listen
+from tokenbooth.engine_choice import engine_of
 from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.books import Books, StoreBooks
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
@@ -114,6 +105,20 @@ def books_of(booth: Booth) -> StoreBooks:
     return StoreBooks(booth.store, booth.settings.till.alert_percents)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one of several processes that serve one address is; a server alone is a whole one.
+
+    ``elsewhere`` answers what a data plane does not; a ``behind`` server is reached through such
+    ones alone. ``signals`` are those that end it.
+    """
+
+    elsewhere: Elsewhere | None = None
+    behind: bool = False
+    signals: Sequence[signal.Signals] = SIGNALS
+
+
+WHOLE = Part()
 OpenTill = Callable[[Booth, Books], AbstractAsyncContextManager[Till]]
 
 
@@ -131,35 +136,51 @@ async def run_server(
     """
     with serving_lock(settings.data_dir, settings.gateway.replica) as note:
         listener = listen(settings.edge)
+        here = Serving(os.getpid(), settings.edge.host, listener.getsockname()[1])
+
+        async def tell() -> None:
+            note.write(here)
+            await ready(here)
+
         async with open_booth(settings) as booth, _serving_rooms(booth, opened_till, link) as rooms:
-            front = Front(
-                _routes(booth, rooms),
-                new_op=lambda request_id: booth.op("caller", request_id),
-                ids=booth.ids,
-                refusal=openai_refusal,
-                options=settings.edge,
-                talks=[_response_talk(rooms)],
-            )
+            booth.log.event("serving", host=here.host, port=here.port)
+            await serve_on(listener, booth, rooms, tell)
 
-            async def tell() -> None:
-                here = Serving(os.getpid(), settings.edge.host, listener.getsockname()[1])
-                note.write(here)
-                booth.log.event("serving", host=here.host, port=here.port)
-                gc.collect()
-                gc.freeze()  # what stands by now stays: no collection has to walk through it again
-                # A call leaves no cycles; the objects of the calls that are open are no reason.
-                gc.set_threshold(CYCLES_LOOKED_FOR_AFTER)
-                await ready(here)
 
-            def cut_short() -> None:
-                rooms.live.stop_all(Problem(Code.SHUTTING_DOWN, "The server stopped."))
+async def serve_on(
+    listener: socket.socket,
+    booth: Booth,
+    rooms: Rooms,
+    ready: Callable[[], Awaitable[None]],
+    part: Part = WHOLE,
+) -> None:
+    """Serve until a signal, and until every call has ended."""
+    front = Front(
+        _inference_routes(booth, rooms) + ([] if part.elsewhere else _other_routes(booth, rooms)),
+        new_op=lambda request_id: booth.op("caller", request_id),
+        ids=booth.ids,
+        refusal=openai_refusal,
+        options=booth.settings.edge,
+        talks=[_response_talk(rooms)],
+    )
+    front.elsewhere, front.behind = part.elsewhere, part.behind
 
-            server = Server(front, booth.clock, ready=tell, cut_short=cut_short)
-            await server.serve(listener)
-            front.cut_short()
-            cut_short()
-            await front.idle()
-            booth.log.event("stopped")
+    async def tell() -> None:
+        gc.collect()
+        gc.freeze()  # what stands by now stays: no collection has to walk through it again
+        # A call leaves no cycles; the objects of the calls that are open are no reason.
+        gc.set_threshold(CYCLES_LOOKED_FOR_AFTER)
+        await ready()
+
+    def cut_short() -> None:
+        rooms.live.stop_all(Problem(Code.SHUTTING_DOWN, "The server stopped."))
+
+    server = Server(front, booth.clock, ready=tell, cut_short=cut_short, signals=part.signals)
+    await server.serve(listener)
+    front.cut_short()
+    cut_short()
+    await front.idle()
+    booth.log.event("stopped")
 
 
 @asynccontextmanager
@@ -249,25 +270,15 @@ def _directory(booth: Booth) -> Directory:
     return Directory(booth.store, booth.clock.monotonic_us, pepper=pepper, bounds=bounds)
 
 
-def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
+def _inference_routes(booth: Booth, rooms: Rooms) -> list[Route]:
+    """What runs a model, or takes as much of this process as if it did."""
+
     def calls(path: str, dialect: Dialect) -> Route:
         async def endpoint(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
             await serve(rooms, dialect, op, head, body, sink)
 
         return Route("POST", path, endpoint, refusal=dialect.refusal)
 
-    account = account_routes(
-        WebRooms(
-            store=booth.store,
-            engines=rooms.engines,
-            metrics=booth.metrics,
-            settlements=rooms.till,
-            metrics_loopback_only=booth.settings.metrics.loopback_only,
-            signer=booth.signer(),
-            sealing_key=booth.secrets.sealing_key,
-            prefixes=rooms.prefixes,
-        )
-    )
     uploads = FileRooms(
         rooms=rooms, ids=booth.ids, noise=booth.randomness, key=booth.secrets.sealing_key
     )
@@ -285,11 +296,35 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             refusal=ANTHROPIC_MESSAGES.refusal,
         ),
         Route("POST", "/v1/files", upload_endpoint(uploads)),
-        *(
-            Route(r.method, r.pattern, r.endpoint, refusal=OPENAI_RESPONSES.refusal)
-            for r in response_routes(rooms)
-        ),
+        *_stored_routes(rooms, bodies=True),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
+    ]
+
+
+def _stored_routes(rooms: Rooms, *, bodies: bool) -> list[Route]:
+    """Those of Responses beside the call itself; ``bodies`` says which: with a turn in them."""
+    return [
+        Route(r.method, r.pattern, r.endpoint, refusal=OPENAI_RESPONSES.refusal)
+        for r in response_routes(rooms)
+        if ("{" not in r.pattern) is bodies
+    ]
+
+
+def _other_routes(booth: Booth, rooms: Rooms) -> list[Route]:
+    account = account_routes(
+        WebRooms(
+            store=booth.store,
+            engines=rooms.engines,
+            metrics=booth.metrics,
+            settlements=rooms.till,
+            metrics_loopback_only=booth.settings.metrics.loopback_only,
+            signer=booth.signer(),
+            sealing_key=booth.secrets.sealing_key,
+            prefixes=rooms.prefixes,
+        )
+    )
+    return [
+        *_stored_routes(rooms, bodies=False),
         *(
             Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)
             for r in account
@@ -333,53 +368,3 @@ def _watch(rooms: Rooms) -> None:
     rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.till.waiting)
     rooms.metrics.watch(Gauge.ENGINE_READY, rooms.engines.ready)
     rooms.metrics.watch(Gauge.ENGINE_RESTARTS, rooms.engines.restarts)
-
-
-def _embedded(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return EmbeddedEngine(
-        options_from(EmbeddedOptions, deployment.options, gguf_path=deployment.gguf_path)
-    )
-
-
-def _llamacpp(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return LlamacppEngine(
-        options_from(LlamacppOptions, deployment.options, gguf_path=deployment.gguf_path)
-    )
-
-
-def _upstream(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    sealed = deployment.upstream_key_sealed
-    key = None if sealed is None else catalog.unseal(sealed, booth.secrets.sealing_key).decode()
-    return UpstreamEngine(
-        options_from(
-            UpstreamOptions,
-            deployment.options,
-            base_url=deployment.upstream_url,
-            model=deployment.upstream_model or deployment.model_name,
-            key=key,
-        )
-    )
-
-
-def _scripted(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return ScriptedEngine(options_from(ScriptOptions, deployment.options))
-
-
-def _static(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return StaticEngine(
-        options_from(StaticOptions, deployment.options, table_path=deployment.gguf_path)
-    )
-
-
-def engine_of(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    """A new engine, not opened. Raises a Problem that names the missing extra, if one is."""
-    return _ENGINES[deployment.engine](booth, deployment)
-
-
-_ENGINES: Mapping[catalog.EngineKind, Callable[[Booth, catalog.Deployment], Engine]] = {
-    catalog.EngineKind.EMBEDDED: _embedded,
-    catalog.EngineKind.LLAMACPP: _llamacpp,
-    catalog.EngineKind.UPSTREAM: _upstream,
-    catalog.EngineKind.SCRIPTED: _scripted,
-    catalog.EngineKind.STATIC: _static,
-}
