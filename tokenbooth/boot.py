@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -100,6 +100,22 @@ async def open_till(booth: Booth, books: Books) -> AsyncIterator[Till]:
         await till.close()
 
 
+async def adopt_left(booth: Booth, workers: int) -> None:
+    """Book what workers of this replica left behind that serve no more: those over that number."""
+    paths, replica = InstancePaths(booth.settings.data_dir), booth.settings.gateway.replica
+    for name in sorted(path.name for path in paths.replicas.glob(f"{replica}-w*")):
+        number = name.removeprefix(f"{replica}-w")
+        if not number.isdigit() or int(number) <= workers:
+            continue
+        as_it = replace(booth, settings=booth.settings.listening(None, None, name))
+        try:
+            with serving_lock(booth.settings.data_dir, name):
+                async with open_till(as_it, books_of(booth)):
+                    """Opening it books everything, closing it gives its leases back."""
+        except Problem as problem:
+            booth.log.fault("replica_not_adopted", problem, replica_id=name)
+
+
 def books_of(booth: Booth) -> StoreBooks:
     """The ledger, told by this very process."""
     return StoreBooks(booth.store, booth.settings.till.alert_percents)
@@ -142,7 +158,8 @@ async def run_server(
             note.write(here)
             await ready(here)
 
-        async with open_booth(settings) as booth, _serving_rooms(booth, opened_till, link) as rooms:
+        async with open_booth(settings) as booth, serving_rooms(booth, opened_till, link) as rooms:
+            await adopt_left(booth, 0)
             booth.log.event("serving", host=here.host, port=here.port)
             await serve_on(listener, booth, rooms, tell)
 
@@ -184,7 +201,7 @@ async def serve_on(
 
 
 @asynccontextmanager
-async def _serving_rooms(
+async def serving_rooms(
     booth: Booth, opened_till: OpenTill, link: socket.socket | None
 ) -> AsyncIterator[Rooms]:
     """Everything that a server has and a command has not; let go of in reverse order."""

@@ -63,16 +63,15 @@ def connections_within(options: EdgeOptions) -> int:
     return max(1, min(options.connections_max, soft - FILES_RESERVED))
 
 
-def listen_together(options: EdgeOptions, count: int) -> tuple[socket.socket, ...]:
-    """So many listeners at one address, one for each process that serves there.
+def reserve(options: EdgeOptions) -> socket.socket:
+    """Keep an address for the processes that will listen there; nobody reaches this socket.
 
     Raises STATE_CONFLICT naming the address, also where others share theirs already.
     """
     alone = listen(options)
     port = alone.getsockname()[1]
     alone.close()
-    here = replace(options, port=port)
-    return tuple(listen(here, shared=True) for _ in range(count))
+    return listen(replace(options, port=port), shared=True)
 
 
 class Server:
@@ -110,7 +109,9 @@ class Server:
             loop.add_signal_handler(each, self.stop)
         ticking = asyncio.create_task(_tick(connections))
         try:
-            server = await loop.create_server(connections.accepted, sock=listener, backlog=BACKLOG)
+            local = listener.family == socket.AF_UNIX
+            begin = loop.create_unix_server if local else loop.create_server
+            server = await begin(connections.accepted, sock=listener, backlog=BACKLOG)
             await self._ready()
             await self._told.wait()
             server.close()

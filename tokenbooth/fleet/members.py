@@ -1,0 +1,99 @@
+"""What each process of a fleet does from its birth to its end."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tokenbooth.bookkeeper.fork import bookkeeper
+from tokenbooth.boot import Part, adopt_left, open_till, serve_on, serving_rooms
+from tokenbooth.booth import open_booth
+from tokenbooth.config import Settings
+from tokenbooth.control.serving import serving_lock
+from tokenbooth.edge.loop import run_on_fast_loop
+from tokenbooth.edge.server import listen
+from tokenbooth.fleet.forward import Forward
+from tokenbooth.fleet.supervisor import Birth, Member
+
+ENDS = (signal.SIGTERM,)
+ORPHANED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``settings`` name the real port; ``meeting`` is a private directory for sockets."""
+
+    settings: Settings
+    workers: int
+    meeting: Path
+
+    @property
+    def control_path(self) -> str:
+        return str(self.meeting / "control")
+
+    def worker_name(self, number: int) -> str:
+        """The replica as which that worker keeps its journal and leases."""
+        return f"{self.settings.gateway.replica}-w{number}"
+
+
+def members(plan: Plan) -> tuple[Member, tuple[Member, ...]]:
+    """The control process, and the workers in the order of their numbers from 1."""
+    return (
+        Member("control", lambda birth: run_on_fast_loop(_control(plan, birth))),
+        tuple(
+            Member(f"worker {number}", _worker(plan, number))
+            for number in range(1, plan.workers + 1)
+        ),
+    )
+
+
+async def _control(plan: Plan, birth: Birth) -> None:
+    async with open_booth(plan.settings) as booth:
+        await adopt_left(booth, plan.workers)
+        async with serving_rooms(booth, open_till, None) as rooms:
+            part = Part(behind=True, signals=ENDS)
+            await serve_on(_met_at(plan.control_path), booth, rooms, _ready(birth), part)
+
+
+def _worker(plan: Plan, number: int) -> Callable[[Birth], None]:
+    settings = plan.settings.listening(None, None, plan.worker_name(number))
+
+    def work(birth: Birth) -> None:
+        # Forked before there are threads, and before there is a listener to inherit.
+        with bookkeeper(settings) as link:
+            run_on_fast_loop(_serve(plan, settings, birth, link))
+
+    return work
+
+
+async def _serve(plan: Plan, settings: Settings, birth: Birth, link: socket.socket | None) -> None:
+    forward = Forward(plan.control_path)
+    with serving_lock(settings.data_dir, settings.gateway.replica):
+        async with open_booth(settings) as booth, serving_rooms(booth, open_till, link) as rooms:
+            part = Part(elsewhere=forward, signals=ENDS)
+            listener = listen(settings.edge, shared=True)
+            await serve_on(listener, booth, rooms, _ready(birth), part)
+            forward.close()
+
+
+def _ready(birth: Birth) -> Callable[[], Awaitable[None]]:
+    async def ready() -> None:
+        # Where the parent is killed, everything is: the journals know what was done.
+        asyncio.get_running_loop().add_reader(birth.lifeline, os._exit, ORPHANED)
+        birth.tell_ready()
+
+    return ready
+
+
+def _met_at(path: str) -> socket.socket:
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    return listener
+
+
+def with_port(settings: Settings, port: int) -> Settings:
+    return replace(settings, edge=replace(settings.edge, port=port))
