@@ -6,18 +6,18 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
+from tokenbooth.admission.shares.service import Shares
 from tokenbooth.bookkeeper.far import FarBooks
 from tokenbooth.booth import Booth, open_booth
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings
-from tokenbooth.control.instance import InstancePaths
 from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -28,13 +28,11 @@ from tokenbooth.edge.routes import Route, TalkRoute
 from tokenbooth.edge.server import SIGNALS, Server, listen
 from tokenbooth.engine_choice import engine_of
 from tokenbooth.gateway.background import BackgroundDesk
-from tokenbooth.gateway.books import Books, StoreBooks
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.media import MediaDesk, draw_bounds
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.reconcile import Reconciler
-from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.replay import ReplayDesk
 from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.rooms import Rooms
@@ -42,7 +40,7 @@ from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
 from tokenbooth.media.fetch.service import Connector, Fetcher, Resolver
 from tokenbooth.media.rendering.service import Renderer
-from tokenbooth.money.journal.service import JournalDriver, open_directory
+from tokenbooth.opened_till import OpenTill, adopt_left, books_of, open_till
 from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
 from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
@@ -59,6 +57,7 @@ from tokenbooth.web.files import FileRooms, upload_endpoint
 from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.response_socket import PATH, ResponseTalks
 from tokenbooth.web.responses import response_routes
+from tokenbooth.web.rooms import Others
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Loop, Workers
 from tokenbooth.workers.receipts import ReceiptSigning
@@ -79,63 +78,23 @@ DIALECTS = {
 }
 
 
-@asynccontextmanager
-async def open_till(booth: Booth, books: Books) -> AsyncIterator[Till]:
-    """The money of this replica, after what its last run left is booked."""
-    settings, replica = booth.settings, booth.settings.gateway.replica
-    paths = InstancePaths(settings.data_dir)
-    disk, journal_id = open_directory(paths.journal(replica), booth.randomness)
-    try:
-        pool, journal = await recovered(
-            booth.store, booth.op("replica"), disk, journal_id, replica, settings.till
-        )
-    except BaseException:
-        disk.release()
-        raise
-    till = Till(books, pool, JournalDriver(journal), booth.clock, settings.till)
-    till.start(lambda: booth.op("till"))
-    try:
-        yield till
-    finally:
-        await till.close()
-
-
-async def adopt_left(booth: Booth, workers: int) -> None:
-    """Book what workers of this replica left behind that serve no more: those over that number."""
-    paths, replica = InstancePaths(booth.settings.data_dir), booth.settings.gateway.replica
-    for name in sorted(path.name for path in paths.replicas.glob(f"{replica}-w*")):
-        number = name.removeprefix(f"{replica}-w")
-        if not number.isdigit() or int(number) <= workers:
-            continue
-        as_it = replace(booth, settings=booth.settings.listening(None, None, name))
-        try:
-            with serving_lock(booth.settings.data_dir, name):
-                async with open_till(as_it, books_of(booth)):
-                    """Opening it books everything, closing it gives its leases back."""
-        except Problem as problem:
-            booth.log.fault("replica_not_adopted", problem, replica_id=name)
-
-
-def books_of(booth: Booth) -> StoreBooks:
-    """The ledger, told by this very process."""
-    return StoreBooks(booth.store, booth.settings.till.alert_percents)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """What one of several processes that serve one address is; a server alone is a whole one.
 
     ``elsewhere`` answers what a data plane does not; a ``behind`` server is reached through such
-    ones alone. ``signals`` are those that end it.
+    ones alone. ``signals`` are those that end it. ``shares`` makes its part of the limits, and
+    ``others`` are those that it can ask.
     """
 
     elsewhere: Elsewhere | None = None
     behind: bool = False
+    others: Others | None = None
+    shares: Callable[[RateBook, GateBook], Shares] | None = None
     signals: Sequence[signal.Signals] = SIGNALS
 
 
 WHOLE = Part()
-OpenTill = Callable[[Booth, Books], AbstractAsyncContextManager[Till]]
 
 
 async def run_server(
@@ -173,7 +132,8 @@ async def serve_on(
 ) -> None:
     """Serve until a signal, and until every call has ended."""
     front = Front(
-        _inference_routes(booth, rooms) + ([] if part.elsewhere else _other_routes(booth, rooms)),
+        _inference_routes(booth, rooms)
+        + ([] if part.elsewhere else _other_routes(booth, rooms, part.others)),
         new_op=lambda request_id: booth.op("caller", request_id),
         ids=booth.ids,
         refusal=openai_refusal,
@@ -202,19 +162,21 @@ async def serve_on(
 
 @asynccontextmanager
 async def serving_rooms(
-    booth: Booth, opened_till: OpenTill, link: socket.socket | None
+    booth: Booth, opened_till: OpenTill, link: socket.socket | None, part: Part = WHOLE
 ) -> AsyncIterator[Rooms]:
     """Everything that a server has and a command has not; let go of in reverse order."""
     settings, clock = booth.settings, booth.clock
     near = books_of(booth)
     far = None if link is None else FarBooks(near, link)
     async with opened_till(booth, far or near) as till:
+        rates, gates = RateBook(clock.monotonic_us), GateBook(clock.monotonic_us)
         rooms = Rooms(
             store=booth.store,
             clock=clock,
             directory=_directory(booth),
-            rates=RateBook(clock.monotonic_us),
-            gates=GateBook(clock.monotonic_us),
+            rates=rates,
+            gates=gates,
+            shares=None if part.shares is None else part.shares(rates, gates),
             engines=EnginePool(
                 partial(engine_of, booth), open_wait_max_s=settings.gateway.engine_open_wait_max_s
             ),
@@ -327,7 +289,7 @@ def _stored_routes(rooms: Rooms, *, bodies: bool) -> list[Route]:
     ]
 
 
-def _other_routes(booth: Booth, rooms: Rooms) -> list[Route]:
+def _other_routes(booth: Booth, rooms: Rooms, others: Others | None) -> list[Route]:
     account = account_routes(
         WebRooms(
             store=booth.store,
@@ -338,12 +300,18 @@ def _other_routes(booth: Booth, rooms: Rooms) -> list[Route]:
             signer=booth.signer(),
             sealing_key=booth.secrets.sealing_key,
             prefixes=rooms.prefixes,
+            others=others,
         )
     )
     return [
         *_stored_routes(rooms, bodies=False),
         *(
-            Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)
+            Route(
+                r.method,
+                r.pattern,
+                account_endpoint(rooms, r.scope, r.answer, others),
+                r.loopback_only,
+            )
             for r in account
         ),
     ]

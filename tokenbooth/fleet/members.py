@@ -8,15 +8,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tokenbooth.admission.shares.service import Shares
 from tokenbooth.bookkeeper.fork import bookkeeper
-from tokenbooth.boot import Part, adopt_left, open_till, serve_on, serving_rooms
+from tokenbooth.boot import Part, serve_on, serving_rooms
 from tokenbooth.booth import open_booth
 from tokenbooth.config import Settings
 from tokenbooth.control.serving import serving_lock
 from tokenbooth.edge.loop import run_on_fast_loop
 from tokenbooth.edge.server import listen
 from tokenbooth.fleet.forward import Forward
+from tokenbooth.fleet.hub import Hub
+from tokenbooth.fleet.line import ControlLine
+from tokenbooth.fleet.rules import share_of
 from tokenbooth.fleet.supervisor import Birth, Member
+from tokenbooth.opened_till import adopt_left, open_till
 
 ENDS = (signal.SIGTERM,)
 ORPHANED = 1
@@ -33,6 +38,10 @@ class Plan:
     @property
     def control_path(self) -> str:
         return str(self.meeting / "control")
+
+    @property
+    def hub_path(self) -> str:
+        return str(self.meeting / "hub")
 
     def worker_name(self, number: int) -> str:
         """The replica as which that worker keeps its journal and leases."""
@@ -53,9 +62,18 @@ def members(plan: Plan) -> tuple[Member, tuple[Member, ...]]:
 async def _control(plan: Plan, birth: Birth) -> None:
     async with open_booth(plan.settings) as booth:
         await adopt_left(booth, plan.workers)
-        async with serving_rooms(booth, open_till, None) as rooms:
-            part = Part(behind=True, signals=ENDS)
-            await serve_on(_met_at(plan.control_path), booth, rooms, _ready(birth), part)
+        hub = Hub(plan.workers, booth.clock.monotonic_us)
+        part = Part(behind=True, others=hub, signals=ENDS)
+        async with serving_rooms(booth, open_till, None, part) as rooms:
+            met = await asyncio.get_running_loop().create_unix_server(
+                hub.accepted, sock=_met_at(plan.hub_path)
+            )
+            tidying = asyncio.create_task(hub.tidying())
+            try:
+                await serve_on(_met_at(plan.control_path), booth, rooms, _ready(birth), part)
+            finally:
+                tidying.cancel()
+                met.close()
 
 
 def _worker(plan: Plan, number: int) -> Callable[[Birth], None]:
@@ -64,19 +82,39 @@ def _worker(plan: Plan, number: int) -> Callable[[Birth], None]:
     def work(birth: Birth) -> None:
         # Forked before there are threads, and before there is a listener to inherit.
         with bookkeeper(settings) as link:
-            run_on_fast_loop(_serve(plan, settings, birth, link))
+            run_on_fast_loop(_serve(plan, number, settings, birth, link))
 
     return work
 
 
-async def _serve(plan: Plan, settings: Settings, birth: Birth, link: socket.socket | None) -> None:
+async def _serve(
+    plan: Plan, number: int, settings: Settings, birth: Birth, link: socket.socket | None
+) -> None:
     forward = Forward(plan.control_path)
-    with serving_lock(settings.data_dir, settings.gateway.replica):
-        async with open_booth(settings) as booth, serving_rooms(booth, open_till, link) as rooms:
-            part = Part(elsewhere=forward, signals=ENDS)
-            listener = listen(settings.edge, shared=True)
-            await serve_on(listener, booth, rooms, _ready(birth), part)
-            forward.close()
+    name = settings.gateway.replica
+    line = ControlLine(name, plan.hub_path)
+    with serving_lock(settings.data_dir, name):
+        async with open_booth(settings) as booth:
+            part = Part(
+                elsewhere=forward,
+                shares=lambda rates, gates: Shares(
+                    rates,
+                    gates,
+                    line,
+                    monotonic_us=booth.clock.monotonic_us,
+                    queue_share=lambda queue_max: share_of(queue_max, number, plan.workers),
+                ),
+                signals=ENDS,
+            )
+            async with serving_rooms(booth, open_till, link, part) as rooms:
+                tasks = [asyncio.create_task(line.keep(rooms)), asyncio.create_task(line.tidying())]
+                try:
+                    listener = listen(settings.edge, shared=True)
+                    await serve_on(listener, booth, rooms, _ready(birth), part)
+                finally:
+                    forward.close()
+                    for task in tasks:
+                        task.cancel()
 
 
 def _ready(birth: Birth) -> Callable[[], Awaitable[None]]:

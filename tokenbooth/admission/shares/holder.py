@@ -1,0 +1,231 @@
+"""The part of each limit that this process may admit by itself, and how it gets more.
+
+While its parts are enough, a call asks nobody.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from tokenbooth.admission.queue.service import GateBook, Gated
+from tokenbooth.admission.rates.book import KEY, ORG, RateBook
+from tokenbooth.admission.rates.rules import check_fits, refusal
+from tokenbooth.admission.rates.values import Breach
+from tokenbooth.admission.shares.values import OF_A_MINUTE, Answer, Kind, Limited
+from tokenbooth.core.caller import Caller
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
+
+# How long a refusal is believed; a call that comes meanwhile asks nobody.
+REFUSED_US = 20_000
+ROUNDS_MAX = 50
+DEPLOYMENT = "deployment"
+OF_OWNERS = (Kind.REQUESTS, Kind.TOKENS, Kind.PARALLEL)
+
+
+class Owner(Protocol):
+    """Where limits are shared out."""
+
+    async def ask(self, limited: Limited, limit: int, need: int) -> Answer:
+        """Raises Problem where nobody answers."""
+
+    def give(self, limited: Limited, amount: int) -> None: ...
+
+
+class _Part:
+    """``owed`` goes to others when it comes free; ``urgent``, before anybody here gets it."""
+
+    __slots__ = ("amount", "asking", "limit", "owed", "refused_us", "urgent", "wait_s")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.amount = 0
+        self.asking: asyncio.Future[Answer] | None = None
+        self.refused_us = 0
+        self.wait_s = 1
+        self.owed = self.urgent = False
+
+
+class _Lack(NamedTuple):
+    """``total`` is what this process would have admitted with the call."""
+
+    limited: Limited
+    limit: int
+    total: int
+
+
+class Shares:
+    """Lives on one event loop; ``gates`` are told how many places they have."""
+
+    def __init__(
+        self,
+        rates: RateBook,
+        gates: GateBook,
+        owner: Owner,
+        *,
+        monotonic_us: Callable[[], int],
+        queue_share: Callable[[int], int],
+    ) -> None:
+        """``queue_share`` is how many of so many may wait in this process."""
+        self._rates = rates
+        self._gates = gates
+        self._owner = owner
+        self._monotonic_us = monotonic_us
+        self._parts: dict[Limited, _Part] = {}
+        self._queue_share = queue_share
+        rates.elsewhere = self._elsewhere
+        gates.bounds = self._bounds
+        gates.leaves = self._leaves
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @property
+    def held(self) -> dict[Limited, tuple[int, int]]:
+        """Limit and part of everything that this process has some of."""
+        return {limited: (part.limit, part.amount) for limited, part in self._parts.items()}
+
+    async def cover(self, caller: Caller, tokens_max: int) -> None:
+        """Have parts in which a call of that caller can be admitted, which is then to be done at
+        once. Raises RATE_LIMITED, INVALID_VALUE as ``RateBook.admit``, or ENGINE_BUSY."""
+        check_fits(caller, tokens_max)
+        for _ in range(ROUNDS_MAX):
+            lack = next(self._lacks(caller, tokens_max), None)
+            if lack is None:
+                return
+            if not await self._got(lack):
+                part = self._parts[lack.limited]
+                breach = Breach(lack.limited.owner, lack.limited.kind, lack.limit, part.wait_s)
+                raise refusal((breach,))
+        raise Problem(Code.ENGINE_BUSY, "Too many calls of this key at once.", retry_after_s=1)
+
+    async def cover_place(self, deployment: Gated) -> None:
+        """Have a place for one more call, if there is one; else one comes when it is free."""
+        limited = Limited(Kind.PLACES, DEPLOYMENT, deployment.id)
+        limit = deployment.concurrency_max
+        for _ in range(ROUNDS_MAX):
+            total = self._gates.taken(deployment.id) + 1
+            part = self._parts.get(limited)
+            enough = part is not None and part.limit == limit and total <= part.amount
+            if enough or not await self._got(_Lack(limited, limit, total)):
+                return
+
+    # What the owner tells.
+
+    def granted(self, limited: Limited, limit: int, amount: int) -> None:
+        part = self._parts.setdefault(limited, _Part(limit))
+        part.amount += amount
+        part.owed = part.urgent = False
+        if limited.kind is Kind.PLACES:
+            self._gates.resize(limited.owner_id, part.amount)
+
+    def wants_more(self, limited: Limited) -> bool:
+        """Whether calls wait here that a further place would help."""
+        part = self._parts.get(limited)
+        waiting = limited.kind is Kind.PLACES and self._gates.waiting_at(limited.owner_id) > 0
+        return part is not None and waiting and part.amount < part.limit
+
+    def recalled(self, limited: Limited, need: int, *, urgent: bool) -> Answer:
+        """Give away what can be spared, at least ``need``, or say when that would be free."""
+        part = self._parts.get(limited)
+        if part is None:
+            return Answer(0, 0)
+        spare = max(0, part.amount - self._used(limited))
+        amount = min(spare, max(need, spare // 2))
+        self._drop(limited, part, amount)
+        if amount < need and limited.kind is Kind.PLACES:
+            part.owed, part.urgent = True, urgent
+        if amount >= need or limited.kind not in OF_A_MINUTE:
+            return Answer(amount, 0)
+        return Answer(amount, self._rates.free_in_s(limited[1:], limited.kind, need - amount))
+
+    def tidy(self) -> None:
+        """Give back what nobody here uses now."""
+        for limited, part in tuple(self._parts.items()):
+            if part.asking is None and not self._used(limited) and not self.wants_more(limited):
+                del self._parts[limited]
+                if part.amount:
+                    self._owner.give(limited, part.amount)
+                    if limited.kind is Kind.PLACES:
+                        self._gates.resize(limited.owner_id, 0)
+
+    # How it goes.
+
+    async def _got(self, lack: _Lack) -> bool:
+        """False where the owner refused."""
+        part = self._parts.setdefault(lack.limited, _Part(lack.limit))
+        if part.asking is not None:
+            await asyncio.shield(part.asking)
+            return True
+        if part.limit != lack.limit:
+            # It was changed: what is free is shared out anew.
+            spare = max(0, part.amount - self._used(lack.limited))
+            self._drop(lack.limited, part, spare)
+            self._owner.give(lack.limited, spare)
+            part.limit, part.refused_us = lack.limit, 0
+        elif self._monotonic_us() < part.refused_us:
+            return False
+        need = lack.total - part.amount
+        if need <= 0:
+            return True
+        part.asking = asyncio.ensure_future(self._owner.ask(lack.limited, lack.limit, need))
+        try:
+            answer = await asyncio.shield(part.asking)
+        finally:
+            part.asking = None
+        if answer.amount >= need:
+            return True
+        part.refused_us = self._monotonic_us() + REFUSED_US
+        here_s = 0
+        if lack.limited.kind in OF_A_MINUTE:
+            here_s = self._rates.free_in_s(lack.limited[1:], lack.limited.kind, need)
+        part.wait_s = max(1, min(here_s or answer.wait_s, answer.wait_s))
+        return False
+
+    def _lacks(self, caller: Caller, tokens_max: int) -> Iterator[_Lack]:
+        for word, owner_id, limits in (
+            (KEY, caller.key_id, caller.key_limits),
+            (ORG, caller.org_id, caller.org_limits),
+        ):
+            used = self._rates.used((word, owner_id))
+            asked = (limits.requests_per_minute, limits.tokens_per_minute, limits.parallel_calls)
+            for kind, limit, now, more in zip(
+                OF_OWNERS, asked, used, (1, tokens_max, 1), strict=True
+            ):
+                if limit is None:
+                    continue
+                limited = Limited(kind, word, owner_id)
+                part = self._parts.get(limited)
+                if part is None or part.limit != limit or now + more > part.amount:
+                    yield _Lack(limited, limit, now + more)
+
+    def _used(self, limited: Limited) -> int:
+        if limited.kind is Kind.PLACES:
+            return self._gates.taken(limited.owner_id)
+        return self._rates.used(limited[1:])[OF_OWNERS.index(limited.kind)]
+
+    def _drop(self, limited: Limited, part: _Part, amount: int) -> None:
+        part.amount -= amount
+        if amount and limited.kind is Kind.PLACES:
+            self._gates.resize(limited.owner_id, part.amount)
+
+    def _elsewhere(self, kind: str, owner: tuple[str, str], limit: int) -> int:
+        """How much of a limit others have, as far as this process knows."""
+        part = self._parts.get(Limited(Kind(kind), *owner))
+        return 0 if part is None else max(0, limit - part.amount)
+
+    def _bounds(self, deployment: Gated) -> tuple[int, int]:
+        part = self._parts.get(Limited(Kind.PLACES, DEPLOYMENT, deployment.id))
+        places = 0 if part is None else min(part.amount, deployment.concurrency_max)
+        return places, self._queue_share(deployment.queue_max)
+
+    def _leaves(self, deployment_id: str, waiting: bool) -> bool:
+        """Whether a place that comes free goes to another process."""
+        limited = Limited(Kind.PLACES, DEPLOYMENT, deployment_id)
+        part = self._parts.get(limited)
+        if part is None or not part.owed or (waiting and not part.urgent) or part.amount <= 0:
+            return False
+        part.owed = part.urgent = False
+        part.amount -= 1
+        self._owner.give(limited, 1)
+        return True
