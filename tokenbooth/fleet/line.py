@@ -40,7 +40,7 @@ class ControlLine(asyncio.Protocol):
         self._worker = worker
         self._path = path
         self._numbers = itertools.count(1)
-        self._waits: dict[int, asyncio.Future[Answer]] = {}
+        self._waits: dict[int, tuple[Ask, asyncio.Future[Answer]]] = {}
         self._answers: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader(FRAME_BYTES_MAX)
@@ -69,11 +69,12 @@ class ControlLine(asyncio.Protocol):
     # What shares ask for.
 
     async def ask(self, limited: Limited, limit: int, need: int) -> Answer:
-        """Raises ENGINE_BUSY where no answer comes."""
-        number = next(self._numbers)
+        """An ask waits for a control process that is being started; raises ENGINE_BUSY where it
+        does not come in time."""
+        message = Ask(next(self._numbers), limited, limit, need)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waits[number] = answer
-        self._send(Ask(number, limited, limit, need))
+        self._waits[message.number] = message, answer
+        self._send(message)
         try:
             async with asyncio.timeout(ASK_WAIT_S):
                 return await answer
@@ -82,7 +83,7 @@ class ControlLine(asyncio.Protocol):
                 Code.ENGINE_BUSY, "The limits cannot be looked up at the moment.", retry_after_s=1
             ) from None
         finally:
-            del self._waits[number]
+            del self._waits[message.number]
 
     def give(self, limited: Limited, amount: int) -> None:
         # Unsaid, it is not lost: the next hello says what there is.
@@ -96,6 +97,8 @@ class ControlLine(asyncio.Protocol):
         self._reader = FrameReader(FRAME_BYTES_MAX)
         held = tuple((each, *part) for each, part in self._shares.held.items())
         self._send(Hello(self._worker, held))
+        for ask, _ in self._waits.values():
+            self._send(ask)
 
     def data_received(self, chunk: bytes) -> None:
         try:
@@ -107,9 +110,6 @@ class ControlLine(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._lost.set()
-        for answer in self._waits.values():
-            if not answer.done():
-                answer.set_result(Answer(0, 1))
 
     def _drop(self) -> None:
         if self._transport is not None:
@@ -133,7 +133,7 @@ class ControlLine(asyncio.Protocol):
 
     def _granted(self, granted: Granted) -> None:
         self._shares.granted(granted.limited, granted.limit, granted.amount)
-        answer = self._waits.get(granted.number)
+        _, answer = self._waits.get(granted.number, (None, None))
         if answer is not None and not answer.done():
             answer.set_result(Answer(granted.amount, granted.wait_s))
         elif self._shares.wants_more(granted.limited):
