@@ -27,6 +27,7 @@ from tokenbooth.edge.front import Elsewhere, Front
 from tokenbooth.edge.routes import Route, TalkRoute
 from tokenbooth.edge.server import SIGNALS, Server, listen
 from tokenbooth.engine_choice import engine_of
+from tokenbooth.engines.port import Engine
 from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
@@ -83,14 +84,15 @@ class Part:
     """What one of several processes that serve one address is; a server alone is a whole one.
 
     ``elsewhere`` answers what a data plane does not; a ``behind`` server is reached through such
-    ones alone. ``signals`` are those that end it. ``shares`` makes its part of the limits, and
-    ``others`` are those that it can ask.
+    ones alone. ``signals`` are those that end it. ``shares`` makes its part of the limits,
+    ``makes`` its engines, and ``others`` are those that it can ask.
     """
 
     elsewhere: Elsewhere | None = None
     behind: bool = False
     others: Others | None = None
     shares: Callable[[RateBook, GateBook], Shares] | None = None
+    makes: Callable[[Booth, catalog.Deployment], Engine] = engine_of
     signals: Sequence[signal.Signals] = SIGNALS
 
 
@@ -178,7 +180,7 @@ async def serving_rooms(
             gates=gates,
             shares=None if part.shares is None else part.shares(rates, gates),
             engines=EnginePool(
-                partial(engine_of, booth), open_wait_max_s=settings.gateway.engine_open_wait_max_s
+                partial(part.makes, booth), open_wait_max_s=settings.gateway.engine_open_wait_max_s
             ),
             live=LiveCalls(),
             till=till,

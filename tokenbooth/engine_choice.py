@@ -1,9 +1,12 @@
 """Which class of engine serves a deployment, with what it is made from."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from tokenbooth.booth import Booth
 from tokenbooth.catalog.models import service as catalog
+from tokenbooth.engines.child.engine import Keeper, Supervise
+from tokenbooth.engines.child.supervisor import ChildListener, ChildPlan, Supervisor
 from tokenbooth.engines.embedded.engine import EmbeddedEngine
 from tokenbooth.engines.embedded.values import EmbeddedOptions
 from tokenbooth.engines.llamacpp.engine import LlamacppEngine
@@ -17,17 +20,32 @@ from tokenbooth.engines.static.values import StaticOptions
 from tokenbooth.engines.upstream.engine import UpstreamEngine
 from tokenbooth.engines.upstream.values import UpstreamOptions
 
-
-def _embedded(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return EmbeddedEngine(
-        options_from(EmbeddedOptions, deployment.options, gguf_path=deployment.gguf_path)
-    )
+Supervises = Callable[[str, ChildPlan, ChildListener], Keeper]
 
 
-def _llamacpp(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return LlamacppEngine(
-        options_from(LlamacppOptions, deployment.options, gguf_path=deployment.gguf_path)
-    )
+def shared_engine_of(
+    supervises: Supervises, booth: Booth, deployment: catalog.Deployment
+) -> Engine:
+    """As ``engine_of``; what keeps a child alive is made by ``supervises``, for a deployment."""
+    if deployment.engine is catalog.EngineKind.EMBEDDED:
+        return _embedded(booth, deployment, partial(supervises, deployment.id))
+    if deployment.engine is catalog.EngineKind.LLAMACPP:
+        return _llamacpp(booth, deployment, partial(supervises, deployment.id))
+    return engine_of(booth, deployment)
+
+
+def _embedded(
+    booth: Booth, deployment: catalog.Deployment, supervise: Supervise = Supervisor
+) -> Engine:
+    options = options_from(EmbeddedOptions, deployment.options, gguf_path=deployment.gguf_path)
+    return EmbeddedEngine(options, supervise)
+
+
+def _llamacpp(
+    booth: Booth, deployment: catalog.Deployment, supervise: Supervise = Supervisor
+) -> Engine:
+    options = options_from(LlamacppOptions, deployment.options, gguf_path=deployment.gguf_path)
+    return LlamacppEngine(options, supervise)
 
 
 def _upstream(booth: Booth, deployment: catalog.Deployment) -> Engine:

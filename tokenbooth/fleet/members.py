@@ -6,21 +6,28 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tokenbooth.admission.shares.service import Shares
 from tokenbooth.bookkeeper.fork import bookkeeper
 from tokenbooth.boot import Part, serve_on, serving_rooms
-from tokenbooth.booth import open_booth
+from tokenbooth.booth import Booth, open_booth
+from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings
 from tokenbooth.control.serving import serving_lock
+from tokenbooth.core.codes import Code
+from tokenbooth.core.problem import Problem
 from tokenbooth.edge.loop import run_on_fast_loop
 from tokenbooth.edge.server import listen
+from tokenbooth.engine_choice import shared_engine_of
+from tokenbooth.fleet.engines import Boards, FarSupervisor, UserLine
 from tokenbooth.fleet.forward import Forward
 from tokenbooth.fleet.hub import Hub
 from tokenbooth.fleet.line import ControlLine
 from tokenbooth.fleet.rules import share_of
 from tokenbooth.fleet.supervisor import Birth, Member
+from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.opened_till import adopt_left, open_till
 
 ENDS = (signal.SIGTERM,)
@@ -43,6 +50,10 @@ class Plan:
     def hub_path(self) -> str:
         return str(self.meeting / "hub")
 
+    @property
+    def engines_path(self) -> str:
+        return str(self.meeting / "engines")
+
     def worker_name(self, number: int) -> str:
         """The replica as which that worker keeps its journal and leases."""
         return f"{self.settings.gateway.replica}-w{number}"
@@ -63,10 +74,15 @@ async def _control(plan: Plan, birth: Birth) -> None:
     async with open_booth(plan.settings) as booth:
         await adopt_left(booth, plan.workers)
         hub = Hub(plan.workers, booth.clock.monotonic_us)
-        part = Part(behind=True, others=hub, signals=ENDS)
+        boards = Boards()
+        makes = partial(shared_engine_of, boards.supervise)
+        part = Part(behind=True, others=hub, makes=makes, signals=ENDS)
         async with serving_rooms(booth, open_till, None, part) as rooms:
-            met = await asyncio.get_running_loop().create_unix_server(
-                hub.accepted, sock=_met_at(plan.hub_path)
+            loop = asyncio.get_running_loop()
+            met = await loop.create_unix_server(hub.accepted, sock=_met_at(plan.hub_path))
+            lent = await loop.create_unix_server(
+                lambda: UserLine(boards, partial(_engine_opened, booth, rooms)),
+                sock=_met_at(plan.engines_path),
             )
             tidying = asyncio.create_task(hub.tidying())
             try:
@@ -74,6 +90,18 @@ async def _control(plan: Plan, birth: Birth) -> None:
             finally:
                 tidying.cancel()
                 met.close()
+                lent.close()
+
+
+async def _engine_opened(booth: Booth, rooms: Rooms, deployment_id: str) -> None:
+    """Raises ENGINE_NOT_READY, and what its opening raises."""
+    op = booth.op("replica")
+    for model in await booth.store.read(lambda tx: catalog.models(op, tx)):
+        for deployment in model.deployments:
+            if deployment.id == deployment_id:
+                await rooms.engines.engine(deployment)
+                return
+    raise Problem(Code.ENGINE_NOT_READY, "The model was removed.")
 
 
 def _worker(plan: Plan, number: int) -> Callable[[Birth], None]:
@@ -104,6 +132,7 @@ async def _serve(
                     monotonic_us=booth.clock.monotonic_us,
                     queue_share=lambda queue_max: share_of(queue_max, number, plan.workers),
                 ),
+                makes=partial(shared_engine_of, partial(FarSupervisor, plan.engines_path)),
                 signals=ENDS,
             )
             async with serving_rooms(booth, open_till, link, part) as rooms:
