@@ -38,19 +38,19 @@ class Forward:
 
     async def __call__(self, op: Op, asked: Asked, body: Body, sink: Sink) -> None:
         raw = await body.read(BODY_BYTES_MAX)
-        request = _request(op.request_id, asked, raw)
-        if await self._relayed(self._taken() or await self._connected(), request, sink):
+        raw_call = _raw_call(op.request_id, asked, raw)
+        if await self._relayed(self._taken() or await self._connected(), raw_call, sink):
             return
         # The connection had been let go of before a byte of an answer came.
-        await self._relayed(await self._connected(), request, sink)
+        await self._relayed(await self._connected(), raw_call, sink)
 
     def close(self) -> None:
         for connection in tuple(self._free):
             connection.abort()
 
-    async def _relayed(self, connection: Connection, request: bytes, sink: Sink) -> bool:
+    async def _relayed(self, connection: Connection, raw_call: bytes, sink: Sink) -> bool:
         relay = _Relay(connection, sink)
-        connection.send(request, relay)
+        connection.send(raw_call, relay)
         sink.listen(relay)
         try:
             async with asyncio.timeout(HEAD_WAIT_MAX_S):
@@ -154,7 +154,7 @@ class _Relay:
         self.over.set()
 
 
-def _request(request_id: str, asked: Asked, raw: bytes) -> bytes:
+def _raw_call(request_id: str, asked: Asked, raw: bytes) -> bytes:
     # Whoever wants the head alone gets it of our own answer.
     method = "GET" if asked.method == "HEAD" else asked.method
     query = f"?{asked.query}" if asked.query else ""

@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from tokenbooth.admission.shares.service import Kind, Limited, ShareLedger
+from tokenbooth.admission.shares.service import Grant, Kind, Limited, ShareLedger
 from tokenbooth.engines.child.frames import FrameReader, FrameTooLargeError
 from tokenbooth.fleet.words import (
     FRAME_BYTES_MAX,
@@ -118,7 +118,8 @@ class Hub:
             amount = self._ledger.grant(name, limited, ask.limit, self._monotonic_us())
             if amount < ask.need and limited.kind is Kind.PLACES:
                 self._ledger.wait_for(limited, name)
-        line.send(Granted(ask.number, limited, ask.limit, amount, wait_s))
+        grant = self._grant(limited, name, amount)
+        line.send(Granted(ask.number, limited, ask.limit, grant, wait_s))
 
     async def _recall(self, name: str, limited: Limited, missing: int) -> int:
         """Get so much from the others; after how many seconds there may be enough otherwise."""
@@ -135,11 +136,16 @@ class Hub:
         return min([most_s, *(wait_s for wait_s in waits if wait_s > 0)])
 
     def _pass_on(self, limited: Limited) -> None:
-        name = self._ledger.next_needy(limited, self._monotonic_us())
+        name = self._ledger.next_needy(limited, self._workers, self._monotonic_us())
         if name is not None and name in self._lines:
             limit = self._ledger.limit(limited)
             amount = self._ledger.grant(name, limited, limit, self._monotonic_us())
-            self._lines[name].send(Granted(0, limited, limit, amount))
+            grant = self._grant(limited, name, amount)
+            self._lines[name].send(Granted(0, limited, limit, grant))
+
+    def _grant(self, limited: Limited, name: str, amount: int) -> Grant:
+        needy, owed = self._ledger.is_needy(limited, name), self._ledger.is_owed(limited, name)
+        return Grant(amount, needy, owed)
 
     async def _all(self, make: Callable[[int], ToWorker], wait_s: float) -> list[bytes]:
         lines = tuple(self._lines.values())

@@ -99,6 +99,7 @@ class ControlLine(asyncio.Protocol):
         self._send(Hello(self._worker, held))
         for ask, _ in self._waits.values():
             self._send(ask)
+        self._shares.reborn()
 
     def data_received(self, chunk: bytes) -> None:
         try:
@@ -132,16 +133,10 @@ class ControlLine(asyncio.Protocol):
             self._soon(self._flush(message.number))
 
     def _granted(self, granted: Granted) -> None:
-        self._shares.granted(granted.limited, granted.limit, granted.amount)
+        self._shares.granted(granted.limited, granted.limit, granted.grant)
         _, answer = self._waits.get(granted.number, (None, None))
         if answer is not None and not answer.done():
-            answer.set_result(Answer(granted.amount, granted.wait_s))
-        elif self._shares.wants_more(granted.limited):
-            self._soon(self._more(granted.limited, granted.limit))
-
-    async def _more(self, limited: Limited, limit: int) -> None:
-        with contextlib.suppress(Problem):  # who waits goes on waiting, and is refused in time
-            await self.ask(limited, limit, 1)
+            answer.set_result(Answer(granted.grant.amount, granted.wait_s))
 
     async def _flush(self, number: int) -> None:
         with contextlib.suppress(Problem):  # the report says what the ledger knows

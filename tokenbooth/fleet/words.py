@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from tokenbooth.admission.shares.service import Limited
+from tokenbooth.admission.shares.service import Grant, Limited
 
 HEADER_BYTES = 4
 FRAME_BYTES_MAX = 16 * 1024 * 1024
@@ -53,7 +53,7 @@ class Granted(msgspec.Struct, tag="granted", array_like=True, frozen=True):
     number: int
     limited: Limited
     limit: int
-    amount: int
+    grant: Grant
     wait_s: int = 0
 
 

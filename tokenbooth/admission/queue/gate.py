@@ -47,6 +47,8 @@ class Gate:
         self._mean_us = FIRST_SERVICE_US
         # Asked of a place that comes free, and told whether anybody waits here.
         self.leaves: Callable[[bool], bool] | None = None
+        # Told when a caller begins to wait.
+        self.hungry: Callable[[], None] | None = None
 
     @property
     def active(self) -> int:
@@ -96,6 +98,8 @@ class Gate:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting[waiter] = None
+        if self.hungry is not None:
+            self.hungry()
         timer = loop.call_later(wait_max_s, self._expire, waiter)
         if waits is not None:
             waits(partial(self._expire, waiter))
@@ -165,6 +169,7 @@ class GateBook:
         # Several processes: which places this one has, how many may wait in it, and what leaves it.
         self.bounds: Callable[[Gated], tuple[int, int]] = _own_bounds
         self.leaves: Callable[[str, bool], bool] | None = None
+        self.hungry: Callable[[str], None] | None = None
 
     async def enter(
         self, deployment: Gated, wait_max_s: float | None = None, waits: Waits | None = None
@@ -178,6 +183,8 @@ class GateBook:
             gate = self._gates[deployment.id] = Gate(0, 0, self._monotonic_us)
             if self.leaves is not None:
                 gate.leaves = partial(self.leaves, deployment.id)
+            if self.hungry is not None:
+                gate.hungry = partial(self.hungry, deployment.id)
         gate.resize(*self.bounds(deployment))
         wait_s = deployment.queue_wait_max_s if wait_max_s is None else wait_max_s
         return await gate.enter(wait_s, waits)

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from tokenbooth.admission.queue.service import GateBook, Gated
-from tokenbooth.admission.rates.book import KEY, ORG, RateBook
-from tokenbooth.admission.rates.rules import check_fits, refusal
-from tokenbooth.admission.rates.values import Breach
-from tokenbooth.admission.shares.values import OF_A_MINUTE, Answer, Kind, Limited
+from tokenbooth.admission.rates.service import KEY, ORG, Breach, RateBook, check_fits, refusal
+from tokenbooth.admission.shares.values import OF_A_MINUTE, Answer, Grant, Kind, Limited
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
@@ -33,9 +31,15 @@ class Owner(Protocol):
 
 
 class _Part:
-    """``owed`` goes to others when it comes free; ``urgent``, before anybody here gets it."""
+    """``owed`` goes to others when it comes free; ``urgent``, before anybody here gets it.
 
-    __slots__ = ("amount", "asking", "limit", "owed", "refused_us", "urgent", "wait_s")
+    ``needy``: the owner knows that more is wanted, and gives it when there is some. ``wishing``: it
+    is being asked to.
+    """
+
+    __slots__ = (
+        "amount", "asking", "limit", "needy", "owed", "refused_us", "urgent", "wait_s", "wishing",
+    )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -43,7 +47,7 @@ class _Part:
         self.asking: asyncio.Future[Answer] | None = None
         self.refused_us = 0
         self.wait_s = 1
-        self.owed = self.urgent = False
+        self.owed = self.urgent = self.needy = self.wishing = False
 
 
 class _Lack(NamedTuple):
@@ -76,6 +80,8 @@ class Shares:
         rates.elsewhere = self._elsewhere
         gates.bounds = self._bounds
         gates.leaves = self._leaves
+        gates.hungry = self._hungry
+        self._wishes: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -112,18 +118,15 @@ class Shares:
 
     # What the owner tells.
 
-    def granted(self, limited: Limited, limit: int, amount: int) -> None:
+    def granted(self, limited: Limited, limit: int, grant: Grant) -> None:
         part = self._parts.setdefault(limited, _Part(limit))
-        part.amount += amount
-        part.owed = part.urgent = False
+        part.amount += grant.amount
+        part.needy = grant.needy
+        if grant.owed:
+            part.owed = part.urgent = True
         if limited.kind is Kind.PLACES:
             self._gates.resize(limited.owner_id, part.amount)
-
-    def wants_more(self, limited: Limited) -> bool:
-        """Whether calls wait here that a further place would help."""
-        part = self._parts.get(limited)
-        waiting = limited.kind is Kind.PLACES and self._gates.waiting_at(limited.owner_id) > 0
-        return part is not None and waiting and part.amount < part.limit
+            self._wish(limited)
 
     def recalled(self, limited: Limited, need: int, *, urgent: bool) -> Answer:
         """Give away what can be spared, at least ``need``, or say when that would be free."""
@@ -142,12 +145,18 @@ class Shares:
     def tidy(self) -> None:
         """Give back what nobody here uses now."""
         for limited, part in tuple(self._parts.items()):
-            if part.asking is None and not self._used(limited) and not self.wants_more(limited):
+            if part.asking is None and not self._used(limited) and not self._wants_more(limited):
                 del self._parts[limited]
                 if part.amount:
                     self._owner.give(limited, part.amount)
                     if limited.kind is Kind.PLACES:
                         self._gates.resize(limited.owner_id, 0)
+
+    def reborn(self) -> None:
+        """The owner is another one, and knows of no needs."""
+        for limited, part in self._parts.items():
+            part.needy = False
+            self._wish(limited)
 
     # How it goes.
 
@@ -181,6 +190,12 @@ class Shares:
             here_s = self._rates.free_in_s(lack.limited[1:], lack.limited.kind, need)
         part.wait_s = max(1, min(here_s or answer.wait_s, answer.wait_s))
         return False
+
+    def _wants_more(self, limited: Limited) -> bool:
+        """Whether calls wait here that a further place would help."""
+        part = self._parts.get(limited)
+        waiting = limited.kind is Kind.PLACES and self._gates.waiting_at(limited.owner_id) > 0
+        return part is not None and waiting and part.amount < part.limit
 
     def _lacks(self, caller: Caller, tokens_max: int) -> Iterator[_Lack]:
         for word, owner_id, limits in (
@@ -219,6 +234,28 @@ class Shares:
         places = 0 if part is None else min(part.amount, deployment.concurrency_max)
         return places, self._queue_share(deployment.queue_max)
 
+    def _hungry(self, deployment_id: str) -> None:
+        """A call begins to wait."""
+        self._wish(Limited(Kind.PLACES, DEPLOYMENT, deployment_id))
+
+    def _wish(self, limited: Limited) -> None:
+        """Where calls wait for a place, have the owner know."""
+        part = self._parts.get(limited)
+        if part is None or part.needy or part.wishing or not self._wants_more(limited):
+            return
+        part.wishing = True
+        task = asyncio.get_running_loop().create_task(self._wished(limited, part))
+        self._wishes.add(task)
+        task.add_done_callback(self._wishes.discard)
+
+    async def _wished(self, limited: Limited, part: _Part) -> None:
+        try:
+            await self._owner.ask(limited, part.limit, 1)
+        except Problem:
+            return  # who waits goes on waiting, and is refused in time
+        finally:
+            part.wishing = False
+
     def _leaves(self, deployment_id: str, waiting: bool) -> bool:
         """Whether a place that comes free goes to another process."""
         limited = Limited(Kind.PLACES, DEPLOYMENT, deployment_id)
@@ -228,4 +265,5 @@ class Shares:
         part.owed = part.urgent = False
         part.amount -= 1
         self._owner.give(limited, 1)
+        self._wish(limited)
         return True

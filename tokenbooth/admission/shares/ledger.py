@@ -83,12 +83,23 @@ class ShareLedger:
         """It gets the next of it that is given back."""
         self._accounts[limited].needy[holder] = None
 
-    def next_needy(self, limited: Limited, now_us: int) -> str | None:
-        """Who waits longest, where there is something for it."""
+    def next_needy(self, limited: Limited, holders: int, now_us: int) -> str | None:
+        """Who gets what is free: of those that wait, the first with less than an even part, or
+        else the first."""
         account = self._accounts.get(limited)
         if account is None or not account.needy or account.free(now_us) <= 0:
             return None
-        return next(iter(account.needy))
+        short = (each for each in account.needy if self.is_short(limited, each, holders))
+        return next(short, next(iter(account.needy)))
+
+    def is_needy(self, limited: Limited, holder: str) -> bool:
+        account = self._accounts.get(limited)
+        return account is not None and holder in account.needy
+
+    def is_owed(self, limited: Limited, holder: str) -> bool:
+        """Whether others wait for some of it too."""
+        account = self._accounts.get(limited)
+        return account is not None and any(each != holder for each in account.needy)
 
     def joined(self, holder: str, parts: Mapping[Limited, tuple[int, int]]) -> None:
         """What a holder says that it has: limit and part of each."""

@@ -2,6 +2,6 @@
 
 from tokenbooth.admission.shares.holder import Owner, Shares
 from tokenbooth.admission.shares.ledger import ShareLedger
-from tokenbooth.admission.shares.values import Answer, Kind, Limited
+from tokenbooth.admission.shares.values import Answer, Grant, Kind, Limited
 
-__all__ = ["Answer", "Kind", "Limited", "Owner", "ShareLedger", "Shares"]
+__all__ = ["Answer", "Grant", "Kind", "Limited", "Owner", "ShareLedger", "Shares"]

@@ -29,3 +29,12 @@ class Answer(NamedTuple):
 
     amount: int
     wait_s: int
+
+
+class Grant(NamedTuple):
+    """``needy``: more comes when there is some. ``owed``: others wait for some too, so what comes
+    free of it is theirs."""
+
+    amount: int
+    needy: bool = False
+    owed: bool = False
