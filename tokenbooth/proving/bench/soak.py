@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ from tokenbooth.proving.bench.gateway.programs import (
 from tokenbooth.proving.bench.gateway.starting import first_answer
 from tokenbooth.proving.client import Address
 from tokenbooth.proving.drills.play import Progress, ended_by_signal
-from tokenbooth.proving.instance import PrivateInstance
+from tokenbooth.proving.instance import InstanceFault, PrivateInstance
 from tokenbooth.proving.staging import set_stage
 
 MB = 1_000_000
@@ -190,7 +191,11 @@ class _Run:
             assert instance.pid is not None, "it was started just now"
             target = replace(target, pid=instance.pid)
             rates = self._rates(plan, target)
-            minutes = tuple(self._minutes(plan, target, rates))
+            try:
+                minutes = tuple(self._minutes(plan, target, rates))
+            except subprocess.TimeoutExpired as error:
+                tail = instance.log_tail()
+                raise InstanceFault(f"A minute did not end.\n{tail}") from error
             instance.stop()
             return rates, minutes, asyncio.run(read_books(settings, stage.orgs[ORG]))
 
