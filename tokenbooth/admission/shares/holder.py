@@ -33,17 +33,19 @@ class Owner(Protocol):
 class _Part:
     """``owed`` goes to others when it comes free; ``urgent``, before anybody here gets it.
 
-    ``needy``: the owner knows that more is wanted, and gives it when there is some. ``wishing``: it
+    ``promised`` are calls that are about to be admitted, which others cannot have. ``needy``: the
+    owner knows that more is wanted, and gives it when there is some. ``wishing``: it
     is being asked to.
     """
 
     __slots__ = (
-        "amount", "asking", "limit", "needy", "owed", "refused_us", "urgent", "wait_s", "wishing",
+        "amount", "asking", "limit", "needy", "owed", "promised", "refused_us", "urgent", "wait_s",
+        "wishing",
     )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.amount = 0
+        self.amount = self.promised = 0
         self.asking: asyncio.Future[Answer] | None = None
         self.refused_us = 0
         self.wait_s = 1
@@ -51,11 +53,31 @@ class _Part:
 
 
 class _Lack(NamedTuple):
-    """``total`` is what this process would have admitted with the call."""
+    """``total`` is what this process would have admitted with the call, ``more`` the call alone."""
 
     limited: Limited
     limit: int
     total: int
+    more: int
+
+
+class _Promises:
+    """What one call is promised until it is admitted or refused; once of each part."""
+
+    def __init__(self) -> None:
+        self._made: dict[_Part, int] = {}
+
+    def __enter__(self) -> "_Promises":
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        for part, amount in self._made.items():
+            part.promised -= amount
+
+    def make(self, part: _Part, amount: int) -> None:
+        if part not in self._made:
+            self._made[part] = amount
+            part.promised += amount
 
 
 class Shares:
@@ -95,26 +117,28 @@ class Shares:
         """Have parts in which a call of that caller can be admitted, which is then to be done at
         once. Raises RATE_LIMITED, INVALID_VALUE as ``RateBook.admit``, or ENGINE_BUSY."""
         check_fits(caller, tokens_max)
-        for _ in range(ROUNDS_MAX):
-            lack = next(self._lacks(caller, tokens_max), None)
-            if lack is None:
-                return
-            if not await self._got(lack):
-                part = self._parts[lack.limited]
-                breach = Breach(lack.limited.owner, lack.limited.kind, lack.limit, part.wait_s)
-                raise refusal((breach,))
+        with _Promises() as promises:
+            for _ in range(ROUNDS_MAX):
+                lack = next(self._lacks(caller, tokens_max), None)
+                if lack is None:
+                    return
+                if not await self._got(lack, promises):
+                    part = self._parts[lack.limited]
+                    breach = Breach(lack.limited.owner, lack.limited.kind, lack.limit, part.wait_s)
+                    raise refusal((breach,))
         raise Problem(Code.ENGINE_BUSY, "Too many calls of this key at once.", retry_after_s=1)
 
     async def cover_place(self, deployment: Gated) -> None:
         """Have a place for one more call, if there is one; else one comes when it is free."""
         limited = Limited(Kind.PLACES, DEPLOYMENT, deployment.id)
         limit = deployment.concurrency_max
-        for _ in range(ROUNDS_MAX):
-            total = self._gates.taken(deployment.id) + 1
-            part = self._parts.get(limited)
-            enough = part is not None and part.limit == limit and total <= part.amount
-            if enough or not await self._got(_Lack(limited, limit, total)):
-                return
+        with _Promises() as promises:
+            for _ in range(ROUNDS_MAX):
+                total = self._gates.taken(deployment.id) + 1
+                part = self._parts.get(limited)
+                enough = part is not None and part.limit == limit and total <= part.amount
+                if enough or not await self._got(_Lack(limited, limit, total, 1), promises):
+                    return
 
     # What the owner tells.
 
@@ -133,7 +157,7 @@ class Shares:
         part = self._parts.get(limited)
         if part is None:
             return Answer(0, 0)
-        spare = max(0, part.amount - self._used(limited))
+        spare = max(0, part.amount - self._used(limited) - part.promised)
         amount = min(spare, max(need, spare // 2))
         self._drop(limited, part, amount)
         if amount < need and limited.kind is Kind.PLACES:
@@ -145,7 +169,8 @@ class Shares:
     def tidy(self) -> None:
         """Give back what nobody here uses now."""
         for limited, part in tuple(self._parts.items()):
-            if part.asking is None and not self._used(limited) and not self._wants_more(limited):
+            unused = part.asking is None and not part.promised and not self._used(limited)
+            if unused and not self._wants_more(limited):
                 del self._parts[limited]
                 if part.amount:
                     self._owner.give(limited, part.amount)
@@ -160,9 +185,10 @@ class Shares:
 
     # How it goes.
 
-    async def _got(self, lack: _Lack) -> bool:
+    async def _got(self, lack: _Lack, promises: "_Promises") -> bool:
         """False where the owner refused."""
         part = self._parts.setdefault(lack.limited, _Part(lack.limit))
+        promises.make(part, lack.more)
         if part.asking is not None:
             await asyncio.shield(part.asking)
             return True
@@ -212,7 +238,7 @@ class Shares:
                 limited = Limited(kind, word, owner_id)
                 part = self._parts.get(limited)
                 if part is None or part.limit != limit or now + more > part.amount:
-                    yield _Lack(limited, limit, now + more)
+                    yield _Lack(limited, limit, now + more, more)
 
     def _used(self, limited: Limited) -> int:
         if limited.kind is Kind.PLACES:

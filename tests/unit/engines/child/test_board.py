@@ -24,8 +24,8 @@ from tokenbooth.engines.child.supervisor import ChildPlan
 
 BEGIN = Begin(
     run=1, input_ids=None, messages=(), output_tokens_max=4, choices=1, temperature=None,
-    top_p=None, presence_penalty=0.0, frequency_penalty=0.0, seed=None, stop=(), logit_bias=(), logprobs=None,
-    grammar=None,
+    top_p=None, presence_penalty=0.0, frequency_penalty=0.0, seed=None, stop=(), logit_bias=(),
+    logprobs=None, grammar=None,
 )  # fmt: skip
 
 
