@@ -4,7 +4,7 @@ While its parts are enough, a call asks nobody.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from tokenbooth.admission.queue.service import GateBook, Gated
@@ -119,7 +119,7 @@ class Shares:
         check_fits(caller, tokens_max)
         with _Promises() as promises:
             for _ in range(ROUNDS_MAX):
-                lack = next(self._lacks(caller, tokens_max), None)
+                lack = next(_lacks(self._rates, self._parts, caller, tokens_max), None)
                 if lack is None:
                     return
                 if not await self._got(lack, promises):
@@ -223,23 +223,6 @@ class Shares:
         waiting = limited.kind is Kind.PLACES and self._gates.waiting_at(limited.owner_id) > 0
         return part is not None and waiting and part.amount < part.limit
 
-    def _lacks(self, caller: Caller, tokens_max: int) -> Iterator[_Lack]:
-        for word, owner_id, limits in (
-            (KEY, caller.key_id, caller.key_limits),
-            (ORG, caller.org_id, caller.org_limits),
-        ):
-            used = self._rates.used((word, owner_id))
-            asked = (limits.requests_per_minute, limits.tokens_per_minute, limits.parallel_calls)
-            for kind, limit, now, more in zip(
-                OF_OWNERS, asked, used, (1, tokens_max, 1), strict=True
-            ):
-                if limit is None:
-                    continue
-                limited = Limited(kind, word, owner_id)
-                part = self._parts.get(limited)
-                if part is None or part.limit != limit or now + more > part.amount:
-                    yield _Lack(limited, limit, now + more, more)
-
     def _used(self, limited: Limited) -> int:
         if limited.kind is Kind.PLACES:
             return self._gates.taken(limited.owner_id)
@@ -293,3 +276,21 @@ class Shares:
         self._owner.give(limited, 1)
         self._wish(limited)
         return True
+
+
+def _lacks(
+    rates: RateBook, parts: Mapping[Limited, _Part], caller: Caller, tokens_max: int
+) -> Iterator[_Lack]:
+    for word, owner_id, limits in (
+        (KEY, caller.key_id, caller.key_limits),
+        (ORG, caller.org_id, caller.org_limits),
+    ):
+        used = rates.used((word, owner_id))
+        asked = (limits.requests_per_minute, limits.tokens_per_minute, limits.parallel_calls)
+        for kind, limit, now, more in zip(OF_OWNERS, asked, used, (1, tokens_max, 1), strict=True):
+            if limit is None:
+                continue
+            limited = Limited(kind, word, owner_id)
+            part = parts.get(limited)
+            if part is None or part.limit != limit or now + more > part.amount:
+                yield _Lack(limited, limit, now + more, more)
