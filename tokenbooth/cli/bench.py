@@ -135,7 +135,7 @@ def soak(
 
 
 @app.command("gateway")
-def gateway(
+def gateway(  # noqa: PLR0913 - one parameter for each option of the command line
     quick: Annotated[bool, typer.Option(help="Fewer and shorter windows, within 50 s.")] = False,
     peer: Annotated[str | None, typer.Option(help="Measure this gateway too: litellm.")] = None,
     peer_python: Annotated[
@@ -145,6 +145,9 @@ def gateway(
         int | None,
         typer.Option(min=0, help="Exit with 1 when a multiple is so many percent over its bound."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=16, help="Measure a second booth with so many workers.")
+    ] = 1,
     plot: Annotated[Path | None, typer.Option(help="Write a bar chart to this SVG file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -162,7 +165,8 @@ def gateway(
     chosen = QUICK if quick else GatewayOptions()
     report = _run(
         lambda progress: run_gateway(
-            replace(chosen, peer=peer, peer_python=peer_python, gate_percent=gate), progress
+            replace(chosen, peer=peer, peer_python=peer_python, gate_percent=gate, workers=workers),
+            progress,
         )
     )
     if plot is not None:
