@@ -23,7 +23,7 @@ def minute(mb: int, failed: int = 0) -> Minute:
 
 
 def report(*mbs: int, books: Books = SOUND, failed: int = 0) -> SoakReport:
-    minutes = tuple(minute(mb) for mb in mbs[:-1]) + (minute(mbs[-1], failed),)
+    minutes = (*(minute(mb) for mb in mbs[:-1]), minute(mbs[-1], failed))
     return SoakReport(
         options=SoakOptions(minutes=len(mbs)),
         rates={"calls": 400, "streams": 200},
