@@ -162,7 +162,8 @@ class Supervisor:
         life.next_s = now_s + pause_s(life.failures)
         self.log.fault("process_lost", process=life.member.name, status=code)
         # One that never stood would not stand the next time either.
-        self._failed = not (begun or life.stood) or life.failures >= FAILURES_MAX
+        hopeless = not (begun or life.stood) or life.failures >= FAILURES_MAX
+        self._failed = self._failed or hopeless
 
 
 def _be(member: Member, birth: Birth) -> None:
