@@ -3,47 +3,37 @@
 import asyncio
 import gc
 import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
+from tokenbooth.admission.shares.service import Shares
 from tokenbooth.bookkeeper.far import FarBooks
 from tokenbooth.booth import Booth, open_booth
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings
-from tokenbooth.control.instance import InstancePaths
 from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead, Sink
 from tokenbooth.core.problem import Problem
-from tokenbooth.edge.front import Front
+from tokenbooth.edge.front import Elsewhere, Front
 from tokenbooth.edge.routes import Route, TalkRoute
-from tokenbooth.edge.server import Server, listen
-from tokenbooth.engines.embedded.engine import EmbeddedEngine
-from tokenbooth.engines.embedded.values import EmbeddedOptions
-from tokenbooth.engines.llamacpp.engine import LlamacppEngine
-from tokenbooth.engines.llamacpp.values import LlamacppOptions
-from tokenbooth.engines.options import options_from
+from tokenbooth.edge.server import SIGNALS, Server, listen
+from tokenbooth.engine_choice import engine_of
 from tokenbooth.engines.port import Engine
-from tokenbooth.engines.scripted.engine import ScriptedEngine
-from tokenbooth.engines.scripted.values import ScriptOptions
-from tokenbooth.engines.static.engine import StaticEngine
-from tokenbooth.engines.static.values import StaticOptions
-from tokenbooth.engines.upstream.engine import UpstreamEngine
-from tokenbooth.engines.upstream.values import UpstreamOptions
 from tokenbooth.gateway.background import BackgroundDesk
-from tokenbooth.gateway.books import Books, StoreBooks
 from tokenbooth.gateway.directory import Directory, DirectoryBounds
 from tokenbooth.gateway.live import LiveCalls
 from tokenbooth.gateway.media import MediaDesk, draw_bounds
 from tokenbooth.gateway.pool import EnginePool
 from tokenbooth.gateway.reconcile import Reconciler
-from tokenbooth.gateway.recovery import recovered
 from tokenbooth.gateway.replay import ReplayDesk
 from tokenbooth.gateway.responses import ResponseDesk
 from tokenbooth.gateway.rooms import Rooms
@@ -51,7 +41,7 @@ from tokenbooth.gateway.serve import serve
 from tokenbooth.gateway.till import Till
 from tokenbooth.media.fetch.service import Connector, Fetcher, Resolver
 from tokenbooth.media.rendering.service import Renderer
-from tokenbooth.money.journal.service import JournalDriver, open_directory
+from tokenbooth.opened_till import OpenTill, adopt_left, books_of, open_till
 from tokenbooth.protocols.anthropic_messages import ANTHROPIC_MESSAGES
 from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.protocols.openai_chat import OPENAI_CHAT
@@ -68,6 +58,7 @@ from tokenbooth.web.files import FileRooms, upload_endpoint
 from tokenbooth.web.quote import quote_endpoint
 from tokenbooth.web.response_socket import PATH, ResponseTalks
 from tokenbooth.web.responses import response_routes
+from tokenbooth.web.rooms import Others
 from tokenbooth.web.routes import WebRooms, account_routes
 from tokenbooth.workers.loop import Loop, Workers
 from tokenbooth.workers.receipts import ReceiptSigning
@@ -88,33 +79,24 @@ DIALECTS = {
 }
 
 
-@asynccontextmanager
-async def open_till(booth: Booth, books: Books) -> AsyncIterator[Till]:
-    """The money of this replica, after what its last run left is booked."""
-    settings, replica = booth.settings, booth.settings.gateway.replica
-    paths = InstancePaths(settings.data_dir)
-    disk, journal_id = open_directory(paths.journal(replica), booth.randomness)
-    try:
-        pool, journal = await recovered(
-            booth.store, booth.op("replica"), disk, journal_id, replica, settings.till
-        )
-    except BaseException:
-        disk.release()
-        raise
-    till = Till(books, pool, JournalDriver(journal), booth.clock, settings.till)
-    till.start(lambda: booth.op("till"))
-    try:
-        yield till
-    finally:
-        await till.close()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one of several processes that serve one address is; a server alone is a whole one.
+
+    ``elsewhere`` answers what a data plane does not; a ``behind`` server is reached through such
+    ones alone. ``signals`` are those that end it. ``shares`` makes its part of the limits,
+    ``makes`` its engines, and ``others`` are those that it can ask.
+    """
+
+    elsewhere: Elsewhere | None = None
+    behind: bool = False
+    others: Others | None = None
+    shares: Callable[[RateBook, GateBook], Shares] | None = None
+    makes: Callable[[Booth, catalog.Deployment], Engine] = engine_of
+    signals: Sequence[signal.Signals] = SIGNALS
 
 
-def books_of(booth: Booth) -> StoreBooks:
-    """The ledger, told by this very process."""
-    return StoreBooks(booth.store, booth.settings.till.alert_percents)
-
-
-OpenTill = Callable[[Booth, Books], AbstractAsyncContextManager[Till]]
+WHOLE = Part()
 
 
 async def run_server(
@@ -131,54 +113,74 @@ async def run_server(
     """
     with serving_lock(settings.data_dir, settings.gateway.replica) as note:
         listener = listen(settings.edge)
-        async with open_booth(settings) as booth, _serving_rooms(booth, opened_till, link) as rooms:
-            front = Front(
-                _routes(booth, rooms),
-                new_op=lambda request_id: booth.op("caller", request_id),
-                ids=booth.ids,
-                refusal=openai_refusal,
-                options=settings.edge,
-                talks=[_response_talk(rooms)],
-            )
+        here = Serving(os.getpid(), settings.edge.host, listener.getsockname()[1])
 
-            async def tell() -> None:
-                here = Serving(os.getpid(), settings.edge.host, listener.getsockname()[1])
-                note.write(here)
-                booth.log.event("serving", host=here.host, port=here.port)
-                gc.collect()
-                gc.freeze()  # what stands by now stays: no collection has to walk through it again
-                # A call leaves no cycles; the objects of the calls that are open are no reason.
-                gc.set_threshold(CYCLES_LOOKED_FOR_AFTER)
-                await ready(here)
+        async def tell() -> None:
+            note.write(here)
+            await ready(here)
 
-            def cut_short() -> None:
-                rooms.live.stop_all(Problem(Code.SHUTTING_DOWN, "The server stopped."))
+        async with open_booth(settings) as booth, serving_rooms(booth, opened_till, link) as rooms:
+            await adopt_left(booth, 0)
+            booth.log.event("serving", host=here.host, port=here.port)
+            await serve_on(listener, booth, rooms, tell)
 
-            server = Server(front, booth.clock, ready=tell, cut_short=cut_short)
-            await server.serve(listener)
-            front.cut_short()
-            cut_short()
-            await front.idle()
-            booth.log.event("stopped")
+
+async def serve_on(
+    listener: socket.socket,
+    booth: Booth,
+    rooms: Rooms,
+    ready: Callable[[], Awaitable[None]],
+    part: Part = WHOLE,
+) -> None:
+    """Serve until a signal, and until every call has ended."""
+    front = Front(
+        _inference_routes(booth, rooms)
+        + ([] if part.elsewhere else _other_routes(booth, rooms, part.others)),
+        new_op=lambda request_id: booth.op("caller", request_id),
+        ids=booth.ids,
+        refusal=openai_refusal,
+        options=booth.settings.edge,
+        talks=[_response_talk(rooms)],
+    )
+    front.elsewhere, front.behind = part.elsewhere, part.behind
+
+    async def tell() -> None:
+        gc.collect()
+        gc.freeze()  # what stands by now stays: no collection has to walk through it again
+        # A call leaves no cycles; the objects of the calls that are open are no reason.
+        gc.set_threshold(CYCLES_LOOKED_FOR_AFTER)
+        await ready()
+
+    def cut_short() -> None:
+        rooms.live.stop_all(Problem(Code.SHUTTING_DOWN, "The server stopped."))
+
+    server = Server(front, booth.clock, ready=tell, cut_short=cut_short, signals=part.signals)
+    await server.serve(listener)
+    front.cut_short()
+    cut_short()
+    await front.idle()
+    booth.log.event("stopped")
 
 
 @asynccontextmanager
-async def _serving_rooms(
-    booth: Booth, opened_till: OpenTill, link: socket.socket | None
+async def serving_rooms(
+    booth: Booth, opened_till: OpenTill, link: socket.socket | None, part: Part = WHOLE
 ) -> AsyncIterator[Rooms]:
     """Everything that a server has and a command has not; let go of in reverse order."""
     settings, clock = booth.settings, booth.clock
     near = books_of(booth)
     far = None if link is None else FarBooks(near, link)
     async with opened_till(booth, far or near) as till:
+        rates, gates = RateBook(clock.monotonic_us), GateBook(clock.monotonic_us)
         rooms = Rooms(
             store=booth.store,
             clock=clock,
             directory=_directory(booth),
-            rates=RateBook(clock.monotonic_us),
-            gates=GateBook(clock.monotonic_us),
+            rates=rates,
+            gates=gates,
+            shares=None if part.shares is None else part.shares(rates, gates),
             engines=EnginePool(
-                partial(engine_of, booth), open_wait_max_s=settings.gateway.engine_open_wait_max_s
+                partial(part.makes, booth), open_wait_max_s=settings.gateway.engine_open_wait_max_s
             ),
             live=LiveCalls(),
             till=till,
@@ -249,25 +251,15 @@ def _directory(booth: Booth) -> Directory:
     return Directory(booth.store, booth.clock.monotonic_us, pepper=pepper, bounds=bounds)
 
 
-def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
+def _inference_routes(booth: Booth, rooms: Rooms) -> list[Route]:
+    """What runs a model, or takes as much of this process as if it did."""
+
     def calls(path: str, dialect: Dialect) -> Route:
         async def endpoint(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
             await serve(rooms, dialect, op, head, body, sink)
 
         return Route("POST", path, endpoint, refusal=dialect.refusal)
 
-    account = account_routes(
-        WebRooms(
-            store=booth.store,
-            engines=rooms.engines,
-            metrics=booth.metrics,
-            settlements=rooms.till,
-            metrics_loopback_only=booth.settings.metrics.loopback_only,
-            signer=booth.signer(),
-            sealing_key=booth.secrets.sealing_key,
-            prefixes=rooms.prefixes,
-        )
-    )
     uploads = FileRooms(
         rooms=rooms, ids=booth.ids, noise=booth.randomness, key=booth.secrets.sealing_key
     )
@@ -285,13 +277,43 @@ def _routes(booth: Booth, rooms: Rooms) -> list[Route]:
             refusal=ANTHROPIC_MESSAGES.refusal,
         ),
         Route("POST", "/v1/files", upload_endpoint(uploads)),
-        *(
-            Route(r.method, r.pattern, r.endpoint, refusal=OPENAI_RESPONSES.refusal)
-            for r in response_routes(rooms)
-        ),
+        *_stored_routes(rooms, bodies=True),
         Route("POST", "/v1/quote", quote_endpoint(rooms, DIALECTS, OPENAI_CHAT.name)),
+    ]
+
+
+def _stored_routes(rooms: Rooms, *, bodies: bool) -> list[Route]:
+    """Those of Responses beside the call itself; ``bodies`` says which: with a turn in them."""
+    return [
+        Route(r.method, r.pattern, r.endpoint, refusal=OPENAI_RESPONSES.refusal)
+        for r in response_routes(rooms)
+        if ("{" not in r.pattern) is bodies
+    ]
+
+
+def _other_routes(booth: Booth, rooms: Rooms, others: Others | None) -> list[Route]:
+    account = account_routes(
+        WebRooms(
+            store=booth.store,
+            engines=rooms.engines,
+            metrics=booth.metrics,
+            settlements=rooms.till,
+            metrics_loopback_only=booth.settings.metrics.loopback_only,
+            signer=booth.signer(),
+            sealing_key=booth.secrets.sealing_key,
+            prefixes=rooms.prefixes,
+            others=others,
+        )
+    )
+    return [
+        *_stored_routes(rooms, bodies=False),
         *(
-            Route(r.method, r.pattern, account_endpoint(rooms, r.scope, r.answer), r.loopback_only)
+            Route(
+                r.method,
+                r.pattern,
+                account_endpoint(rooms, r.scope, r.answer, others),
+                r.loopback_only,
+            )
             for r in account
         ),
     ]
@@ -333,53 +355,3 @@ def _watch(rooms: Rooms) -> None:
     rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.till.waiting)
     rooms.metrics.watch(Gauge.ENGINE_READY, rooms.engines.ready)
     rooms.metrics.watch(Gauge.ENGINE_RESTARTS, rooms.engines.restarts)
-
-
-def _embedded(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return EmbeddedEngine(
-        options_from(EmbeddedOptions, deployment.options, gguf_path=deployment.gguf_path)
-    )
-
-
-def _llamacpp(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return LlamacppEngine(
-        options_from(LlamacppOptions, deployment.options, gguf_path=deployment.gguf_path)
-    )
-
-
-def _upstream(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    sealed = deployment.upstream_key_sealed
-    key = None if sealed is None else catalog.unseal(sealed, booth.secrets.sealing_key).decode()
-    return UpstreamEngine(
-        options_from(
-            UpstreamOptions,
-            deployment.options,
-            base_url=deployment.upstream_url,
-            model=deployment.upstream_model or deployment.model_name,
-            key=key,
-        )
-    )
-
-
-def _scripted(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return ScriptedEngine(options_from(ScriptOptions, deployment.options))
-
-
-def _static(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    return StaticEngine(
-        options_from(StaticOptions, deployment.options, table_path=deployment.gguf_path)
-    )
-
-
-def engine_of(booth: Booth, deployment: catalog.Deployment) -> Engine:
-    """A new engine, not opened. Raises a Problem that names the missing extra, if one is."""
-    return _ENGINES[deployment.engine](booth, deployment)
-
-
-_ENGINES: Mapping[catalog.EngineKind, Callable[[Booth, catalog.Deployment], Engine]] = {
-    catalog.EngineKind.EMBEDDED: _embedded,
-    catalog.EngineKind.LLAMACPP: _llamacpp,
-    catalog.EngineKind.UPSTREAM: _upstream,
-    catalog.EngineKind.SCRIPTED: _scripted,
-    catalog.EngineKind.STATIC: _static,
-}

@@ -117,6 +117,7 @@ RULES: Mapping[str, Rule] = {
     "gateway.heartbeat_s": Rule("Seconds of silence before a stream says it lives.", 1, 600),
     "gateway.engine_open_wait_max_s": Rule("Seconds that an engine gets to start.", 1, 3600),
     "gateway.replica": Rule("Name of this gateway process among those that share a ledger."),
+    "gateway.workers": Rule("Processes that answer calls, best one for each core.", 1, 64),
     "gateway.bookkeeper": Rule("Tell the ledger and sign receipts in a process of its own."),
     "gateway.directory_fresh_ms": Rule("How old a key, model or price may be.", 0, 1000),
     "gateway.directory_stale_max_s": Rule("The same while the database is away.", 0, 3600),

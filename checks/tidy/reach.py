@@ -12,6 +12,7 @@ STARTING_ROOMS = (
     "tokenbooth/engines/child",
     "tokenbooth/catalog/weights",
     "tokenbooth/bookkeeper",
+    "tokenbooth/fleet",
     # A child that reads one hostile file, and is given nothing else.
     "tokenbooth/media/rendering",
 )
@@ -20,6 +21,8 @@ CONNECTING_ROOMS = (
     "tokenbooth/engines/upstream",
     "tokenbooth/engines/child",
     "tokenbooth/bookkeeper",
+    # The control process, over Unix sockets in a directory of its own.
+    "tokenbooth/fleet",
     # Where a caller's URL leads, and nowhere inside: every address is checked there.
     "tokenbooth/media/fetch",
 )

@@ -112,8 +112,30 @@ def translate(
     _tell(_run(lambda progress: run_translate(options, progress)), as_json=as_json)
 
 
+@app.command("soak")
+def soak(
+    minutes: Annotated[int, typer.Option(min=1, help="How long.")] = 30,
+    load: Annotated[int, typer.Option(min=1, max=95, help="Percent of the gateway's core.")] = 70,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Data-plane processes.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """A long run at a steady load, streams mixed: memory, errors, and the books at its end.
+
+    Needs a C compiler and two cores. Exit status 1 where a call failed, the books are not exact, or
+    memory grew by more than 2 percent after minute 5.
+    """
+    from tokenbooth.cli.output import EXIT_REFUSED
+    from tokenbooth.proving.bench.soak import SoakOptions, run_soak
+
+    options = SoakOptions(minutes=minutes, load_percent=load, workers=workers)
+    report = _run(lambda progress: run_soak(options, progress))
+    _tell(report, as_json=as_json)
+    if not report.passed:
+        raise typer.Exit(EXIT_REFUSED)
+
+
 @app.command("gateway")
-def gateway(
+def gateway(  # noqa: PLR0913 - one parameter for each option of the command line
     quick: Annotated[bool, typer.Option(help="Fewer and shorter windows, within 50 s.")] = False,
     peer: Annotated[str | None, typer.Option(help="Measure this gateway too: litellm.")] = None,
     peer_python: Annotated[
@@ -123,6 +145,9 @@ def gateway(
         int | None,
         typer.Option(min=0, help="Exit with 1 when a multiple is so many percent over its bound."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=16, help="Measure a second booth with so many workers.")
+    ] = 1,
     plot: Annotated[Path | None, typer.Option(help="Write a bar chart to this SVG file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -140,7 +165,8 @@ def gateway(
     chosen = QUICK if quick else GatewayOptions()
     report = _run(
         lambda progress: run_gateway(
-            replace(chosen, peer=peer, peer_python=peer_python, gate_percent=gate), progress
+            replace(chosen, peer=peer, peer_python=peer_python, gate_percent=gate, workers=workers),
+            progress,
         )
     )
     if plot is not None:

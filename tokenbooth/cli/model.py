@@ -179,9 +179,9 @@ def price(  # noqa: PLR0913 - one parameter for each option of the command line
 @app.command("test")
 def try_out(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Run one short turn through the model's first engine; no money moves."""
-    from tokenbooth.boot import engine_of
     from tokenbooth.cli.booth import ACTOR, with_booth
     from tokenbooth.control import documents, models
+    from tokenbooth.engine_choice import engine_of
 
     async def work(booth: "Booth") -> models.ModelTrial:
         op = booth.op(ACTOR)

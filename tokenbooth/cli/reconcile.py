@@ -50,9 +50,9 @@ def _found(data_dir: Path | None, *, now: bool) -> "tuple[Result, ...]":
     import asyncio
     from functools import partial
 
-    from tokenbooth.boot import engine_of
     from tokenbooth.cli.booth import ACTOR, with_booth
     from tokenbooth.control import reconciliation
+    from tokenbooth.engine_choice import engine_of
     from tokenbooth.gateway.reconcile import check_ledger, check_upstreams
 
     async def work(booth: "Booth") -> "tuple[Result, ...]":

@@ -12,6 +12,10 @@ Replica = Annotated[
     str | None,
     typer.Option(help="Name of this process where several serve one ledger; `main` without it."),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="Processes that answer calls, best one for each core."),
+]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 
 
@@ -19,6 +23,7 @@ def serve(
     port: Port = None,
     host: Host = None,
     replica: Replica = None,
+    workers: Workers = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -31,12 +36,21 @@ def serve(
 
     settings = load_settings(data_dir).settings.listening(host, port, replica)
 
-    async def ready(serving: Serving) -> None:
+    def told(serving: Serving) -> None:
         emit(
             {"base_url": f"{serving.base_url}/v1", "pid": serving.pid},
             as_json=as_json,
             text=lines(f"Serving {settings.data_dir} at {serving.base_url}/v1 (Ctrl-C stops)."),
         )
+
+    count = settings.gateway.workers if workers is None else workers
+    if count > 1:
+        from tokenbooth.fleet.run import run_fleet
+
+        raise typer.Exit(run_fleet(settings, count, told))
+
+    async def ready(serving: Serving) -> None:
+        told(serving)
 
     with bookkeeper(settings) as link:
         run_on_fast_loop(run_server(settings, ready, link=link))

@@ -12,14 +12,18 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead, Ids, Sink, Talk
 from tokenbooth.core.problem import Problem
 from tokenbooth.edge.options import EdgeOptions
-from tokenbooth.edge.routes import Endpoint, Refusal, Route, RouteTable, TalkRoute
+from tokenbooth.edge.routes import Endpoint, Match, Refusal, Route, RouteTable, TalkRoute
 from tokenbooth.edge.space import BodySpace
 from tokenbooth.protocols.dialect import Answer
 
 QUERY_FIELDS_MAX = 64
 # RFC 6455 7.4.1.
 ENDED, BROKEN = 1000, 1011
+Near = Callable[[], bool]
+NEAR, FAR = "near", "far"
 Work = Callable[[Op], Awaitable[None]]
+# What one server says of a call to the one behind it, and a caller to nobody.
+FORWARDED = "x-tokenbooth-forwarded"
 
 
 @dataclass(slots=True)
@@ -34,7 +38,10 @@ class Asked:
     path: str
     query: str
     headers: Mapping[str, str]
-    near: Callable[[], bool]
+    near: Near
+
+
+Elsewhere = Callable[[Op, Asked, Body, Sink], Awaitable[None]]
 
 
 class OpenBody(Body, Protocol):
@@ -76,7 +83,9 @@ class ReadBody:
 class Front:
     """Gives every path an answer in the caller's dialect.
 
-    Each call runs in a task of its own that a closed connection does not cancel.
+    Each call runs in a task of its own that a closed connection does not cancel. What has no route
+    here is answered ``elsewhere``, where there is such a place. A front ``behind`` another believes
+    what that one says of a call: its id, and where its caller is.
     """
 
     def __init__(
@@ -100,12 +109,24 @@ class Front:
         self._talks: dict[str, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
+        self.elsewhere: Elsewhere | None = None
+        self.behind = False
         self.draining = False
 
     def begin(self, asked: Asked, body: OpenBody, sink: Sink) -> asyncio.Task[None]:
         """Answer one call; the task ends when its sink has ended."""
         work = partial(self._routed, asked, body, sink)
         return self._begin(asked.request_id, work, body, sink, partial(self._worded, asked))
+
+    def asked(
+        self, method: str, target: tuple[str, str], headers: dict[str, str], near: Near
+    ) -> Asked:
+        """A call with its id; ``target`` is its path and query."""
+        said = headers.pop(FORWARDED, "") if self.behind else ""
+        if said:
+            request_id, _, where = said.partition(" ")
+            return Asked(request_id, method, *target, headers, lambda: where == NEAR)
+        return Asked(self.ids.new("req"), method, *target, headers, near)
 
     def talk_at(self, path: str) -> TalkRoute | None:
         """What an upgrade to a WebSocket leads to there."""
@@ -199,7 +220,12 @@ class Front:
         return None
 
     async def _routed(self, asked: Asked, body: Body, sink: Sink, op: Op) -> None:
-        route, path_values = self._route(asked)
+        self._check_open()
+        match = self._table.match(asked.method, asked.path)
+        if self.elsewhere is not None and (match is None or match.route is None):
+            await self.elsewhere(op, asked, body, sink)
+            return
+        route, path_values = _found(asked, match)
         head = CallHead(asked.method, asked.path, asked.headers, _query(asked.query), path_values)
         await route.endpoint(op, head, body, sink)
 
@@ -217,21 +243,6 @@ class Front:
         if len(self._calls) > self.options.calls_max:
             raise Problem(Code.ENGINE_BUSY, "The server has too many calls open.", retry_after_s=1)
 
-    def _route(self, asked: Asked) -> tuple[Route, Mapping[str, str]]:
-        self._check_open()
-        match = self._table.match(asked.method, asked.path)
-        hidden = match is not None and match.route is not None and match.route.loopback_only
-        if match is None or (hidden and not asked.near()):
-            raise Problem(Code.PATH_NOT_FOUND, f"Nothing is served at {asked.path[:200]!r}.")
-        if match.route is None:
-            allowed = ", ".join(match.allowed)
-            raise Problem(
-                Code.METHOD_NOT_ALLOWED,
-                f"{asked.method[:20]} is not served at this path; {allowed} is.",
-                facts={"allow": allowed},
-            )
-        return match.route, match.path_values
-
 
 class TalkCalls:
     """Begins the calls of one talk."""
@@ -242,6 +253,20 @@ class TalkCalls:
 
     def begin(self, answer: Endpoint, head: CallHead, raw: bytes, sink: Sink) -> asyncio.Task[None]:
         return self._front.begin_within(self._route, answer, head, raw, sink)
+
+
+def _found(asked: Asked, match: Match | None) -> tuple[Route, Mapping[str, str]]:
+    hidden = match is not None and match.route is not None and match.route.loopback_only
+    if match is None or (hidden and not asked.near()):
+        raise Problem(Code.PATH_NOT_FOUND, f"Nothing is served at {asked.path[:200]!r}.")
+    if match.route is None:
+        allowed = ", ".join(match.allowed)
+        raise Problem(
+            Code.METHOD_NOT_ALLOWED,
+            f"{asked.method[:20]} is not served at this path; {allowed} is.",
+            facts={"allow": allowed},
+        )
+    return match.route, match.path_values
 
 
 def _query(raw: str) -> Mapping[str, str]:

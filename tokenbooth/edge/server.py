@@ -5,7 +5,8 @@ import contextlib
 import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.ports import Clock
@@ -22,8 +23,10 @@ FILES_RESERVED = 256
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def listen(options: EdgeOptions) -> socket.socket:
+def listen(options: EdgeOptions, *, shared: bool = False) -> socket.socket:
     """Bind the address now, so that a taken port is found before anything is started.
+
+    A ``shared`` one bears others like it beside it; the kernel deals connections out to them.
 
     Raises STATE_CONFLICT naming the address.
     """
@@ -31,6 +34,8 @@ def listen(options: EdgeOptions) -> socket.socket:
     # Named, because asyncio turns off Nagle only on sockets that say they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     # What lies in the kernel counts as delivered and is paid for; by itself it grows to megabytes.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.pressure_low_bytes)
     try:
@@ -58,6 +63,17 @@ def connections_within(options: EdgeOptions) -> int:
     return max(1, min(options.connections_max, soft - FILES_RESERVED))
 
 
+def reserve(options: EdgeOptions) -> socket.socket:
+    """Keep an address for the processes that will listen there; nobody reaches this socket.
+
+    Raises STATE_CONFLICT naming the address, also where others share theirs already.
+    """
+    alone = listen(options)
+    port = alone.getsockname()[1]
+    alone.close()
+    return listen(replace(options, port=port), shared=True)
+
+
 class Server:
     """On the first signal: no new calls, running ones may finish for ``drain_max_s``, then
     ``cut_short`` ends them with an error that they can read. A second signal stops at once."""
@@ -69,12 +85,14 @@ class Server:
         *,
         ready: Callable[[], Awaitable[None]],
         cut_short: Callable[[], None],
+        signals: Sequence[signal.Signals] = SIGNALS,
     ) -> None:
-        """``ready`` runs once when the port answers."""
+        """``ready`` runs once when the port answers; ``signals`` are those that end it."""
         self._front = front
         self._clock = clock
         self._ready = ready
         self._cut_short = cut_short
+        self._signals = signals
         self._told = asyncio.Event()
         self._told_twice = asyncio.Event()
 
@@ -87,11 +105,13 @@ class Server:
             connections_max=connections_within(options),
             now_us=self._clock.now_us,
         )
-        for each in SIGNALS:
+        for each in self._signals:
             loop.add_signal_handler(each, self.stop)
         ticking = asyncio.create_task(_tick(connections))
         try:
-            server = await loop.create_server(connections.accepted, sock=listener, backlog=BACKLOG)
+            local = listener.family == socket.AF_UNIX
+            begin = loop.create_unix_server if local else loop.create_server
+            server = await begin(connections.accepted, sock=listener, backlog=BACKLOG)
             await self._ready()
             await self._told.wait()
             server.close()
@@ -99,7 +119,7 @@ class Server:
         finally:
             ticking.cancel()
             connections.abort()
-            for each in SIGNALS:
+            for each in self._signals:
                 loop.remove_signal_handler(each)
 
     def stop(self) -> None:

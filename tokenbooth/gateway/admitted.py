@@ -70,9 +70,13 @@ class Admitted:
         least = choices * min(1, grant.output_tokens_max)
         await rooms.till.check_start(self._op, grant.caller, grant.price, grant.input_tokens, least)
         worst_tokens = grant.input_tokens + grant.output_tokens_max * choices
+        if rooms.shares is not None:
+            await rooms.shares.cover(grant.caller, worst_tokens)
         admission = Admission(rooms.rates.admit(grant.caller, worst_tokens))
         try:
             deployment = grant.candidates[0].deployment
+            if rooms.shares is not None:
+                await rooms.shares.cover_place(deployment)
             admission.seat.take(await rooms.gates.enter(deployment, waits=self._waits))
             rooms.live.check_open()
         except BaseException:

@@ -9,6 +9,7 @@ from tokenbooth.core.ports import Body, CallHead
 from tokenbooth.gateway.grant import Reader, check_allowed, weighed
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import authenticate
+from tokenbooth.gateway.turn_reading import turn_read
 from tokenbooth.protocols.dialect import Dialect, Parsed
 
 
@@ -38,7 +39,7 @@ async def count(
     caller = await authenticate(rooms, op, head, Scope.INFERENCE)
     raw = await body.read(rooms.options.body_bytes_max)
     async with turn:
-        parsed = dialect.parse(raw)
+        parsed = await turn_read(dialect, raw)
         check_allowed(caller, parsed.turn.model)
         model = await rooms.directory.model(op, parsed.turn.model)
         parsed = await rooms.responses.recalled(op, caller, parsed)

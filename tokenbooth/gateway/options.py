@@ -13,11 +13,13 @@ class GatewayOptions:
     """Bounds of one call, in seconds and bytes.
 
     ``replica`` names the process: lower-case letters, digits and hyphens. ``bookkeeper``: a second
-    process tells the ledger and signs receipts. Raises Problem INVALID_VALUE for another name.
+    process tells the ledger and signs receipts. ``workers`` are the processes that answer calls.
+    Raises Problem INVALID_VALUE for another name.
     """
 
     replica: str = "main"
     bookkeeper: bool = False
+    workers: int = 1
     body_bytes_max: int = 4 * 1024 * 1024
     run_max_s: int = 600
     cancel_wait_max_s: int = 10

@@ -12,6 +12,7 @@ from tokenbooth.core.receipt import LimitState
 from tokenbooth.gateway.grant import gate
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import authenticate, hold_ask
+from tokenbooth.gateway.turn_reading import turn_read
 from tokenbooth.money.leases import service as leases
 from tokenbooth.money.leases.service import HoldAsk, Sized
 from tokenbooth.money.prices import service as prices
@@ -79,7 +80,7 @@ async def quote(
     caller = await authenticate(rooms, op, head, Scope.INFERENCE)
     raw = await body.read(rooms.options.body_bytes_max)
     async with turn:
-        parsed = dialect.parse(raw)
+        parsed = await turn_read(dialect, raw)
         caller = replace(caller, end_customer=parsed.turn.end_customer)
         op = replace(op, caller=caller)
         with rooms.media.basket() as basket:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from tokenbooth.admission.queue.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
+from tokenbooth.admission.shares.service import Shares
 from tokenbooth.core.ports import Clock, Store
 from tokenbooth.gateway.background import BackgroundDesk
 from tokenbooth.gateway.directory import Directory
@@ -21,7 +22,8 @@ from tokenbooth.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """``till`` has the money that this process may spend."""
+    """``till`` has the money that this process may spend, ``shares`` its part of limits, where it
+    does not serve alone."""
 
     store: Store
     clock: Clock
@@ -39,4 +41,5 @@ class Rooms:
     metrics: Metrics
     options: GatewayOptions
     till_options: TillOptions
+    shares: Shares | None = None
     prefixes: PrefixBook = field(default_factory=PrefixBook)

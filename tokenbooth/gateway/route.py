@@ -57,6 +57,8 @@ async def run(rooms: Rooms, grant: Grant, course: Course, seat: Seat) -> None:
 
 
 async def _moved(rooms: Rooms, seat: Seat, candidate: Candidate, relay: Relay) -> bool:
+    if rooms.shares is not None:
+        await rooms.shares.cover_place(candidate.deployment)
     try:
         place = await rooms.gates.enter(candidate.deployment, wait_max_s=0)
     except Problem as problem:

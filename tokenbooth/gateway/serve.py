@@ -20,6 +20,7 @@ from tokenbooth.gateway.replay import FREELY
 from tokenbooth.gateway.reply import Reply
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.route import Course, run
+from tokenbooth.gateway.turn_reading import turn_read
 from tokenbooth.money.leases.service import Hold, HoldAsk
 from tokenbooth.protocols.dialect import Dialect
 from tokenbooth.safety.screening import service as screening
@@ -39,7 +40,7 @@ async def serve(
         caller = await authenticate(rooms, op, head, Scope.INFERENCE)  # 1
         reply.rates_known(partial(rooms.rates.state, caller))
         raw = await body.read(rooms.options.body_bytes_max)  # 2 receive
-        parsed = with_session(dialect.parse(raw), head.headers)  # 3 parse
+        parsed = with_session(await turn_read(dialect, raw), head.headers)  # 3 parse
         if parsed.turn.end_customer is not None:
             caller = replace(caller, end_customer=parsed.turn.end_customer)
         op = op.by(caller)

@@ -12,14 +12,20 @@ from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import authenticate
 from tokenbooth.protocols.dialect import Answer
 from tokenbooth.protocols.problems import own_refusal
+from tokenbooth.web.rooms import Others
 from tokenbooth.web.streaming import StreamAnswer, pour
 
 Ask = Callable[[Op, CallHead], Awaitable[Answer | StreamAnswer]]
 Endpoint = Callable[[Op, CallHead, Body, Sink], Awaitable[None]]
 
 
-def account_endpoint(rooms: Rooms, scope: Scope | None, ask: Ask) -> Endpoint:
-    """``scope`` is ``None`` for what anybody may read; the others see their limits in headers."""
+def account_endpoint(
+    rooms: Rooms, scope: Scope | None, ask: Ask, others: Others | None = None
+) -> Endpoint:
+    """``scope`` is ``None`` for what anybody may read; the others see their limits in headers.
+
+    ``others`` may have charged what the answer is to show.
+    """
 
     async def endpoint(op: Op, head: CallHead, body: Body, sink: Sink) -> None:
         limits: tuple[tuple[str, str], ...] = ()
@@ -29,6 +35,8 @@ def account_endpoint(rooms: Rooms, scope: Scope | None, ask: Ask) -> Endpoint:
                 limits = rates.headers(rooms.rates.state(caller))
                 op = replace(op, caller=caller)
                 await rooms.till.flushed()
+                if others is not None:
+                    await others.flushed()
             answer = await ask(op, head)
         except Problem as problem:
             answer = own_refusal(problem, op.request_id)

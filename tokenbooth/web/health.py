@@ -6,6 +6,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead
 from tokenbooth.core.problem import Problem
 from tokenbooth.protocols.dialect import Answer
+from tokenbooth.telemetry.summed import summed
 from tokenbooth.web.answers import json_answer, metrics_answer
 from tokenbooth.web.query import only
 from tokenbooth.web.rooms import WebRooms
@@ -28,10 +29,18 @@ async def ready(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
     if rooms.settlements.away:
         models = None  # a store that is read and not written, as on a full disk, is away too
     found = readiness(models, await rooms.engines.health())
-    return json_answer(readiness_json(found), 200 if found.is_ready else 503)
+    document = readiness_json(found)
+    serves = found.is_ready
+    if rooms.others is not None:
+        document["workers"] = rooms.others.joined
+        serves = serves and rooms.others.joined > 0
+    return json_answer(
+        document | {"status": "ready" if serves else "not_ready"}, 200 if serves else 503
+    )
 
 
 async def metrics(rooms: WebRooms, op: Op, head: CallHead) -> Answer:
-    """Every series of this replica."""
+    """Every series of this replica, and of the processes that serve with it."""
     only(head.query, ())
-    return metrics_answer(rooms.metrics.render())
+    others = [] if rooms.others is None else await rooms.others.texts()
+    return metrics_answer(summed((rooms.metrics.render(), *others)))

@@ -1,6 +1,6 @@
 """What the account API reads from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +34,20 @@ class Settlements(Protocol):
     def away(self) -> bool: ...
 
 
+class Others(Protocol):
+    """The processes that answer calls beside this one."""
+
+    @property
+    def joined(self) -> int:
+        """How many of them are there."""
+
+    async def texts(self) -> Sequence[bytes]:
+        """The metrics of each."""
+
+    async def flushed(self) -> None:
+        """Wait, for a while, until the ledger knows what they have charged."""
+
+
 REPORTS_QUEUE_MAX = 64
 
 
@@ -41,7 +55,7 @@ REPORTS_QUEUE_MAX = 64
 class WebRooms:
     """``signer`` makes receipts, ``sealing_key`` opens stored files. ``reports``: what reads many
     rows is read one at a time, so that the store's other readers stay free for calls. ``prefixes``
-    knows what caches did for the latest calls."""
+    knows what caches did for the latest calls. ``others`` serve with it."""
 
     store: Store
     engines: Engines
@@ -50,6 +64,7 @@ class WebRooms:
     metrics_loopback_only: bool
     signer: Signer
     sealing_key: bytes = field(repr=False)
+    others: Others | None = None
     prefixes: PrefixBook = field(default_factory=PrefixBook)
     reports: Gate = field(default_factory=lambda: Gate(1, REPORTS_QUEUE_MAX))
 

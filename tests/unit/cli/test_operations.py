@@ -22,6 +22,7 @@ OPENS_NO_BOOTH = {
     ("receipt", "verify"),
     ("bench", "billing"),
     ("bench", "gateway"),
+    ("bench", "soak"),
     ("bench", "hot-account"),
     ("bench", "translate"),
 }

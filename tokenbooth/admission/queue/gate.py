@@ -45,11 +45,20 @@ class Gate:
         self._active = 0
         self._waiting: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
         self._mean_us = FIRST_SERVICE_US
+        # Asked of a place that comes free, and told whether anybody waits here.
+        self.leaves: Callable[[bool], bool] | None = None
+        # Told when a caller begins to wait.
+        self.hungry: Callable[[], None] | None = None
 
     @property
     def active(self) -> int:
         """Places taken now."""
         return self._active
+
+    @property
+    def queue_max(self) -> int:
+        """Callers that may wait."""
+        return self._queue_max
 
     @property
     def waiting(self) -> int:
@@ -89,6 +98,8 @@ class Gate:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting[waiter] = None
+        if self.hungry is not None:
+            self.hungry()
         timer = loop.call_later(wait_max_s, self._expire, waiter)
         if waits is not None:
             waits(partial(self._expire, waiter))
@@ -109,7 +120,11 @@ class Gate:
             waiter.set_result(False)
 
     def _pass_on(self) -> None:
-        """One place came free: it goes to the longest waiting, or to nobody."""
+        """One place came free: it goes to the longest waiting, to nobody, or to another process."""
+        if self.leaves is not None and self.leaves(bool(self._waiting)):
+            self._concurrency_max -= 1
+            self._active -= 1
+            return
         if self._active > self._concurrency_max or not self._hand_over():
             self._active -= 1
 
@@ -151,6 +166,10 @@ class GateBook:
     def __init__(self, monotonic_us: Callable[[], int] | None = None) -> None:
         self._monotonic_us = monotonic_us
         self._gates: dict[str, Gate] = {}
+        # Several processes: which places this one has, how many may wait in it, and what leaves it.
+        self.bounds: Callable[[Gated], tuple[int, int]] = _own_bounds
+        self.leaves: Callable[[str, bool], bool] | None = None
+        self.hungry: Callable[[str], None] | None = None
 
     async def enter(
         self, deployment: Gated, wait_max_s: float | None = None, waits: Waits | None = None
@@ -161,17 +180,35 @@ class GateBook:
         """
         gate = self._gates.get(deployment.id)
         if gate is None:
-            gate = self._gates[deployment.id] = Gate(
-                deployment.concurrency_max, deployment.queue_max, self._monotonic_us
-            )
-        gate.resize(deployment.concurrency_max, deployment.queue_max)
+            gate = self._gates[deployment.id] = Gate(0, 0, self._monotonic_us)
+            if self.leaves is not None:
+                gate.leaves = partial(self.leaves, deployment.id)
+            if self.hungry is not None:
+                gate.hungry = partial(self.hungry, deployment.id)
+        gate.resize(*self.bounds(deployment))
         wait_s = deployment.queue_wait_max_s if wait_max_s is None else wait_max_s
         return await gate.enter(wait_s, waits)
 
     def has_room(self, deployment: Gated) -> bool:
         """Whether a call would get a place at once."""
         gate = self._gates.get(deployment.id)
-        return gate is None or gate.active < deployment.concurrency_max
+        return gate is None or gate.active < self.bounds(deployment)[0]
+
+    def taken(self, deployment_id: str) -> int:
+        """Places that are taken now."""
+        gate = self._gates.get(deployment_id)
+        return 0 if gate is None else gate.active
+
+    def waiting_at(self, deployment_id: str) -> int:
+        """Callers in that queue now."""
+        gate = self._gates.get(deployment_id)
+        return 0 if gate is None else gate.waiting
+
+    def resize(self, deployment_id: str, concurrency_max: int) -> None:
+        """New places, which go to those who wait."""
+        gate = self._gates.get(deployment_id)
+        if gate is not None:
+            gate.resize(concurrency_max, gate.queue_max)
 
     def waiting(self) -> dict[str, int]:
         """Queue length by deployment id."""
@@ -181,6 +218,10 @@ class GateBook:
         """Forget the gates of deployments that are gone; places taken there stay valid."""
         for deployment_id in self._gates.keys() - deployment_ids:
             del self._gates[deployment_id]
+
+
+def _own_bounds(deployment: Gated) -> tuple[int, int]:
+    return deployment.concurrency_max, deployment.queue_max
 
 
 def _granted(waiter: asyncio.Future[bool]) -> bool:

@@ -17,5 +17,5 @@ def retry_after_s(mean_us: int, waiting: int, concurrency_max: int) -> int:
 
     ``concurrency_max`` places, each free once in ``mean_us``, serve ``waiting + 1`` callers.
     """
-    expected_us = mean_us * (waiting + 1) // concurrency_max
+    expected_us = mean_us * (waiting + 1) // max(1, concurrency_max)
     return min(RETRY_AFTER_MAX_S, max(1, -(-expected_us // _US_PER_S)))

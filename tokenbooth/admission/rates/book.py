@@ -23,6 +23,7 @@ _US_PER_S = 1_000_000
 _EVICTIONS_PER_CALL = 4
 
 KEY, ORG = "key", "organization"
+REQUESTS, TOKENS = "requests_per_minute", "tokens_per_minute"
 OwnerKey = tuple[str, str]
 
 
@@ -80,6 +81,8 @@ class RateBook:
     def __init__(self, monotonic_us: Callable[[], int]) -> None:
         self._monotonic_us = monotonic_us
         self._owners: OrderedDict[OwnerKey, _Owner] = OrderedDict()
+        # How much of a limit other processes have: by its name, its owner and itself.
+        self.elsewhere: Callable[[str, OwnerKey, int], int] = _nowhere
 
     def __len__(self) -> int:
         """How many owners are remembered."""
@@ -121,6 +124,24 @@ class RateBook:
             raise refusal(breaches)
         return key, org
 
+    def used(self, owner_key: OwnerKey) -> tuple[int, int, int]:
+        """Calls and tokens of the last minute, and calls at once, of one owner."""
+        owner = self._owners.get(owner_key)
+        if owner is None:
+            return 0, 0, 0
+        owner.advance(self._monotonic_us() // _US_PER_S)
+        return owner.requests.total, owner.tokens.total, owner.parallel
+
+    def free_in_s(self, owner_key: OwnerKey, limit: str, amount: int) -> int:
+        """Whole seconds until so much of what is counted has left; 0 where that is too much."""
+        owner = self._owners.get(owner_key)
+        if owner is None:
+            return 0
+        window = owner.requests if limit == REQUESTS else owner.tokens
+        if amount > window.total:
+            return 0
+        return whole_seconds(window.free_at_s(amount) * _US_PER_S - self._monotonic_us())
+
     def state(self, caller: Caller) -> RateState:
         """What the caller has left now; counts nothing and remembers nobody."""
         now_us = self._monotonic_us()
@@ -136,9 +157,16 @@ class RateBook:
             owner.advance(now_us // _US_PER_S)
             counted, used = owner.requests, owner.tokens
         return RateState(
-            _figure(limits.requests_per_minute, counted, now_us),
-            _figure(limits.tokens_per_minute, used, now_us),
+            self._figure(REQUESTS, name, limits.requests_per_minute, (counted, now_us)),
+            self._figure(TOKENS, name, limits.tokens_per_minute, (used, now_us)),
         )
+
+    def _figure(
+        self, name: str, owner: OwnerKey, limit: int | None, seen: tuple[SlidingWindow | None, int]
+    ) -> RateFigure:
+        if limit is None:
+            return _figure(CEILING_PER_MINUTE, 0, *seen)
+        return _figure(limit, self.elsewhere(name, owner, limit), *seen)
 
     def _owner(self, key: OwnerKey, now_s: int) -> _Owner:
         owner = self._owners.get(key)
@@ -166,8 +194,8 @@ def _breaches(
     word: str, limits: CallLimits, owner: _Owner, tokens_max: int, now_us: int
 ) -> Iterator[Breach]:
     for name, limit, window, amount in (
-        ("requests_per_minute", limits.requests_per_minute, owner.requests, 1),
-        ("tokens_per_minute", limits.tokens_per_minute, owner.tokens, tokens_max),
+        (REQUESTS, limits.requests_per_minute, owner.requests, 1),
+        (TOKENS, limits.tokens_per_minute, owner.tokens, tokens_max),
     ):
         if limit is not None and window.total + amount > limit:
             free_at_s = window.free_at_s(window.total + amount - limit)
@@ -177,9 +205,12 @@ def _breaches(
         yield Breach(word, "parallel_calls", limits.parallel_calls, PARALLEL_WAIT_S)
 
 
-def _figure(limit: int | None, window: SlidingWindow | None, now_us: int) -> RateFigure:
-    shown = CEILING_PER_MINUTE if limit is None else limit
+def _figure(limit: int, elsewhere: int, window: SlidingWindow | None, now_us: int) -> RateFigure:
     if window is None or window.total == 0:
-        return RateFigure(shown, shown, 0)
+        return RateFigure(limit, limit - elsewhere, 0)
     reset_s = whole_seconds(window.empty_at_s() * _US_PER_S - now_us)
-    return RateFigure(shown, max(0, shown - window.total), reset_s)
+    return RateFigure(limit, max(0, limit - elsewhere - window.total), reset_s)
+
+
+def _nowhere(_limit_name: str, _owner: OwnerKey, _limit: int) -> int:
+    return 0

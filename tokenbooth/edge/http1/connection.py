@@ -289,10 +289,9 @@ def _exchange(line: Connection, lines: CallLines) -> Exchange:
 
 
 def _asked(line: Connection, lines: CallLines) -> Asked:
-    request_id = line.connections.front.ids.new("req")
     near = partial(_from_loopback, line.transport)
     method = lines.method.decode("latin-1")
-    return Asked(request_id, method, lines.path, lines.query, lines.headers, near)
+    return line.connections.front.asked(method, (lines.path, lines.query), lines.headers, near)
 
 
 def _from_loopback(transport: asyncio.Transport) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import Protocol
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import RunEnd, Usage
@@ -13,13 +14,23 @@ from tokenbooth.core.features import Capabilities, Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.bounds import media_tokens_max
-from tokenbooth.engines.child.frames import Cancel, Count, Counted, Over, Piece, Refused, Step
+from tokenbooth.engines.child.frames import (
+    Cancel,
+    Count,
+    Counted,
+    Over,
+    Piece,
+    Ready,
+    Refused,
+    Step,
+    ToChild,
+)
 from tokenbooth.engines.child.hearing import Ears
 from tokenbooth.engines.child.orders import Prompt, begin_of
 from tokenbooth.engines.child.prompt import shown_tools
 from tokenbooth.engines.child.reading import Reading
 from tokenbooth.engines.child.runs import ChildRun
-from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
+from tokenbooth.engines.child.supervisor import ChildListener, ChildPlan, Supervisor
 from tokenbooth.engines.gguf.tokenizer import Unknown
 from tokenbooth.engines.port import (
     DeltaSink,
@@ -44,14 +55,41 @@ class Kind:
     unknown: Unknown
 
 
+class Keeper(Protocol):
+    """What keeps the child alive, here or elsewhere: a ``Supervisor``, or as good as one."""
+
+    @property
+    def restarts(self) -> int: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    def not_ready(self) -> Problem: ...
+
+    async def open(self) -> Ready: ...
+
+    async def close(self) -> None: ...
+
+    def send(self, message: ToChild) -> None: ...
+
+
+Supervise = Callable[[ChildPlan, ChildListener], Keeper]
+
+
 class ChildEngine:
     """Satisfies ``tokenbooth.engines.port.Engine``.
 
     Input tokens are counted here from the file's own tokenizer where that is proven, else by the
-    child. ``supervise`` exists for tests.
+    child. ``supervise`` makes what keeps that alive.
     """
 
-    def __init__(self, kind: Kind, supervise: Callable[..., Supervisor] = Supervisor) -> None:
+    def __init__(self, kind: Kind, supervise: Supervise = Supervisor) -> None:
         self._kind = kind
         self._supervisor = supervise(kind.plan, self)
         self._capabilities = Capabilities(kind.features)

@@ -58,6 +58,8 @@ class Supervisor:
         self._reason = "the engine is not open"
         self._busy_since: float | None = None
         self.restarts = 0
+        # Told whenever a child is ready.
+        self.stands: Callable[[], None] = _nobody
 
     @property
     def pid(self) -> int | None:
@@ -143,6 +145,7 @@ class Supervisor:
                 self._link = link
                 if not first.done():
                     first.set_result(loaded.result())
+                self.stands()
                 since = loop.time()
                 self._reason = await self._watch(link)
                 stood_s = loop.time() - since
@@ -198,6 +201,10 @@ class Supervisor:
             loaded.set_exception(_problem(message))
         else:
             loaded.set_result(message)
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 def _not_started(why: str) -> Problem:

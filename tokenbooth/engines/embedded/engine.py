@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from tokenbooth.core.features import Feature
-from tokenbooth.engines.child.engine import ChildEngine, Kind
-from tokenbooth.engines.child.supervisor import ChildPlan
+from tokenbooth.engines.child.engine import ChildEngine, Kind, Supervise
+from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
 from tokenbooth.engines.embedded.values import EmbeddedOptions
 from tokenbooth.engines.gguf.tokenizer import Unknown
 
@@ -31,6 +31,6 @@ FEATURES = frozenset(
 class EmbeddedEngine(ChildEngine):
     """``ContinuousBatchingPipeline`` of OpenVINO GenAI over one GGUF file."""
 
-    def __init__(self, options: EmbeddedOptions) -> None:
+    def __init__(self, options: EmbeddedOptions, supervise: Supervise = Supervisor) -> None:
         plan = ChildPlan(WORKER, msgspec.json.encode(options), options)
-        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path), Unknown.STAND_IN))
+        super().__init__(Kind(FEATURES, plan, Path(options.gguf_path), Unknown.STAND_IN), supervise)

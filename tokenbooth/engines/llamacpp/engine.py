@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from tokenbooth.core.features import Feature
-from tokenbooth.engines.child.engine import ChildEngine, Kind
-from tokenbooth.engines.child.supervisor import ChildPlan
+from tokenbooth.engines.child.engine import ChildEngine, Kind, Supervise
+from tokenbooth.engines.child.supervisor import ChildPlan, Supervisor
 from tokenbooth.engines.gguf.tokenizer import Unknown
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
 
@@ -33,7 +33,7 @@ FEATURES = frozenset(
 class LlamacppEngine(ChildEngine):
     """xllamacpp's server over one GGUF file."""
 
-    def __init__(self, options: LlamacppOptions) -> None:
+    def __init__(self, options: LlamacppOptions, supervise: Supervise = Supervisor) -> None:
         plan = ChildPlan(WORKER, msgspec.json.encode(options), options)
         features = FEATURES | ({Feature.IMAGES} if options.mmproj_path else set())
-        super().__init__(Kind(features, plan, Path(options.gguf_path), Unknown.DROPPED))
+        super().__init__(Kind(features, plan, Path(options.gguf_path), Unknown.DROPPED), supervise)

@@ -305,3 +305,19 @@ def test_the_stage_has_caps_at_three_levels_and_a_pace_for_each_model() -> None:
     assert all(level.cap_nano for level in (*stage.orgs, *stage.projects, *stage.keys))
     urls = {model.name: model.upstream_url for model in stage.models}
     assert urls["long"] == "http://127.0.0.1:4321/72/20000/v1"
+
+
+def test_several_workers_are_held_against_one() -> None:
+    theirs = tuple(window(Side.WORKERS, Load.WHOLE, answers=answers) for answers in (10, 10))
+    plain = report(*theirs)
+    assert "workers_multiple_request" not in verdicts(plain)
+    found = replace(plain, options=replace(OPTIONS, workers=2))
+    assert found.sides() == (Side.NGINX, Side.BOOTH, Side.WORKERS)
+    assert verdicts(found)["workers_multiple_request"] in ("met", "stretch", "missed")
+    assert "workers" in figures(found)["rows"]["request"]
+
+
+def test_books_of_the_booth_with_workers_that_are_wrong_make_the_run_mean_nothing() -> None:
+    found = report(workers_problems=("with workers 3 calls were made",))
+    assert not found.exact
+    assert "with workers 3 calls were made" in found.problems

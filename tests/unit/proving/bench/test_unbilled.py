@@ -8,8 +8,9 @@ import pytest
 
 import tokenbooth
 from checks.source import Source, imported_modules
-from tokenbooth.boot import open_till, run_server
+from tokenbooth.boot import run_server
 from tokenbooth.gateway.till import Till
+from tokenbooth.opened_till import open_till
 from tokenbooth.proving.bench.billing import free_till, unbilled
 
 ROOT = Path(tokenbooth.__file__).parent

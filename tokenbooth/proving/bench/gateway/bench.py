@@ -7,12 +7,13 @@ import platform
 import secrets
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tokenbooth.proving.bench.books import Books, read_books
-from tokenbooth.proving.bench.cpu import CpuMeter, check_counted
+from tokenbooth.proving.bench.cpu import CpuMeter, check_counted, children
 from tokenbooth.proving.bench.gateway import asks
 from tokenbooth.proving.bench.gateway.loads import Loads, Target
 from tokenbooth.proving.bench.gateway.machine import (
@@ -95,7 +96,7 @@ def run_gateway(options: GatewayOptions, progress: Progress) -> GatewayReport:
             run = _Run(options, folder, programs, gateway_core, progress)
             saw, books = run.measured(machine, proxy, upstream_port)
     saw = replace(saw, machine=replace(machine, load_after=load_now()))
-    return GatewayReport(options=options, saw=saw, books=books, calls=run.calls)
+    return GatewayReport(options=options, saw=saw, books=books, calls=run.calls[Side.BOOTH])
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class _Run:
     programs: Programs
     core: int
     progress: Progress
-    calls: int = 0
+    calls: Counter[Side] = field(default_factory=Counter)
     begun_s: float = field(default_factory=time.monotonic)
     cold_start_ms: list[int] = field(default_factory=list)
     cold_waited_ms: list[int] = field(default_factory=list)
@@ -134,6 +135,7 @@ class _Run:
                 )
                 ours = self._started(instance, stage)
                 peers = self._peers(stack, upstream_port)
+                crew = self._crew(stack, upstream_port)
             plain = Target(
                 Side.NGINX,
                 before.port,
@@ -144,9 +146,10 @@ class _Run:
             )
             time.sleep(SETTLED_WAIT_S)
             idle = {target.side: memory_bytes(target.pid) for target in (plain, ours)}
-            self._rounds(plain, ours, peers)
+            self._rounds(plain, ours, (*(each.target for each in crew), *peers))
             memory = tuple(self._memory(target, idle[target.side]) for target in (plain, ours))
-            instance.stop()
+            for each in (instance, *(fleet.instance for fleet in crew)):
+                each.stop()
             books = asyncio.run(read_books(settings, stage.orgs[ORG]))
         saw = GatewaySaw(
             machine=machine,
@@ -155,6 +158,7 @@ class _Run:
             memory=memory,
             cold_start_ms=tuple(self.cold_start_ms),
             cold_waited_ms=tuple(self.cold_waited_ms),
+            workers_problems=self._wrong(crew),
             peer=self.peer,
             log_tail=instance.log_tail(),
         )
@@ -175,6 +179,41 @@ class _Run:
         models = {"whole": PEER_MODEL}
         return (Target(Side.PEER, peer.port, peer.pid, PEER_SECRET, models),)
 
+    def _crew(self, stack: contextlib.ExitStack, upstream_port: int) -> "tuple[_Crew, ...]":
+        """A booth of its own with several workers, if they were asked for."""
+        if self.options.workers < 2:
+            return ()
+        more = {"gateway.workers": str(self.options.workers)}
+        instance = stack.enter_context(_instance(self.options, self.folder / "workers", more))
+        stage = set_stage(
+            instance.settings(), self.options.stage(upstream_port), secrets.token_hex(4)
+        )
+        port, secret = int(instance.variables["TOKENBOOTH_EDGE__PORT"]), stage.keys[KEY].secret
+        instance.start()
+        assert instance.pid is not None, "it was started just now"
+        # The first child of the parent is the control process.
+        target = Target(
+            Side.WORKERS,
+            port,
+            instance.pid,
+            secret,
+            {name: model.name for name, model in stage.models.items()},
+            answering=children(instance.pid)[1:],
+        )
+        return (_Crew(instance, stage, target),)
+
+    def _wrong(self, crew: "tuple[_Crew, ...]") -> tuple[str, ...]:
+        """What is wrong with the books of the booth with workers."""
+        calls = self.calls[Side.WORKERS]
+        found = [
+            asyncio.run(read_books(each.instance.settings(), each.stage.orgs[ORG])) for each in crew
+        ]
+        return tuple(
+            f"with workers {calls} calls were made, and the books say {books}"
+            for books in found
+            if books.calls != calls or not books.sound
+        )
+
     def _started(self, instance: PrivateInstance, stage: Stage) -> Target:
         """The booth, started cold as often as was asked for; the last one stays."""
         port, secret = int(instance.variables["TOKENBOOTH_EDGE__PORT"]), stage.keys[KEY].secret
@@ -187,7 +226,7 @@ class _Run:
                 first_answer(instance, Address("127.0.0.1", port), ask_body, secret)
             )
             self.cold_waited_ms.append(waited_ms(instance.pid or 0))
-            self.calls += 1
+            self.calls[Side.BOOTH] += 1
             if number + 1 < self.options.starts:
                 instance.stop()
         pid = instance.pid
@@ -212,15 +251,16 @@ class _Run:
         self.progress("rounds", 1, 1)
 
     def _window(self, target: Target, load: Load) -> WindowSeen:
-        others = target.others()
-        ask = replace(self._loads.ask(target, load), watch=(target.pid, *others))
-        meter = CpuMeter({GATEWAY: lambda: (target.pid,), OTHERS: target.others})
+        answerers, others = target.answerers(), target.others()
+        ask = replace(self._loads.ask(target, load), watch=(*answerers, *others))
+        meter = CpuMeter({GATEWAY: target.answerers, OTHERS: target.others})
         meter.start()
         said = run_load(self.programs, ask)
-        if load is Load.WHOLE and target.side is Side.BOOTH:
+        ours = target.side in (Side.BOOTH, Side.WORKERS)
+        if load is Load.WHOLE and ours:
             time.sleep(self.options.tail_ms / 1000)
-        if target.side is Side.BOOTH:
-            self.calls += said.answers_all
+        if ours:
+            self.calls[target.side] += said.answers_all
         return WindowSeen(
             side=target.side,
             load=load,
@@ -231,8 +271,8 @@ class _Run:
             failure=said.failure,
             chunks=said.chunks,
             reads=said.reads,
-            ran_ns=said.ran_ns[target.pid],
-            waited_ns=said.waited_ns[target.pid],
+            ran_ns=sum(said.ran_ns[pid] for pid in answerers),
+            waited_ns=sum(said.waited_ns[pid] for pid in answerers),
             others_ns=sum(said.ran_ns[pid] for pid in others),
             others_all_ns=meter.stop()[OTHERS],
             first_us=said.first_us if load is Load.RATE else (),
@@ -248,7 +288,7 @@ class _Run:
             after = memory_bytes(target.pid)
         assert held.said is not None, "it has ended"
         if target.side is Side.BOOTH:
-            self.calls += held.count
+            self.calls[Side.BOOTH] += held.count
         return MemorySeen(
             side=target.side,
             idle_rss=idle.get("Rss", 0),
@@ -260,8 +300,19 @@ class _Run:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """A booth with several workers."""
+
+    instance: PrivateInstance
+    stage: Stage
+    target: Target
+
+
 @contextlib.contextmanager
-def _instance(options: GatewayOptions, folder: Path) -> Iterator[PrivateInstance]:
+def _instance(
+    options: GatewayOptions, folder: Path, more: Mapping[str, str] | None = None
+) -> Iterator[PrivateInstance]:
     """Made, and not started."""
     connections = options.idle_streams + FILES_BESIDE
     settings = {
@@ -270,6 +321,7 @@ def _instance(options: GatewayOptions, folder: Path) -> Iterator[PrivateInstance
         "edge.port": str(free_port()),
         "edge.calls_max": str(connections),
         "edge.connections_max": str(2 * connections),
+        **(more or {}),
     }
     with PrivateInstance(folder / "booth", settings=settings) as instance:
         yield instance

@@ -56,7 +56,7 @@ class GatewayFindings:
             bad.append(f"{self.calls} calls were made and {self.books.calls} are booked")
         if not self.books.sound:
             bad.append(f"the books are not sound: {asdict(self.books)}")
-        return tuple(bad)
+        return (*bad, *self.saw.workers_problems)
 
     @property
     def exact(self) -> bool:
@@ -110,7 +110,9 @@ class GatewayFindings:
 
     def sides(self) -> tuple[Side, ...]:
         """Whose calls were measured."""
-        return (*SIDES, Side.PEER) if self.saw.peer else SIDES
+        more = (Side.WORKERS,) if self.options.workers > 1 else ()
+        peer = (Side.PEER,) if self.saw.peer else ()
+        return (*SIDES, *more, *peer)
 
     def memory(self, side: Side) -> MemorySeen | None:
         return next((seen for seen in self.saw.memory if seen.side is side), None)
@@ -131,6 +133,7 @@ class GatewayFindings:
             *self._latency_goals(),
             *self._memory_goals(),
             self._start_goal(),
+            *self._workers_goals(),
             *self._peer_goals(),
         )
 
@@ -146,6 +149,19 @@ class GatewayFindings:
             stretch=1000,
             counts=waited_ms <= took_ms * rows.MISSING_MAX,
         )
+
+    def _workers_goals(self) -> Iterator[Goal]:
+        """What a call costs in several workers, of what it costs in one."""
+        if self.options.workers > 1:
+            theirs = self.windows(Side.WORKERS, Load.WHOLE)
+            found = rows.multiple(theirs, self._whole()[0], rows.request_us)
+            yield Goal(
+                name="workers_multiple_request",
+                value=found.value,
+                must=1.2,
+                stretch=1.05,
+                counts=found.counts,
+            )
 
     def _peer_goals(self) -> Iterator[Goal]:
         """How many times the CPU of a call the peer takes."""

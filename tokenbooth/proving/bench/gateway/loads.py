@@ -27,7 +27,8 @@ MODEL_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Somebody who serves: ``pid`` answers, its children and ``beside`` help it."""
+    """Somebody who serves: ``pid`` answers, its children and ``beside`` help it; of several
+    processes, ``answering`` do."""
 
     side: Side
     port: int
@@ -35,9 +36,17 @@ class Target:
     secret: str
     models: Mapping[str, str]
     beside: tuple[int, ...] = ()
+    answering: tuple[int, ...] = ()
+
+    def answerers(self) -> tuple[int, ...]:
+        return self.answering or (self.pid,)
 
     def others(self) -> tuple[int, ...]:
-        return (*self.beside, *children(self.pid))
+        nearest = children(self.pid)
+        if not self.answering:
+            return (*self.beside, *nearest)
+        below = (each for one in nearest for each in children(one))
+        return (self.pid, *(each for each in nearest if each not in self.answering), *below)
 
 
 @dataclass(frozen=True, slots=True)

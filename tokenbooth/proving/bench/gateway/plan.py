@@ -19,10 +19,11 @@ GATEWAY, OTHERS = "gateway", "others"
 
 
 class Side(StrEnum):
-    """Who is measured: nginx, the booth, or somebody else's gateway."""
+    """Who is measured: nginx, the booth, one with several workers, or somebody else's gateway."""
 
     NGINX = "nginx"
     BOOTH = "tokenbooth"
+    WORKERS = "workers"
     PEER = "peer"
 
 
@@ -54,8 +55,8 @@ class GatewayOptions:
     ``rate_windows`` at the fixed rate, in turns with nginx; ``starts`` of a cold server.
 
     ``budget_s``: no further round of windows begins after so long. ``gate_percent``: by how much a
-    multiple of nginx may be over its bound before it is a regression. Raises ValueError for what
-    cannot be measured.
+    multiple of nginx may be over its bound before it is a regression. ``workers``: a second booth
+    has so many; with 1 there is none. Raises ValueError for what cannot be measured.
     """
 
     windows: int = 7
@@ -76,6 +77,7 @@ class GatewayOptions:
     idle_streams: int = 5000
     starts: int = 3
     budget_s: int = 900
+    workers: int = 1
     gate_percent: int | None = None
     peer: str | None = None
     peer_python: Path | None = None
@@ -221,5 +223,6 @@ class GatewaySaw:
     memory: tuple[MemorySeen, ...] = ()
     cold_start_ms: tuple[int, ...] = ()
     cold_waited_ms: tuple[int, ...] = ()
+    workers_problems: tuple[str, ...] = ()
     peer: Mapping[str, object] = field(default_factory=dict)
     log_tail: str = ""

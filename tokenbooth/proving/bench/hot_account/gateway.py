@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 
 from tokenbooth.access.keys import service as keys
-from tokenbooth.boot import books_of, open_till
 from tokenbooth.booth import Booth, open_booth
 from tokenbooth.config import load_settings
 from tokenbooth.edge.loop import run_on_fast_loop
 from tokenbooth.gateway.till import Till
 from tokenbooth.money.prices import service as prices
+from tokenbooth.opened_till import books_of, open_till
 from tokenbooth.proving.bench.hot_account.plan import GatewayPlan, GatewaySaw, TurnPlan, Way
 from tokenbooth.proving.bench.hot_account.ways import (
     Buyer,

@@ -1,0 +1,1 @@
+"""Shares of limits that several processes keep together."""
