@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
-from tokenbooth.admission.queue.service import GateBook
+from tokenbooth.admission.entry.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.bookkeeper.far import FarBooks
 from tokenbooth.booth import Booth, open_booth
@@ -176,7 +176,7 @@ async def _serving_rooms(
             clock=clock,
             directory=_directory(booth),
             rates=RateBook(clock.monotonic_us),
-            gates=GateBook(clock.monotonic_us),
+            gates=_gates(booth),
             engines=EnginePool(
                 partial(engine_of, booth), open_wait_max_s=settings.gateway.engine_open_wait_max_s
             ),
@@ -211,6 +211,15 @@ async def _serving_rooms(
             preload.cancel()
             await workers.stop()
             await rooms.engines.close()
+
+
+def _gates(booth: Booth) -> GateBook:
+    gateway = booth.settings.gateway
+    return GateBook(
+        booth.clock.monotonic_us,
+        first_party=frozenset(gateway.first_party_orgs),
+        paces=gateway.pace_by_model(),
+    )
 
 
 def _replay_desk(booth: Booth, till: Till) -> ReplayDesk:
@@ -330,6 +339,8 @@ def _reconciling(booth: Booth, rooms: Rooms) -> Loop:
 def _watch(rooms: Rooms) -> None:
     rooms.metrics.watch(Gauge.IN_FLIGHT, lambda: len(rooms.live))
     rooms.metrics.watch(Gauge.QUEUED, rooms.gates.waiting)
+    rooms.metrics.watch(Gauge.CONCURRENCY_LIMIT, rooms.gates.limits)
+    rooms.metrics.watch(Gauge.DEMAND_MILLI, rooms.gates.demand_milli)
     rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.till.waiting)
     rooms.metrics.watch(Gauge.ENGINE_READY, rooms.engines.ready)
     rooms.metrics.watch(Gauge.ENGINE_RESTARTS, rooms.engines.restarts)

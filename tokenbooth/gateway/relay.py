@@ -60,6 +60,7 @@ class Relay:
         self._written_at_us = now()
         self.first_output_us: int | None = None
         self.deployment_id: str | None = None
+        self.heard_first: Callable[[], None] = _unheard
         self.shape_headers: tuple[tuple[str, str], ...] = ()
         sink.listen(self)
 
@@ -70,6 +71,7 @@ class Relay:
             return
         if self.first_output_us is None:
             self.first_output_us = self._now()
+            self.heard_first()
         if self._counted + delta.output_tokens > self._output_tokens_max:
             # The engine went past the limit that the money bought: the rest is not the caller's.
             self._cut(Outcome.COMPLETED)
@@ -155,6 +157,10 @@ class Relay:
         """Output so far by the engine's count, and by the documented bound where it has none."""
         return self._counted + self._uncounted_bytes
 
+    def counted_tokens(self) -> int:
+        """Output so far by the engine's count alone."""
+        return self._counted
+
     def cut_by_money(self) -> None:
         """The answer ends here, well and early: there is no more money to hold."""
         if self._ended is None:
@@ -226,6 +232,10 @@ class Relay:
             self._start(self._stream_headers)
         self._written_at_us = self._now()
         self._sink.write(chunk)
+
+
+def _unheard() -> None:
+    """Nobody waits for the first output."""
 
 
 def outcome_of(problem: Problem) -> Outcome:

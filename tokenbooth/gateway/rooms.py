@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tokenbooth.admission.queue.service import GateBook
+from tokenbooth.admission.entry.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.core.ports import Clock, Store
 from tokenbooth.gateway.background import BackgroundDesk

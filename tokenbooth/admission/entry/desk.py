@@ -18,15 +18,18 @@ from tokenbooth.admission.entry.spare import Spare
 from tokenbooth.admission.entry.values import (
     NEVER_US,
     SPARE_RANK,
+    TURN_US,
     Limits,
     Reason,
     Refusal,
+    Refusals,
     Visit,
 )
 
 _SERVICE_WEIGHT = 16
 _GAP_WEIGHT = 32
 _GAPS_KNOWN = 16
+_MILLI = 1_000
 
 
 class Listener(Protocol):
@@ -47,8 +50,10 @@ class Desk:
         self._line = Line()
         self._promises = Promises()
         self._shares = Shares()
+        self._refusals = Refusals()
         self._inside: dict[Visit, None] = {}
         self._mean_us = FIRST_SERVICE_US
+        self._served = False
         self._gap_us = 0
         self._gaps = 0
         self._handed_us = 0
@@ -68,6 +73,12 @@ class Desk:
         """Calls that may be inside now."""
         most = self._limits.concurrency_max
         return most if self._pacer is None else min(most, self._pacer.limit)
+
+    def demand_milli(self, now_us: int) -> int:
+        """How many calls want to be inside, in thousandths of how many may: those who are, who
+        wait, and who would be if nobody had been refused. More than 1,000 asks for more servers."""
+        refused = self._refusals.in_turn(now_us) * self._mean_us // TURN_US
+        return (len(self._inside) + self._line.count + refused) * _MILLI // max(1, self.limit)
 
     def limited(self, limits: Limits, now_us: int) -> None:
         """New limits for those who come; nobody inside or waiting is sent away."""
@@ -118,6 +129,7 @@ class Desk:
             self._shares.left(visit.tenant)
         if visit.spare is not None:
             visit.spare.inside -= 1
+        self._served = True
         self._mean_us = smoothed(self._mean_us, now_us - visit.entered_us, _SERVICE_WEIGHT)
         if visit.charged:
             self._line.correct(visit, visit.progress())
@@ -165,6 +177,8 @@ class Desk:
 
     def _comes_too_late(self, visit: Visit) -> bool:
         """By those before it alone: the prompts that are read now will be read by then."""
+        if not self._served:
+            return False
         wait_us = self._line.ahead_of(visit) * self._turnover_us(visit)
         if self._pacer is None:
             return wait_us > visit.wait_max_us
@@ -180,13 +194,24 @@ class Desk:
                 self._send_away(visit, Reason.TOO_LATE, now_us)
                 continue
             if not self._fits(visit, by_share=self._line.by_share):
-                return
+                beside = self._beside(visit)
+                if beside is None:
+                    return
+                visit = beside
             self._line.take(visit)
             self._measure_gap(now_us)
             self._enter(visit, now_us)
             if visit is not self._asking:
                 self._listener.entered(visit)
         self._handed_us = 0
+
+    def _beside(self, blocked: Visit) -> Visit | None:
+        """Who may come in although a tenant past its part, which may not, would be next."""
+        limit = self.limit
+        if blocked.spare is not self._over or len(self._inside) >= limit:
+            return None
+        visit = self._line.beside(blocked.rank, lambda tenant: self._is_over(tenant, limit))
+        return visit if visit is not None and self._fits(visit, by_share=False) else None
 
     def _measure_gap(self, now_us: int) -> None:
         if self._handed_us:
@@ -214,8 +239,11 @@ class Desk:
         """Of which kind it is, if it gets only what others leave free."""
         if visit.rank >= SPARE_RANK or visit.rank & 1:
             return self._low
-        heavy = self._promises.owed(visit.tenant) > limit
-        return self._over if self._shares.over(visit.tenant, limit, heavy=heavy) else None
+        return self._over if self._is_over(visit.tenant, limit) else None
+
+    def _is_over(self, tenant: str, limit: int) -> bool:
+        heavy = self._promises.owed(tenant) > limit
+        return self._shares.over(tenant, limit, heavy=heavy)
 
     def _enter(self, visit: Visit, now_us: int) -> None:
         visit.entered_us = now_us
@@ -244,6 +272,9 @@ class Desk:
         return (self._line.ahead_of(visit) + 1) * self._gap()
 
     def _refusal(self, visit: Visit, reason: Reason, now_us: int) -> Refusal:
+        self._refusals.add(now_us)
         gap_us = self._gap() * self._shares.active
-        wait_us = self._promises.give(visit.tenant, now_us, self._foreseen_us(visit), gap_us * 5 // 4)
+        wait_us = self._promises.give(
+            visit.tenant, now_us, self._foreseen_us(visit), gap_us * 5 // 4
+        )
         return Refusal(reason, retry_after_s(wait_us))

@@ -1,7 +1,7 @@
 """Who waits, and who is next: bands in strict order, inside a band the tenant that got least."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable
 from heapq import heappop, heappush
 
 from tokenbooth.admission.entry.rules import cost_tokens
@@ -92,14 +92,26 @@ class Band:
                 self._push(tenant)
 
     def ahead_of(self, name: str) -> int:
-        """How many will be served before one who comes now: of each tenant as many as of its own."""
-        own = self.waiting.get(name)
-        mine = len(own.visits) if own is not None else 0
-        ahead = mine
+        """How many will be served before one who comes now, if their lengths are alike: its own,
+        and of others as many as their counters are behind."""
+        own = self.tenants.get(name)
+        if own is None:
+            ahead, upto = 0, self._served_counter
+        else:
+            ahead = len(own.visits)
+            upto = max(own.counter, self._served_counter) + own.work_tokens
         for tenant in self.waiting.values():
-            if tenant is not own:
-                ahead += min(len(tenant.visits), mine + 1)
+            behind = upto - tenant.counter
+            if tenant is not own and behind > 0:
+                count = len(tenant.visits)
+                ahead += min(count, 1 + behind * count // tenant.work_tokens)
         return ahead
+
+    def beside(self, refused: Callable[[str], bool]) -> Visit | None:
+        """Of the tenants that are not ``refused``, the first call of the one with the lowest
+        counter."""
+        others = [tenant for tenant in self.waiting.values() if not refused(tenant.name)]
+        return min(others, key=_counter).visits[0] if others else None
 
     def heaviest(self) -> Tenant:
         return max(self.waiting.values(), key=_work)
@@ -144,8 +156,8 @@ class Line:
         self.count += 1
 
     def head(self) -> Visit | None:
-        """Who is next, ``None`` when nobody waits. ``by_share`` tells whether it comes before others
-        because the last band gets its part."""
+        """Who is next, ``None`` when nobody waits. ``by_share``: it comes before others because the
+        last band gets its part."""
         first = last = None
         for band in self._bands:
             if band.count:
@@ -153,8 +165,18 @@ class Line:
                 last = band
         if first is None or last is None:
             return None
-        self.by_share = first is not last and self._share_tokens > 0
-        return (last if self.by_share else first).head()
+        self.by_share = False
+        if first is not last:
+            last_head = last.head()
+            cost = cost_tokens(last_head.input_tokens, last_head.output_tokens)
+            self.by_share = self._share_tokens >= cost
+            if self.by_share:
+                return last_head
+        return first.head()
+
+    def beside(self, rank: int, refused: Callable[[str], bool]) -> Visit | None:
+        """Who is next in this band if some tenants are passed over."""
+        return self._bands[rank].beside(refused)
 
     def take(self, visit: Visit) -> None:
         """It is served now."""
@@ -192,12 +214,9 @@ class Line:
                 return band.heaviest().visits[-1]
         return None
 
-    def tenants(self) -> int:
-        """How many wait, at least 1."""
-        return max(1, sum(len(band.waiting) for band in self._bands))
 
-    def counts(self) -> Iterator[int]:
-        return (band.count for band in self._bands)
+def _counter(tenant: Tenant) -> int:
+    return tenant.counter
 
 
 def _work(tenant: Tenant) -> int:

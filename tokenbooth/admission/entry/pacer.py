@@ -4,7 +4,6 @@ and how long a prompt will be read."""
 from collections.abc import Iterable
 
 from tokenbooth.admission.entry.rules import (
-    MARGIN_MILLI_MAX,
     MEASURED_TOKENS,
     PROMPT_EXTRA_TOKENS,
     TAIL_CALLS,
@@ -161,9 +160,7 @@ class Pacer:
     def _move(self, inside: int, itl_us: int) -> None:
         aim_us = self.pace.tpot_us * self._margin // _MILLI
         full = self.full and not self._pressed
-        self._limit_milli = next_limit_milli(
-            self._limit_milli, inside, itl_us, aim_us, full=full
-        )
+        self._limit_milli = next_limit_milli(self._limit_milli, inside, itl_us, aim_us, full=full)
         self._bound()
 
     def _bound(self) -> None:

@@ -1,6 +1,6 @@
 """The arithmetic of admission: how limits move, how long a wait will be, when to come back."""
 
-from math import isqrt
+from tokenbooth.admission.entry.values import Pace
 
 RETRY_AFTER_MAX_S = 600
 MEASURED_TOKENS = 20
@@ -67,7 +67,10 @@ def reading_tokens_max(ttft_us: int, token_ns: int) -> int:
     return ttft_us * _MILLI // (_READING_DIVISOR * max(1, token_ns))
 
 
-def spare_places(limit: int) -> int:
-    """Places that are left free for others by flex, batch, the operator's own apps, and tenants
-    that have more than their part: as many as come at once now and then. One place is never kept."""
-    return min(limit - 1, isqrt(limit * 9 // 4) + 1)
+def pace_of(text: str) -> tuple[str, Pace]:
+    """``MODEL TTFT_MS TPOT_MS FLOOR CEILING`` as a setting has it. Raises ValueError."""
+    model, *numbers = text.split()
+    ttft_ms, tpot_ms, floor, ceiling = (int(number) for number in numbers)
+    if not (ttft_ms > 0 and tpot_ms > 0 and 0 < floor <= ceiling):
+        raise ValueError("times are above 0, and a floor is at least 1 and at most its ceiling")
+    return model, Pace(ttft_ms * _MILLI, tpot_ms * _MILLI, floor, ceiling)

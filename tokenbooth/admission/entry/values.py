@@ -8,6 +8,7 @@ from tokenbooth.admission.entry.spare import Spare
 from tokenbooth.core.terms import ServiceTier
 
 NEVER_US = -1
+TURN_US = 15_000_000
 RANKS = 8
 # Ranks from here on are served on what the others leave free.
 SPARE_RANK = 4
@@ -64,7 +65,8 @@ class Refusal:
     retry_after_s: int
 
 
-def _nothing_yet() -> int:
+def nothing_yet() -> int:
+    """The progress of a call of which nothing is known."""
     return 0
 
 
@@ -89,7 +91,32 @@ class Visit:
     charged: bool = False
     spare: Spare | None = None
     refusal: Refusal | None = None
-    progress: Callable[[], int] = _nothing_yet
+    progress: Callable[[], int] = nothing_yet
     reading_tokens: int = 0
     sampled_tokens: int = 0
     sampled_us: int = 0
+
+
+@dataclass(slots=True)
+class Refusals:
+    """How many were refused lately: in this and the last 15 s."""
+
+    now: int = 0
+    before: int = 0
+    turned_us: int = 0
+
+    def add(self, now_us: int) -> None:
+        self._turn(now_us)
+        self.now += 1
+
+    def in_turn(self, now_us: int) -> int:
+        """In ``TURN_US`` on average."""
+        self._turn(now_us)
+        return max(self.now, self.before)
+
+    def _turn(self, now_us: int) -> None:
+        turns = (now_us - self.turned_us) // TURN_US
+        if turns:
+            self.before = self.now if turns == 1 else 0
+            self.now = 0
+            self.turned_us = now_us

@@ -4,7 +4,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from tokenbooth.admission.queue.rules import FIRST_SERVICE_US, retry_after_s, smoothed_us
 from tokenbooth.core.codes import Code
@@ -127,60 +126,6 @@ class Gate:
     def _busy(self, public: str) -> Problem:
         wait_s = retry_after_s(self._mean_us, len(self._waiting), self._concurrency_max)
         return Problem(Code.ENGINE_BUSY, public, retry_after_s=wait_s)
-
-
-class Gated(Protocol):
-    """What a deployment says about its queue."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def concurrency_max(self) -> int: ...
-
-    @property
-    def queue_max(self) -> int: ...
-
-    @property
-    def queue_wait_max_s(self) -> int: ...
-
-
-class GateBook:
-    """The gates of this process, one for each deployment that was called."""
-
-    def __init__(self, monotonic_us: Callable[[], int] | None = None) -> None:
-        self._monotonic_us = monotonic_us
-        self._gates: dict[str, Gate] = {}
-
-    async def enter(
-        self, deployment: Gated, wait_max_s: float | None = None, waits: Waits | None = None
-    ) -> Place:
-        """A place in front of the deployment; ``None`` waits as long as the deployment allows.
-
-        Raises Problem ENGINE_BUSY. Changed limits of the deployment act from this call on.
-        """
-        gate = self._gates.get(deployment.id)
-        if gate is None:
-            gate = self._gates[deployment.id] = Gate(
-                deployment.concurrency_max, deployment.queue_max, self._monotonic_us
-            )
-        gate.resize(deployment.concurrency_max, deployment.queue_max)
-        wait_s = deployment.queue_wait_max_s if wait_max_s is None else wait_max_s
-        return await gate.enter(wait_s, waits)
-
-    def has_room(self, deployment: Gated) -> bool:
-        """Whether a call would get a place at once."""
-        gate = self._gates.get(deployment.id)
-        return gate is None or gate.active < deployment.concurrency_max
-
-    def waiting(self) -> dict[str, int]:
-        """Queue length by deployment id."""
-        return {deployment_id: gate.waiting for deployment_id, gate in self._gates.items()}
-
-    def keep_only(self, deployment_ids: frozenset[str]) -> None:
-        """Forget the gates of deployments that are gone; places taken there stay valid."""
-        for deployment_id in self._gates.keys() - deployment_ids:
-            del self._gates[deployment_id]
 
 
 def _granted(waiter: asyncio.Future[bool]) -> bool:

@@ -1,4 +1,4 @@
-"""A load against a server behind a policy, with callers that may come back when they are told to."""
+"""A load against a server behind a policy, with callers that come back when they are told to."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _MILLI = 1_000
 
 @dataclass(slots=True)
 class Seen:
-    """What became of every call; ``retried`` and ``served_at_first_retry`` count callers who obeyed."""
+    """What became of every call; ``retried`` and ``served_at_first_retry`` count who obeyed."""
 
     calls: list[Call] = field(default_factory=list)
     refused: int = 0

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tokenbooth.admission.entry.service import Desk, Limits, Pace, Refusal, Visit, rank_of
-from tokenbooth.core.terms import ServiceTier
 from tokenbooth.proving.serving.open_loop import good
 from tokenbooth.proving.serving.server import Call, Server
 from tokenbooth.proving.serving.shape import SimulatedServing
@@ -97,7 +96,11 @@ class AtTheDesk:
     """The product's own desk; ``ceiling`` is what a certificate allows, or all slots."""
 
     def __init__(
-        self, serving: SimulatedServing, server: Server, refused: Refused, ceiling: int | None = None
+        self,
+        serving: SimulatedServing,
+        server: Server,
+        refused: Refused,
+        ceiling: int | None = None,
     ) -> None:
         slots = serving.shape.slots
         pace = Pace(serving.slo.ttft_us, serving.slo.tpot_us, 1, ceiling or slots)
