@@ -112,6 +112,18 @@ def translate(
     _tell(_run(lambda progress: run_translate(options, progress)), as_json=as_json)
 
 
+@app.command("admission")
+def admission(
+    calls: Annotated[int, typer.Option(min=1, help="Calls of each window.")] = 5_000,
+    windows: Annotated[int, typer.Option(min=1, help="Windows of each case.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """What it costs to decide who starts, with nobody waiting and with many."""
+    from tokenbooth.proving.bench.admission import run_admission
+
+    _tell(_run(lambda progress: run_admission(calls, windows, progress)), as_json=as_json)
+
+
 @app.command("gateway")
 def gateway(
     quick: Annotated[bool, typer.Option(help="Fewer and shorter windows, within 50 s.")] = False,

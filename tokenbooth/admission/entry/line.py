@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
+from itertools import islice
 
 from tokenbooth.admission.entry.rules import cost_tokens
 from tokenbooth.admission.entry.values import RANKS, Visit
@@ -10,6 +11,9 @@ from tokenbooth.admission.entry.values import RANKS, Visit
 # One part in this many of all admitted work goes to the last band that waits.
 SHARE_DIVISOR = 64
 TENANTS_KEPT_MAX = 1024
+# A decision looks at so many tenants at most, those who have waited longest; the others are taken
+# to be like them.
+TENANTS_SEEN_MAX = 16
 
 
 class Tenant:
@@ -100,21 +104,24 @@ class Band:
         else:
             ahead = len(own.visits)
             upto = max(own.counter, self._served_counter) + own.work_tokens
-        for tenant in self.waiting.values():
+        seen = others = 0
+        for tenant in islice(self.waiting.values(), TENANTS_SEEN_MAX):
+            seen += 1
             behind = upto - tenant.counter
             if tenant is not own and behind > 0:
                 count = len(tenant.visits)
-                ahead += min(count, 1 + behind * count // tenant.work_tokens)
-        return ahead
+                others += min(count, 1 + behind * count // tenant.work_tokens)
+        return ahead + others * len(self.waiting) // max(1, seen)
 
     def beside(self, refused: Callable[[str], bool]) -> Visit | None:
         """Of the tenants that are not ``refused``, the first call of the one with the lowest
         counter."""
-        others = [tenant for tenant in self.waiting.values() if not refused(tenant.name)]
+        seen = islice(self.waiting.values(), TENANTS_SEEN_MAX)
+        others = [tenant for tenant in seen if not refused(tenant.name)]
         return min(others, key=_counter).visits[0] if others else None
 
     def heaviest(self) -> Tenant:
-        return max(self.waiting.values(), key=_work)
+        return max(islice(self.waiting.values(), TENANTS_SEEN_MAX), key=_work)
 
     def _push(self, tenant: Tenant) -> None:
         self._entries += 1
@@ -146,7 +153,7 @@ class Line:
 
     def __init__(self) -> None:
         self._bands = tuple(Band() for _ in range(RANKS))
-        self._share_tokens = 0
+        self._earned_tokens = 0
         self.count = 0
         self.by_share = False
 
@@ -169,7 +176,7 @@ class Line:
         if first is not last:
             last_head = last.head()
             cost = cost_tokens(last_head.input_tokens, last_head.output_tokens)
-            self.by_share = self._share_tokens >= cost
+            self.by_share = self._earned_tokens >= cost * SHARE_DIVISOR
             if self.by_share:
                 return last_head
         return first.head()
@@ -185,11 +192,11 @@ class Line:
         cost = cost_tokens(visit.input_tokens, visit.output_tokens)
         self._bands[visit.rank].take(visit)
         if any(band.count for band in self._bands[: visit.rank]):
-            self._share_tokens -= cost
+            self._earned_tokens -= cost * SHARE_DIVISOR
         elif self.count:
-            self._share_tokens += max(1, cost // SHARE_DIVISOR)
+            self._earned_tokens += cost
         else:
-            self._share_tokens = 0
+            self._earned_tokens = 0
 
     def drop(self, visit: Visit) -> None:
         """It is not served, or not any more."""
