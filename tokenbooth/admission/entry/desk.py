@@ -275,6 +275,6 @@ class Desk:
         self._refusals.add(now_us)
         gap_us = self._gap() * self._shares.active
         wait_us = self._promises.give(
-            visit.tenant, now_us, self._foreseen_us(visit), gap_us * 5 // 4
+            visit.tenant, now_us, self._foreseen_us(visit), gap_us * 3 // 2
         )
         return Refusal(reason, retry_after_s(wait_us))

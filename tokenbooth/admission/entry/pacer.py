@@ -20,7 +20,7 @@ _MILLI = 1_000
 # As many observations as a sixteenth weighs, for the mean and for what lies beside it.
 _WEIGHT = 16
 _ITL_WEIGHT = 4
-_DEVIATIONS = 2
+_DEVIATIONS = 3
 # A prompt whose reading alone takes longer than this part of its time is given all but the rest.
 _READING_MILLI_MAX = 900
 
