@@ -1,6 +1,7 @@
 """Step 8, run: the candidates in order, another one only before the first output."""
 
 from dataclasses import replace
+from functools import partial
 
 from tokenbooth.admission.entry.service import Place
 from tokenbooth.core.codes import Code
@@ -35,7 +36,7 @@ class Seat:
     def heeds(self, relay: Relay) -> None:
         """Follow the output of the run that the place is for."""
         place = self.place
-        place.progress = relay.counted_tokens
+        place.progress = partial(_counted_tokens, relay)
         relay.heard_first = place.first
 
     def leave(self) -> None:
@@ -99,6 +100,11 @@ async def _run_once(
             break
         relay.beat(options.heartbeat_s * 1_000_000)
     await relay.wait_over(options.cancel_wait_max_s)
+
+
+def _counted_tokens(relay: Relay) -> int:
+    """Output so far by the engine's count alone."""
+    return relay.counted
 
 
 def _too_slow(run_max_s: int) -> Problem:

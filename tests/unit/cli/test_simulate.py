@@ -9,6 +9,7 @@ from tokenbooth.cli.app import run
 from tokenbooth.proving.serving import study
 from tokenbooth.proving.serving.carried import Carried
 from tokenbooth.proving.serving.study import GOALS, LOADS_MILLI, POLICIES, ServerRow, Study
+from tokenbooth.proving.simulator import fleet
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
     def run_study(seed: int, servers: int, told: object) -> Study:
         asked.append((seed, servers))
-        goodput = {name: LOADS_MILLI for name in POLICIES}
+        goodput = dict.fromkeys(POLICIES, LOADS_MILLI)
         goals = {goal.name: 500 for goal in GOALS}
         return Study((ServerRow(seed, Carried(1000, 8), goodput, goals),))
 
@@ -39,11 +40,18 @@ def test_servers_are_simulated_and_drawn(
 
 
 def test_without_a_command_lives_of_gateways_are_played(
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["simulate", "--seeds", "1", "--operations", "5", "--workers", "1", "--json"]
-    assert run(asked) == 0
-    assert json.loads(capsys.readouterr().out)["seeds"] == 1
+    orders: list[fleet.Order] = []
+
+    def play_fleet(order: fleet.Order, told: object) -> fleet.Found:
+        orders.append(order)
+        return fleet.Found()
+
+    monkeypatch.setattr(fleet, "play_fleet", play_fleet)
+    assert run(["simulate", "--seeds", "3", "--operations", "5", "--seed", "9"]) == 0
+    assert "every law held" in capsys.readouterr().out
+    assert orders == [fleet.Order(9, 3, 5, 2)]
 
 
 def test_the_cost_of_a_decision_comes_as_one_document(capsys: pytest.CaptureFixture[str]) -> None:

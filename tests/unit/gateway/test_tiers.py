@@ -115,9 +115,9 @@ def test_runs_tell_their_desk_when_they_began_and_what_they_wrote(tmp_path: Path
             booth.rooms.gates.certified(name, Pace(2_000_000, 50_000, 1, 8))
             assert (await booth.ask(chat(stream=True))).status == 200
             desk = booth.rooms.gates._doors[name].desk
-            assert desk._pacer is not None
-            assert desk._pacer.reading_tokens == 0
-            assert len(desk._pacer._tail) == 1
+            assert desk._floor.pacer is not None
+            assert desk._floor.pacer.reading_tokens == 0
+            assert len(desk._floor.pacer._tail) == 1
             assert desk.inside == 0
 
     in_loop(scenario)

@@ -5,19 +5,11 @@ The same class stands before the engines of a server and before those of the sim
 
 from typing import Protocol
 
+from tokenbooth.admission.entry.floor import Floor
 from tokenbooth.admission.entry.line import Line
-from tokenbooth.admission.entry.pacer import Pacer
 from tokenbooth.admission.entry.promises import Promises
-from tokenbooth.admission.entry.rules import (
-    FIRST_SERVICE_US,
-    retry_after_s,
-    smoothed,
-)
-from tokenbooth.admission.entry.shares import Shares
-from tokenbooth.admission.entry.spare import Spare
+from tokenbooth.admission.entry.rules import retry_after_s, smoothed
 from tokenbooth.admission.entry.values import (
-    NEVER_US,
-    SPARE_RANK,
     TURN_US,
     Limits,
     Reason,
@@ -26,7 +18,6 @@ from tokenbooth.admission.entry.values import (
     Visit,
 )
 
-_SERVICE_WEIGHT = 16
 _GAP_WEIGHT = 32
 _GAPS_KNOWN = 16
 _MILLI = 1_000
@@ -44,25 +35,19 @@ class Desk:
     """Of one deployment. A call is asked for once, and leaves once if it came in."""
 
     def __init__(self, limits: Limits, listener: Listener) -> None:
-        self._limits = limits
         self._listener = listener
-        self._pacer = None if limits.pace is None else Pacer(limits.pace)
+        self._floor = Floor(limits)
         self._line = Line()
         self._promises = Promises()
-        self._shares = Shares()
         self._refusals = Refusals()
-        self._inside: dict[Visit, None] = {}
-        self._mean_us = FIRST_SERVICE_US
-        self._served = False
         self._gap_us = 0
         self._gaps = 0
         self._handed_us = 0
-        self._low, self._over = Spare(), Spare()
         self._asking: Visit | None = None
 
     @property
     def inside(self) -> int:
-        return len(self._inside)
+        return len(self._floor)
 
     @property
     def waiting(self) -> int:
@@ -71,72 +56,53 @@ class Desk:
     @property
     def limit(self) -> int:
         """Calls that may be inside now."""
-        most = self._limits.concurrency_max
-        return most if self._pacer is None else min(most, self._pacer.limit)
+        return self._floor.limit
 
     def demand_milli(self, now_us: int) -> int:
         """How many calls want to be inside, in thousandths of how many may: those who are, who
         wait, and who would be if nobody had been refused. More than 1,000 asks for more servers."""
-        refused = self._refusals.in_turn(now_us) * self._mean_us // TURN_US
-        return (len(self._inside) + self._line.count + refused) * _MILLI // max(1, self.limit)
+        refused = self._refusals.in_turn(now_us) * self._floor.mean_us // TURN_US
+        return (self.inside + self._line.count + refused) * _MILLI // max(1, self.limit)
 
     def limited(self, limits: Limits, now_us: int) -> None:
         """New limits for those who come; nobody inside or waiting is sent away."""
-        if limits == self._limits:
-            return
-        self._limits = limits
-        if limits.pace is None:
-            self._pacer = None
-        elif self._pacer is None:
-            self._pacer = Pacer(limits.pace)
-        else:
-            self._pacer.bounded(limits.pace)
-        self._hand_out(now_us)
+        if limits != self._floor.limits:
+            self._floor.limited(limits)
+            self._hand_out(now_us)
 
     def pressed(self) -> None:
         """The engine behind is short of cache."""
-        if self._pacer is not None:
-            self._pacer.pressed()
+        if self._floor.pacer is not None:
+            self._floor.pacer.pressed()
 
     def ask(self, visit: Visit, now_us: int) -> Refusal | None:
         """``None`` when the call is inside, or waits (``visit.waits``). The listener hears of it
         only later."""
         visit.arrived_us = now_us
-        if not self._line.count and self._fits(visit, by_share=False):
-            self._enter(visit, now_us)
-            if visit.spare is None:
-                self._low.got_in()
-                self._over.got_in()
+        if not self._line.count and self._fits(visit):
+            self._floor.enter(visit, now_us)
+            self._floor.arrived(visit)
             return None
         return self._ask_to_wait(visit, now_us)
 
     def first(self, visit: Visit, now_us: int) -> None:
         """Its first token is out."""
-        if visit not in self._inside:
+        if visit not in self._floor:
             return
         visit.first_us = now_us
-        if self._pacer is not None and visit.reading_tokens:
-            self._pacer.first(visit, now_us)
+        if self._floor.pacer is not None and visit.reading_tokens:
+            self._floor.pacer.first(visit, now_us)
             if self._line.count:
                 self._hand_out(now_us)
 
     def leave(self, visit: Visit, now_us: int) -> None:
         """It is over; its place goes to the next."""
-        if visit not in self._inside:
+        if visit not in self._floor:
             return
-        del self._inside[visit]
-        if visit.spare is not self._low:
-            self._shares.left(visit.tenant)
-        if visit.spare is not None:
-            visit.spare.inside -= 1
-        self._served = True
-        self._mean_us = smoothed(self._mean_us, now_us - visit.entered_us, _SERVICE_WEIGHT)
+        self._floor.leave(visit, now_us)
         if visit.charged:
             self._line.correct(visit, visit.progress())
-        if self._pacer is not None:
-            self._pacer.left(visit, now_us)
-            if now_us >= self._pacer.sample_due_us:
-                self._pacer.sample(self._inside, now_us)
+        self._floor.sample(now_us)
         if self._line.count:
             self._hand_out(now_us)
 
@@ -149,11 +115,11 @@ class Desk:
 
     def start_by_us(self, visit: Visit) -> int:
         """The last moment at which it makes sense to start this one."""
-        latest_us = visit.arrived_us + visit.wait_max_us
-        if self._pacer is None:
+        latest_us, pacer = visit.arrived_us + visit.wait_max_us, self._floor.pacer
+        if pacer is None:
             return latest_us
-        first_us = self._pacer.first_after_us(visit)
-        return min(latest_us, visit.arrived_us + self._pacer.pace.ttft_us - first_us)
+        first_us = pacer.first_after_us(visit)
+        return min(latest_us, visit.arrived_us + pacer.pace.ttft_us - first_us)
 
     def _ask_to_wait(self, visit: Visit, now_us: int) -> Refusal | None:
         if visit.wait_max_us <= 0:
@@ -161,7 +127,7 @@ class Desk:
         visit.promised = self._promises.take(visit.tenant, now_us)
         if not visit.promised and self._comes_too_late(visit):
             return self._refusal(visit, Reason.TOO_LATE, now_us)
-        if self._line.count >= self._limits.queue_max:
+        if self._line.count >= self._floor.limits.queue_max:
             heaviest = self._line.heaviest(visit.rank)
             if heaviest is None or heaviest.tenant == visit.tenant:
                 return self._refusal(visit, Reason.FULL, now_us)
@@ -170,25 +136,21 @@ class Desk:
         self._asking = visit
         self._hand_out(now_us)
         self._asking = None
-        if visit.spare is None:
-            for spare in (self._low, self._over):
-                (spare.has_to_wait if visit.entered_us == NEVER_US else spare.got_in)()
+        self._floor.arrived(visit)
         return visit.refusal
 
     def _comes_too_late(self, visit: Visit) -> bool:
         """By those before it alone: the prompts that are read now will be read by then."""
-        if not self._served:
+        if not self._floor.served:
             return False
-        wait_us = self._line.ahead_of(visit) * self._turnover_us(visit)
-        if self._pacer is None:
+        wait_us, pacer = self._line.ahead_of(visit) * self._turnover_us(visit), self._floor.pacer
+        if pacer is None:
             return wait_us > visit.wait_max_us
-        wait_us += self._pacer.alone_us(visit)
-        return wait_us > min(visit.wait_max_us, self._pacer.pace.ttft_us)
+        return wait_us + pacer.alone_us(visit) > min(visit.wait_max_us, pacer.pace.ttft_us)
 
     def _hand_out(self, now_us: int) -> None:
         """Places that are free go to those who wait, while what they were promised can be kept."""
-        if self._pacer is not None and now_us >= self._pacer.sample_due_us:
-            self._pacer.sample(self._inside, now_us)
+        self._floor.sample(now_us)
         while (visit := self._line.head()) is not None:
             if now_us > self.start_by_us(visit):
                 self._send_away(visit, Reason.TOO_LATE, now_us)
@@ -200,18 +162,26 @@ class Desk:
                 visit = beside
             self._line.take(visit)
             self._measure_gap(now_us)
-            self._enter(visit, now_us)
+            self._floor.enter(visit, now_us)
             if visit is not self._asking:
                 self._listener.entered(visit)
         self._handed_us = 0
 
+    def _fits(self, visit: Visit, *, by_share: bool = False) -> bool:
+        return self._floor.fits(visit, by_share=by_share, heavy=self._heavy(visit.tenant))
+
+    def _heavy(self, tenant: str) -> bool:
+        return self._promises.owed(tenant) > self.limit
+
     def _beside(self, blocked: Visit) -> Visit | None:
         """Who may come in although a tenant past its part, which may not, would be next."""
-        limit = self.limit
-        if blocked.spare is not self._over or len(self._inside) >= limit:
+        if not self._floor.keeps_back(blocked):
             return None
-        visit = self._line.beside(blocked.rank, lambda tenant: self._is_over(tenant, limit))
-        return visit if visit is not None and self._fits(visit, by_share=False) else None
+        limit, over = self.limit, self._floor.shares.over
+        visit = self._line.beside(
+            blocked.rank, lambda tenant: over(tenant, limit, heavy=self._heavy(tenant))
+        )
+        return visit if visit is not None and self._fits(visit) else None
 
     def _measure_gap(self, now_us: int) -> None:
         if self._handed_us:
@@ -226,55 +196,23 @@ class Desk:
         if visit is not self._asking:
             self._listener.refused(visit, visit.refusal)
 
-    def _fits(self, visit: Visit, *, by_share: bool) -> bool:
-        limit, inside, pacer = self.limit, len(self._inside), self._pacer
-        visit.spare = spare = None if by_share else self._spare(visit, limit)
-        if inside >= (limit if spare is None else spare.places(limit)):
-            if pacer is not None:
-                pacer.full = True
-            return False
-        return pacer is None or pacer.takes(visit, spare=spare is self._low)
-
-    def _spare(self, visit: Visit, limit: int) -> Spare | None:
-        """Of which kind it is, if it gets only what others leave free."""
-        if visit.rank >= SPARE_RANK or visit.rank & 1:
-            return self._low
-        return self._over if self._is_over(visit.tenant, limit) else None
-
-    def _is_over(self, tenant: str, limit: int) -> bool:
-        heavy = self._promises.owed(tenant) > limit
-        return self._shares.over(tenant, limit, heavy=heavy)
-
-    def _enter(self, visit: Visit, now_us: int) -> None:
-        visit.entered_us = now_us
-        self._inside[visit] = None
-        if visit.spare is not None:
-            visit.spare.inside += 1
-        if visit.spare is not self._low:
-            self._shares.entered(visit.tenant, now_us)
-        if self._pacer is not None:
-            self._pacer.entered(visit)
-
     def _gap(self) -> int:
         """Mean time between two places that come free, while somebody waits."""
         if self._gaps >= _GAPS_KNOWN:
             return self._gap_us
-        return self._mean_us // max(1, self.limit)
+        return self._floor.mean_us // max(1, self.limit)
 
     def _turnover_us(self, visit: Visit) -> int:
-        """Mean time between two places that come free for this one: those who run on what others
-        leave free do not stand before the others, and wait longer."""
+        """The same for this one: those who run on what others leave free do not stand before the
+        others, and wait longer."""
         if visit.spare is not None:
             return self._gap()
-        return self._mean_us // max(1, len(self._inside))
-
-    def _foreseen_us(self, visit: Visit) -> int:
-        return (self._line.ahead_of(visit) + 1) * self._gap()
+        return self._floor.mean_us // max(1, self.inside)
 
     def _refusal(self, visit: Visit, reason: Reason, now_us: int) -> Refusal:
         self._refusals.add(now_us)
-        gap_us = self._gap() * self._shares.active
-        wait_us = self._promises.give(
-            visit.tenant, now_us, self._foreseen_us(visit), gap_us * 3 // 2
-        )
+        # Half as far apart again as places come free, because new callers come between.
+        apart_us = self._gap() * self._floor.shares.active * 3 // 2
+        foreseen_us = (self._line.ahead_of(visit) + 1) * self._gap()
+        wait_us = self._promises.give(visit.tenant, now_us, foreseen_us, apart_us)
         return Refusal(reason, retry_after_s(wait_us))

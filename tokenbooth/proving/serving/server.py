@@ -53,6 +53,54 @@ class Watcher(Protocol):
     def ended(self, call: Call) -> None: ...
 
 
+class Batches:
+    """How many calls decoded in each step."""
+
+    def __init__(self) -> None:
+        self._changes: list[tuple[int, int]] = [(0, 0)]
+        self.total = 0
+
+    def now(self, step: int, decoding: int) -> None:
+        """From this step on."""
+        if self._changes[-1][1] != decoding:
+            self._changes.append((step, decoding))
+
+    def noted(self, call: Call, step: int) -> None:
+        """What the call saw of them from its first token to this step."""
+        steps = step - call.born_step
+        if steps:
+            since = bisect_right(self._changes, (call.born_step, 1 << 30)) - 1
+            call.batch_max = max(batch for _, batch in self._changes[max(0, since) :])
+            call.batch_mean = max(1, (self.total - call.born_batches) // steps)
+
+
+class Ends:
+    """The steps at which the calls in the batch end; a call that left it has another last step."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Call]] = []
+        self._entered = 0
+
+    def add(self, call: Call) -> None:
+        self._entered += 1
+        heappush(self._heap, (call.last_step, self._entered, call))
+
+    def first_step(self) -> int:
+        """Of a batch that is not empty."""
+        while self._heap[0][0] != self._heap[0][2].last_step:
+            heappop(self._heap)
+        return self._heap[0][0]
+
+    def due(self, step: int) -> list[Call]:
+        """Who ends at this step; no more asked for after that."""
+        found: list[Call] = []
+        while self._heap and self._heap[0][0] <= step:
+            last_step, _, call = heappop(self._heap)
+            if last_step == call.last_step:
+                found.append(call)
+        return found
+
+
 class Server:
     """``submit``, ``cancel`` and ``advance``; nothing happens but in ``advance``.
 
@@ -67,12 +115,10 @@ class Server:
         self._waiting: deque[Call] = deque()
         self._reading: dict[Call, None] = {}
         self._decoding: dict[Call, None] = {}
-        self._ends: list[tuple[int, int, Call]] = []
-        self._entered = 0
+        self._ends = Ends()
         self._kv_tokens = 0
         self._step = 0
-        self._batches = 0
-        self._changes: list[tuple[int, int]] = [(0, 0)]
+        self._batches = Batches()
         self._step_ends_ns = NEVER_US
         self._read: list[Call] = []
         self.preemptions = 0
@@ -140,8 +186,7 @@ class Server:
         decoding = len(self._decoding)
         if not decoding and not read_tokens:
             return False
-        if self._changes[-1][1] != decoding:
-            self._changes.append((self._step, decoding))
+        self._batches.now(self._step, decoding)
         step_ns = self.shape.decode_ns(decoding) + read_tokens * self.shape.prefill_token_ns
         steps = 0 if read_tokens else self._steps_alike((until_ns - self._now_ns) // step_ns)
         if steps > 0:
@@ -152,9 +197,7 @@ class Server:
         return True
 
     def _steps_alike(self, most: int) -> int:
-        while self._ends[0][0] != self._ends[0][2].last_step:
-            heappop(self._ends)
-        steps = min(most, self._ends[0][0] - self._step)
+        steps = min(most, self._ends.first_step() - self._step)
         if self.shape.preempts:
             room_tokens = self.shape.kv_tokens - self._kv_tokens
             steps = min(steps, room_tokens // len(self._decoding))
@@ -164,15 +207,12 @@ class Server:
         """These steps are over: tokens are out, calls end, prompts are read."""
         decoding = len(self._decoding)
         self._step += steps
-        self._batches += steps * decoding
+        self._batches.total += steps * decoding
         if self.shape.preempts:
             self._kv_tokens += steps * decoding
-        ended: list[Call] = []
-        while self._ends and self._ends[0][0] <= self._step:
-            last_step, _, call = heappop(self._ends)
-            if last_step == call.last_step:
-                self._out(call)
-                ended.append(call)
+        ended = self._ends.due(self._step)
+        for call in ended:
+            self._out(call)
         firsts: list[Call] = []
         for call in self._read:
             if not call.cancelled:
@@ -190,7 +230,7 @@ class Server:
             call.first_us = now_us
         for call in ended:
             call.end_us = now_us
-            self._batch_seen(call)
+            self._batches.noted(call, self._step)
         for call in firsts:
             self._watcher.first(call)
         for call in ended:
@@ -200,7 +240,7 @@ class Server:
         """The prompt is read, and one token out."""
         del self._reading[call]
         if not call.produced:
-            call.born_step, call.born_batches = self._step, self._batches
+            call.born_step, call.born_batches = self._step, self._batches.total
         self._kv_tokens -= self._need(call)
         call.produced += 1
         if call.produced == call.output_tokens:
@@ -209,8 +249,7 @@ class Server:
         call.from_step = self._step
         call.last_step = self._step + call.output_tokens - call.produced
         self._decoding[call] = None
-        self._entered += 1
-        heappush(self._ends, (call.last_step, self._entered, call))
+        self._ends.add(call)
 
     def _out(self, call: Call) -> None:
         """Out of the batch, with its part of the cache."""
@@ -266,11 +305,3 @@ class Server:
     def _fits(self, call: Call) -> bool:
         reserve = _ROOM_STEPS * (self.inside + 1) if self.shape.preempts else 0
         return self._kv_tokens + self._need(call) + reserve <= self.shape.kv_tokens
-
-    def _batch_seen(self, call: Call) -> None:
-        steps = self._step - call.born_step
-        if not steps:
-            return
-        since = bisect_right(self._changes, (call.born_step, 1 << 30)) - 1
-        call.batch_max = max(batch for _, batch in self._changes[max(0, since) :])
-        call.batch_mean = max(1, (self._batches - call.born_batches) // steps)

@@ -121,7 +121,7 @@ def test_bands_are_strict_and_the_operators_own_apps_come_after_customers() -> N
             place.leave()
             await settled()
             assert it.came[-1] == expected
-            place = next(iter(it.book._doors["dep_1"].desk._inside))  # type: ignore[assignment]
+            place = next(iter(it.book._doors["dep_1"].desk._floor._inside))  # type: ignore[assignment]
         place.leave()
 
     run(scene)
