@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from tokenbooth.admission.queue.service import GateBook
+from tokenbooth.admission.entry.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.admission.shares.service import Shares
 from tokenbooth.bookkeeper.far import FarBooks
@@ -171,7 +171,7 @@ async def serving_rooms(
     near = books_of(booth)
     far = None if link is None else FarBooks(near, link)
     async with opened_till(booth, far or near) as till:
-        rates, gates = RateBook(clock.monotonic_us), GateBook(clock.monotonic_us)
+        rates, gates = RateBook(clock.monotonic_us), _gates(booth)
         rooms = Rooms(
             store=booth.store,
             clock=clock,
@@ -213,6 +213,15 @@ async def serving_rooms(
             preload.cancel()
             await workers.stop()
             await rooms.engines.close()
+
+
+def _gates(booth: Booth) -> GateBook:
+    gateway = booth.settings.gateway
+    return GateBook(
+        booth.clock.monotonic_us,
+        first_party=frozenset(gateway.first_party_orgs),
+        paces=gateway.pace_by_model(),
+    )
 
 
 def _replay_desk(booth: Booth, till: Till) -> ReplayDesk:
@@ -352,6 +361,8 @@ def _reconciling(booth: Booth, rooms: Rooms) -> Loop:
 def _watch(rooms: Rooms) -> None:
     rooms.metrics.watch(Gauge.IN_FLIGHT, lambda: len(rooms.live))
     rooms.metrics.watch(Gauge.QUEUED, rooms.gates.waiting)
+    rooms.metrics.watch(Gauge.CONCURRENCY_LIMIT, rooms.gates.limits)
+    rooms.metrics.watch(Gauge.DEMAND_MILLI, rooms.gates.demand_milli)
     rooms.metrics.watch(Gauge.LATE_SETTLEMENTS, lambda: rooms.till.waiting)
     rooms.metrics.watch(Gauge.ENGINE_READY, rooms.engines.ready)
     rooms.metrics.watch(Gauge.ENGINE_RESTARTS, rooms.engines.restarts)

@@ -12,7 +12,7 @@ import msgspec
 from tests.support.media import media_desk
 from tests.support.ops import CountingIds, ManualClock, make_op
 from tests.support.stores import fresh_store
-from tokenbooth.admission.queue.service import GateBook
+from tokenbooth.admission.entry.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.control import accounts, keys, prices

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tokenbooth.admission.queue.service import GateBook
+from tokenbooth.admission.entry.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.admission.shares.service import Answer, Grant, Kind, Limited, ShareLedger, Shares
 

@@ -71,7 +71,7 @@ app.command("migrate")(migrate.migrate)
 app.command("backup")(migrate.backup)
 app.command("restore")(migrate.restore)
 app.add_typer(drill.app)
-app.command("simulate")(simulate.simulate)
+app.add_typer(simulate.app)
 app.add_typer(bench.app)
 app.command("mock-upstream")(mock_upstream.mock_upstream)
 

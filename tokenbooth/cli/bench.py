@@ -134,6 +134,32 @@ def soak(
         raise typer.Exit(EXIT_REFUSED)
 
 
+@app.command("admission")
+def admission(
+    calls: Annotated[int, typer.Option(min=1, help="Calls of each window.")] = 5_000,
+    windows: Annotated[int, typer.Option(min=1, help="Windows of each case.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """What it costs to decide who starts, with nobody waiting and with many."""
+    from tokenbooth.proving.bench.admission import run_admission
+
+    _tell(_run(lambda progress: run_admission(calls, windows, progress)), as_json=as_json)
+
+
+@app.command("overload")
+def overload(
+    gguf: Annotated[Path, typer.Option(exists=True, help="Weights for the embedded engine.")],
+    seconds: Annotated[int, typer.Option(min=5, help="How long each load lasts.")] = 30,
+    places: Annotated[int, typer.Option(min=1, help="Calls that run at once at most.")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """A real engine under twice the load that it carries: what it keeps of its goodput."""
+    from tokenbooth.proving.bench.overload import OverloadOptions, run_overload
+
+    options = OverloadOptions(gguf=gguf, seconds=seconds, places=places)
+    _tell(_run(lambda progress: run_overload(options, progress)), as_json=as_json)
+
+
 @app.command("gateway")
 def gateway(  # noqa: PLR0913 - one parameter for each option of the command line
     quick: Annotated[bool, typer.Option(help="Fewer and shorter windows, within 50 s.")] = False,

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from tokenbooth.admission.entry.service import Pace, pace_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.alerts.service import DEFAULT_PERCENTS, checked_percents
@@ -14,7 +15,9 @@ class GatewayOptions:
 
     ``replica`` names the process: lower-case letters, digits and hyphens. ``bookkeeper``: a second
     process tells the ledger and signs receipts. ``workers`` are the processes that answer calls.
-    Raises Problem INVALID_VALUE for another name.
+    ``paces``: see ``pace_of``. A call of the tier priority that waits longer than
+    ``priority_wait_max_ms`` is one of the standard tier. Raises Problem INVALID_VALUE for another
+    name or pace.
     """
 
     replica: str = "main"
@@ -27,6 +30,9 @@ class GatewayOptions:
     engine_open_wait_max_s: int = 60
     directory_fresh_ms: int = 1000
     directory_stale_max_s: int = 60
+    first_party_orgs: tuple[str, ...] = ()
+    paces: tuple[str, ...] = ()
+    priority_wait_max_ms: int = 1000
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,39})", self.replica):
@@ -35,6 +41,17 @@ class GatewayOptions:
                 "A replica's name has 1 to 40 lower-case letters, digits and hyphens.",
                 param="gateway.replica",
             )
+        try:
+            self.pace_by_model()
+        except ValueError as error:
+            raise Problem(
+                Code.INVALID_VALUE,
+                "A pace is `MODEL TTFT_MS TPOT_MS FLOOR CEILING`, such as `mine 2000 60 1 16`.",
+                param="gateway.paces",
+            ) from error
+
+    def pace_by_model(self) -> dict[str, Pace]:
+        return dict(pace_of(text) for text in self.paces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

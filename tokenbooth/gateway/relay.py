@@ -55,11 +55,12 @@ class Relay:
         self._run: Run | None = None
         self._ended: Ended | None = None
         self._bell = Bell(asyncio.get_running_loop())
-        self._counted = self._uncounted_bytes = self._bytes = 0
+        self.counted = self._uncounted_bytes = self._bytes = 0
         self._slowed = self._let_go = self.closed = False
         self._written_at_us = now()
         self.first_output_us: int | None = None
         self.deployment_id: str | None = None
+        self.heard_first: Callable[[], None] = _unheard
         self.shape_headers: tuple[tuple[str, str], ...] = ()
         sink.listen(self)
 
@@ -70,7 +71,8 @@ class Relay:
             return
         if self.first_output_us is None:
             self.first_output_us = self._now()
-        if self._counted + delta.output_tokens > self._output_tokens_max:
+            self.heard_first()
+        if self.counted + delta.output_tokens > self._output_tokens_max:
             # The engine went past the limit that the money bought: the rest is not the caller's.
             self._cut(Outcome.COMPLETED)
             return
@@ -127,9 +129,7 @@ class Relay:
         failed = self._ended is not None and self._ended.outcome is Outcome.ENGINE_FAILED
         if not failed or self.first_output_us is not None or self._sink.started:
             return False
-        self._ended = None
-        self._let_go = False
-        self._run = None
+        self._ended, self._let_go, self._run = None, False, None
         return True
 
     async def wait_end(self, wait_max_s: float) -> bool:
@@ -153,7 +153,7 @@ class Relay:
     @property
     def output_tokens(self) -> int:
         """Output so far by the engine's count, and by the documented bound where it has none."""
-        return self._counted + self._uncounted_bytes
+        return self.counted + self._uncounted_bytes
 
     def cut_by_money(self) -> None:
         """The answer ends here, well and early: there is no more money to hold."""
@@ -167,7 +167,7 @@ class Relay:
         capped = self._ended is not None and self._ended.outcome is Outcome.CAP_REACHED
         if self._stream_headers is None and not capped:
             return Delivery(produced_bytes=self._bytes)
-        return Delivery(self._counted, self._uncounted_bytes, self._bytes, self._slowed)
+        return Delivery(self.counted, self._uncounted_bytes, self._bytes, self._slowed)
 
     def beat(self, quiet_us: int) -> None:
         """Write a comment if nothing was written for ``quiet_us``."""
@@ -216,7 +216,7 @@ class Relay:
     def _count(self, delta: Delta) -> None:
         size_bytes = delta_tokens_max(delta)
         self._bytes += size_bytes
-        self._counted += delta.output_tokens
+        self.counted += delta.output_tokens
         self._uncounted_bytes += 0 if delta.output_tokens else size_bytes
 
     def _write(self, chunk: bytes) -> None:
@@ -226,6 +226,10 @@ class Relay:
             self._start(self._stream_headers)
         self._written_at_us = self._now()
         self._sink.write(chunk)
+
+
+def _unheard() -> None:
+    """Nobody waits for the first output."""
 
 
 def outcome_of(problem: Problem) -> Outcome:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tokenbooth.admission.queue.service import GateBook
+from tokenbooth.admission.entry.service import GateBook
 from tokenbooth.admission.rates.service import RateBook
 from tokenbooth.admission.shares.service import Shares
 from tokenbooth.core.ports import Clock, Store

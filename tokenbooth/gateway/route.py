@@ -1,8 +1,9 @@
 """Step 8, run: the candidates in order, another one only before the first output."""
 
 from dataclasses import replace
+from functools import partial
 
-from tokenbooth.admission.queue.service import Place
+from tokenbooth.admission.entry.service import Place
 from tokenbooth.core.codes import Code
 from tokenbooth.core.noun import noun
 from tokenbooth.core.problem import Problem
@@ -23,9 +24,20 @@ class Seat:
     def __init__(self) -> None:
         self._place: Place | None = None
 
+    @property
+    def place(self) -> Place:
+        assert self._place is not None, "asked before it was taken"
+        return self._place
+
     def take(self, place: Place) -> None:
         self.leave()
         self._place = place
+
+    def heeds(self, relay: Relay) -> None:
+        """Follow the output of the run that the place is for."""
+        place = self.place
+        place.progress = partial(_counted_tokens, relay)
+        relay.heard_first = place.first
 
     def leave(self) -> None:
         if self._place is not None:
@@ -48,6 +60,7 @@ async def run(rooms: Rooms, grant: Grant, course: Course, seat: Seat) -> None:
     if turn.output_tokens_max != course.hold.output_tokens_max:
         turn = replace(turn, output_tokens_max=course.hold.output_tokens_max)
     stop_at_us = rooms.clock.monotonic_us() + rooms.options.run_max_s * 1_000_000
+    seat.heeds(relay)
     await _run_once(rooms, grant, turn, course, stop_at_us)
     for candidate in grant.candidates[1:]:
         if not relay.retry() or not await _moved(rooms, seat, candidate, relay):
@@ -60,11 +73,13 @@ async def _moved(rooms: Rooms, seat: Seat, candidate: Candidate, relay: Relay) -
     if rooms.shares is not None:
         await rooms.shares.cover_place(candidate.deployment)
     try:
-        place = await rooms.gates.enter(candidate.deployment, wait_max_s=0)
+        place = seat.place.elsewhere()
+        await rooms.gates.enter(candidate.deployment, place, wait_max_s=0)
     except Problem as problem:
         relay.failed(problem)
         return False
     seat.take(place)
+    seat.heeds(relay)
     return True
 
 
@@ -87,6 +102,11 @@ async def _run_once(
             break
         relay.beat(options.heartbeat_s * 1_000_000)
     await relay.wait_over(options.cancel_wait_max_s)
+
+
+def _counted_tokens(relay: Relay) -> int:
+    """Output so far by the engine's count alone."""
+    return relay.counted
 
 
 def _too_slow(run_max_s: int) -> Problem:

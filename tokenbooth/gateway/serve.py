@@ -53,6 +53,7 @@ async def serve(
             rooms.rates.check(caller)  # before anything is fetched for it
         grant = await gate(rooms, op, dialect, caller, parsed, basket)  # 4
         async with Admitted(rooms, op, grant, sink) as admission:  # 5 admit
+            grant = admission.grant
             reply.rated(rooms.rates.state(caller))
             screen(rooms, grant)  # 6
             kept = await keeping(rooms, op, grant)

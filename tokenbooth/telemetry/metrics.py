@@ -34,6 +34,8 @@ class Gauge(StrEnum):
 
     IN_FLIGHT = "Calls that hold money now."
     QUEUED = "Calls that wait for a place at the deployment."
+    CONCURRENCY_LIMIT = "Calls that may run at the deployment at once now."
+    DEMAND_MILLI = "Thousandths of that limit which callers want; above 1000 add servers."
     ENGINE_READY = "1 when the deployment's engine is ready."
     ENGINE_RESTARTS = "Starts of the deployment's engine after its first."
     LATE_SETTLEMENTS = "Ended calls whose settlement waits for the database."

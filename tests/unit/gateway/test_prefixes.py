@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.support.booth import TestBooth, chat, open_test_booth
 from tokenbooth.core.caller import Caller
 from tokenbooth.core.delta import Usage
+from tokenbooth.core.terms import ServiceTier
 from tokenbooth.core.turn import ImagePart, Message, Role, TextPart, Tool, ToolCall, Turn
 from tokenbooth.engines.scripted import ScriptOptions
 from tokenbooth.engines.scripted.values import AnswerKind, Fault
@@ -251,7 +252,8 @@ def test_who_is_full_is_not_waited_for(tmp_path: Path) -> None:
             home, _ = await asked(booth, "k")
             model = await booth.rooms.directory.model(booth.op, "demo")
             mine = model.deployments[("one", "two").index(home)]
-            place = await booth.rooms.gates.enter(mine)
+            asked_for = booth.rooms.gates.place("org", ServiceTier.STANDARD, 1, 1)
+            place = await booth.rooms.gates.enter(mine, asked_for)
             assert (await asked(booth, "k"))[0] != home
             place.leave()
             assert (await asked(booth, "k"))[0] == home

@@ -1,1 +1,1 @@
-"""The bounded queue in front of each deployment."""
+"""A bounded first-come-first-served queue for work beside the engines."""

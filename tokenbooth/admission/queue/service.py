@@ -1,5 +1,5 @@
-"""Places in front of deployments: ``GateBook.enter`` and ``Place.leave``."""
+"""Turns at what only a few may do at once: ``Gate.enter`` and ``Place.leave``."""
 
-from tokenbooth.admission.queue.gate import Gate, GateBook, Gated, Place
+from tokenbooth.admission.queue.gate import Gate, Place
 
-__all__ = ["Gate", "GateBook", "Gated", "Place"]
+__all__ = ["Gate", "Place"]

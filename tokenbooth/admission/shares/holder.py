@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-from tokenbooth.admission.queue.service import GateBook, Gated
+from tokenbooth.admission.entry.service import GateBook, Gated
 from tokenbooth.admission.rates.service import KEY, ORG, Breach, RateBook, check_fits, refusal
 from tokenbooth.admission.shares.values import OF_A_MINUTE, Answer, Grant, Kind, Limited
 from tokenbooth.core.caller import Caller

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tokenbooth.admission.queue.service import Gate, GateBook, Place
+from tokenbooth.admission.queue.service import Gate, Place
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 
@@ -18,14 +18,6 @@ class Monotonic:
 
     def __call__(self) -> int:
         return self.us
-
-
-@dataclass(frozen=True)
-class Deployment:
-    id: str = "dep_1"
-    concurrency_max: int = 1
-    queue_max: int = 1
-    queue_wait_max_s: int = LONG_S
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
@@ -314,62 +306,6 @@ def test_without_a_clock_the_loop_is_the_clock() -> None:
         await gate.enter(0)
         problem = await busy(waiter(gate, 0))
         assert problem.retry_after_s == 1
-
-    run(scene())
-
-
-def test_each_deployment_has_its_own_gate() -> None:
-    async def scene() -> None:
-        book = GateBook()
-        first = await book.enter(Deployment("a"), 0)
-        second = await book.enter(Deployment("b"), 0)
-        with pytest.raises(Problem):
-            await book.enter(Deployment("a"), 0)
-        first.leave()
-        (await book.enter(Deployment("a"), 0)).leave()
-        second.leave()
-
-    run(scene())
-
-
-def test_the_book_waits_as_long_as_the_deployment_allows() -> None:
-    async def scene() -> None:
-        book = GateBook()
-        place = await book.enter(Deployment())
-        waiting = asyncio.create_task(book.enter(Deployment()))
-        await settled()
-        assert book.waiting() == {"dep_1": 1}
-        place.leave()
-        (await waiting).leave()
-        never = Deployment(queue_wait_max_s=0)
-        await book.enter(never)
-        with pytest.raises(Problem) as caught:
-            await book.enter(never)
-        assert caught.value.code is Code.ENGINE_BUSY
-
-    run(scene())
-
-
-def test_the_book_takes_up_changed_limits() -> None:
-    async def scene() -> None:
-        book = GateBook()
-        await book.enter(Deployment(concurrency_max=1), 0)
-        await book.enter(Deployment(concurrency_max=2), 0)
-        with pytest.raises(Problem):
-            await book.enter(Deployment(concurrency_max=2), 0)
-
-    run(scene())
-
-
-def test_places_of_a_forgotten_deployment_stay_valid() -> None:
-    async def scene() -> None:
-        book = GateBook()
-        place = await book.enter(Deployment(), 0)
-        kept = await book.enter(Deployment("kept"), 0)
-        book.keep_only(frozenset({"kept"}))
-        assert book.waiting() == {"kept": 0}
-        place.leave()
-        kept.leave()
 
     run(scene())
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.support.shares import Holder, Town
+from tokenbooth.admission.entry.service import Place
 from tokenbooth.admission.shares.holder import REFUSED_US
 from tokenbooth.admission.shares.service import Kind
 from tokenbooth.core.caller import Caller, CallLimits
 from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
+from tokenbooth.core.terms import ServiceTier
 
 MINUTE_US = 60_000_000
 NOBODY = CallLimits()
@@ -21,6 +23,7 @@ NOBODY = CallLimits()
 @dataclass(frozen=True)
 class Deployment:
     id: str = "d"
+    model_name: str = "demo"
     concurrency_max: int = 3
     queue_max: int = 4
     queue_wait_max_s: int = 30
@@ -35,6 +38,10 @@ def caller(key: CallLimits = NOBODY, org: CallLimits = NOBODY, key_id: str = "k"
         key_limits=key,
         org_limits=org,
     )
+
+
+def visit(holder: Holder) -> Place:
+    return holder.gates.place("o", ServiceTier.STANDARD, 10, 10)
 
 
 async def admitted(holder: Holder, who: Caller, tokens: int = 0):
@@ -213,7 +220,7 @@ def test_places_are_never_more_than_there_are_and_go_where_calls_wait() -> None:
             nonlocal running, most
             holder = town.holders[name]
             await holder.shares.cover_place(deployment)
-            place = await holder.gates.enter(deployment)
+            place = await holder.gates.enter(deployment, visit(holder))
             running += 1
             most = max(most, running)
             served[name] += 1
@@ -238,7 +245,7 @@ def test_one_place_is_handed_around() -> None:
         async def call(name: str) -> None:
             holder = town.holders[name]
             await holder.shares.cover_place(deployment)
-            place = await holder.gates.enter(deployment)
+            place = await holder.gates.enter(deployment, visit(holder))
             order.append(name)
             await asyncio.sleep(0)
             place.leave()
