@@ -56,7 +56,8 @@ class Refusal(StrEnum):
 class Finding:
     """What is said: ``kind`` as "capacity-certificate/1" about ``subject``, in ``body``.
 
-    ``subject`` has a "model" and small texts beside it; ``body`` holds no fractions. It counts from ``issued_at_us`` until just before ``expires_at_us``.
+    ``subject`` has a "model" and small texts beside it; ``body`` holds no fractions. It
+    counts from ``issued_at_us`` until just before ``expires_at_us``.
     """
 
     kind: str
