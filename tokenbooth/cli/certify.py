@@ -184,6 +184,33 @@ def import_report(
     emit(imported_json(found), as_json=as_json, text=table(("FIGURE", "VALUE", "UNIT"), rows))
 
 
+@app.command("prove")
+def prove(
+    what: Annotated[str, typer.Argument(help="knees or faults.")],
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Servers, or trials. [default: 50, or 100]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the first server or trial.")] = 1000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the method against simulated servers and planted faults; no instance is needed."""
+    from tokenbooth.cli.output import emit, lines
+    from tokenbooth.core.codes import Code
+    from tokenbooth.core.problem import Problem
+    from tokenbooth.proving.certify.faults import FaultReport, prove_faults
+    from tokenbooth.proving.certify.knees import KneeReport, prove_knees
+
+    report: KneeReport | FaultReport
+    if what == "knees":
+        report = prove_knees(count or 50, seed, workers)
+    elif what == "faults":
+        report = prove_faults(count or 100, seed)
+    else:
+        raise Problem(Code.INVALID_VALUE, "Prove knees or faults.", param="what")
+    emit(report.document(), as_json=as_json, text=lines(*report.lines()))
+
+
 def _measured(ask: "Ask") -> "Measured":
     import asyncio
 

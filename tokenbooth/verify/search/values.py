@@ -43,10 +43,10 @@ class SearchPlan:
     hope_ppm: int = 4_000_000
     first_ppm: int = 930_000
     last_ppm: int = 950_000
-    steep_below_ppm: int = 2_500_000
-    steep_above_ppm: int = 4_000_000
+    steep_below_ppm: int = 1_800_000
+    steep_above_ppm: int = 5_000_000
     below_failed_ppm: int = 970_000
-    worth_ppm: int = 1_040_000
+    worth_ppm: int = 1_030_000
     confirms_max: int = 6
     calls_max: int = 5_000
 
