@@ -54,6 +54,8 @@ def proofs(seed: int) -> tuple[Proof, ...]:
         Proof(
             "stampede on postgresql", (*POSTGRES, *TOKENBOOTH, "drill", "stampede", *on_postgres)
         ),
+        Proof("knees", (*TOKENBOOTH, "certify", "prove", "knees", *seeded)),
+        Proof("faults", (*TOKENBOOTH, "certify", "prove", "faults", *seeded)),
         Proof("gateway", (*TOKENBOOTH, "bench", "gateway", "--gate", "25")),
         Proof(
             "cheats",

@@ -1,25 +1,31 @@
 """``/v1/models`` lists what this key may call, with price and abilities."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.support.booth import chat
+from tests.support.measured import Measurement
 from tests.support.ops import CountingIds
 from tests.unit.web.conftest import Account
 from tokenbooth.catalog.cards.service import CardAsk, Stage
 from tokenbooth.catalog.models.service import ModelAsk
 from tokenbooth.control import models, prices
+from tokenbooth.control.certificates import DAY_US, apply, signed
 from tokenbooth.core.caller import CallLimits
 from tokenbooth.core.codes import Code
+from tokenbooth.core.op import Op
 from tokenbooth.core.ports import CallHead, Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.engines.scripted.values import ScriptOptions
 from tokenbooth.money.prices.service import PriceAsk
+from tokenbooth.signing.keys import SigningKey
 
 Play = Callable[..., None]
+CERTIFIER = SigningKey(bytes(32))
 
 
 async def add(account: Account, name: str, **fields: Any) -> None:
@@ -220,6 +226,29 @@ def test_both_public_lists_have_exact_prices_and_the_same_models(play: Play) -> 
         assert list(dev["models"]) == ["a", "demo"]
         assert dev["models"]["demo"]["tool_call"] is True
         assert dev["models"]["demo"]["limit"]["context"] > 0
+
+    play(scene)
+
+
+def put_in_force(op: Op, document: object, tx: Tx) -> None:
+    apply(op, tx, document, (CERTIFIER.public,), None)
+
+
+def test_a_certificate_in_force_is_published_until_something_else_is_served(play: Play) -> None:
+    async def scene(account: Account) -> None:
+        booth = account.booth
+        assert (await account.get("/v1/models"))["data"][0]["capacity"] is None
+        for fingerprint, state in (("scripted", "valid"), ("another", "stale")):
+            subject = {"model": "demo", "fingerprint": fingerprint}
+            times = (booth.op.now(), DAY_US)
+            document = signed(Measurement().evidence, subject, times, CERTIFIER)
+            await booth.store.write(partial(put_in_force, booth.op, document))
+            await booth.ask(chat())
+            row = await account.get("/v1/models/{model}", model="demo")
+            assert row["capacity"]["state"] == state
+            assert row["capacity"]["concurrency"] > 1
+            assert row == (await account.get("/v1/models"))["data"][0]
+        assert row["capacity"]["fingerprint"] == "another"
 
     play(scene)
 

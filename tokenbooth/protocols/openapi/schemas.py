@@ -207,9 +207,25 @@ def _model() -> Json:
                     ("requests_per_minute", "tokens_per_minute", "parallel_calls"), COUNT_OR_NULL
                 )
             ),
+            "capacity": maybe(_capacity()),
             "data_policy": record({"terms": terms, "training": {"type": "boolean"}}),
             "features": maybe(array({"enum": sorted(feature.value for feature in Feature)})),
             "capabilities": maybe({"type": "object"}),
+        }
+    )
+
+
+def _capacity() -> Json:
+    """What a certificate in force says."""
+    counts = ("concurrency", "calls_per_1000_s", "ttft_ms", "tpot_ms", "attainment_ppm")
+    return record(
+        {
+            "state": {"enum": ["valid", "stale", "expired"]},
+            **dict.fromkeys(counts, COUNT),
+            "certified_at": MOMENT,
+            "expires_at": MOMENT,
+            "fingerprint": TEXT_OR_NULL,
+            "certificate": TEXT,
         }
     )
 
