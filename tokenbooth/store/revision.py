@@ -8,7 +8,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 
-HEAD = "0009"
+HEAD = "0010"
 VERSION_TABLE = "alembic_version"
 
 
