@@ -11,11 +11,13 @@ from tokenbooth.cli import (
     bench,
     card,
     chat,
+    cohort,
     config,
     connect,
     doctor,
     drill,
     events,
+    evidence,
     init,
     key,
     lease,
@@ -27,10 +29,12 @@ from tokenbooth.cli import (
     org,
     price,
     project,
+    readiness,
     receipt,
     reconcile,
     serve,
     simulate,
+    stage,
     statement,
     up,
     usage,
@@ -58,6 +62,10 @@ app.add_typer(key.app)
 model.app.command("describe")(card.describe)
 app.add_typer(model.app)
 app.add_typer(price.app)
+app.add_typer(stage.app)
+app.add_typer(cohort.app)
+app.add_typer(evidence.app)
+app.command("readiness")(readiness.readiness)
 app.command("usage")(usage.usage)
 app.add_typer(limit.app)
 app.add_typer(ledger.app)
