@@ -1,0 +1,1 @@
+"""Simulated servers that batch continuously, and the loads that are run against them."""
