@@ -32,6 +32,7 @@ from tokenbooth.cli import (
     readiness,
     receipt,
     reconcile,
+    replay,
     serve,
     simulate,
     stage,
@@ -80,6 +81,7 @@ app.command("backup")(migrate.backup)
 app.command("restore")(migrate.restore)
 app.add_typer(drill.app)
 app.command("simulate")(simulate.simulate)
+app.add_typer(replay.app)
 app.add_typer(bench.app)
 app.command("mock-upstream")(mock_upstream.mock_upstream)
 

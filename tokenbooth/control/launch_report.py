@@ -11,7 +11,7 @@ from tokenbooth.launch.cohorts import service as cohorts
 from tokenbooth.launch.evidence import service as evidence
 from tokenbooth.launch.evidence.service import Piece
 from tokenbooth.launch.gates import service as gates
-from tokenbooth.launch.gates.service import Case, Gate, Mark, Outcome, Policy
+from tokenbooth.launch.gates.service import Case, Gate, Mark, Outcome, Policy, Sense
 from tokenbooth.launch.readiness import service as readiness
 from tokenbooth.launch.readiness.service import Forecast, Line, Report, Room, Way
 from tokenbooth.launch.slips import service as slips
@@ -207,7 +207,7 @@ def _forecast(op: Op, tx: Tx, lines: Sequence[Line], now_us: int) -> tuple[Forec
     ways = [
         Way(
             line.gate.name,
-            line.history if line.outcome.mark is Mark.FAIL else (),
+            line.history if _walks(line.outcome) else (),
             line.gate.lead_days,
         )
         for line in lines
@@ -219,6 +219,12 @@ def _forecast(op: Op, tx: Tx, lines: Sequence[Line], now_us: int) -> tuple[Forec
 
 def _blocks(outcome: Outcome) -> bool:
     return outcome.mark is not Mark.PASS
+
+
+def _walks(outcome: Outcome) -> bool:
+    """Whether it fails by numbers alone, which come nearer to their bounds or do not."""
+    unmet = [each for each in outcome.readings if not each.met]
+    return outcome.mark is Mark.FAIL and all(each.sense is not Sense.IS for each in unmet)
 
 
 def _ratios(op: Op, tx: Tx) -> list[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tokenbooth.launch.evidence.service import Piece
-from tokenbooth.launch.gates.service import Case, Gate, Mark, Outcome, Waiver, read
+from tokenbooth.launch.gates.service import Case, Gate, Mark, Outcome, Sense, Waiver, read
 from tokenbooth.launch.readiness.values import Line, Point, Room, Trend, Verdict
 from tokenbooth.launch.stages.service import Stage
 from tokenbooth.signing.attestation import Refusal, Wanted, check
@@ -34,7 +34,11 @@ def line_of(
 
 
 def history_of(gate: Gate, pieces: Sequence[Piece], case: Case) -> tuple[Point, ...]:
-    """The margins that were ever measured for this model, of all its builds, oldest first."""
+    """The margins that were ever measured for this model, of all its builds, oldest first.
+
+    Where there are numbers to come nearer to, a yes or no beside them is no margin.
+    """
+    numbers = tuple(need for need in gate.needs if need.sense is not Sense.IS)
     model = {"model": case.subject["model"]}
     wanted = Wanted(gate.kind, case.keys, case.now_us, model)
     found = []
@@ -43,7 +47,7 @@ def history_of(gate: Gate, pieces: Sequence[Piece], case: Case) -> tuple[Point, 
             continue
         if _VOID.isdisjoint(check(piece.attestation, wanted)):
             body = piece.attestation.finding.body
-            margins = [read(need, gate.kind, body, case).margin_permille for need in gate.needs]
+            margins = [read(need, gate.kind, body, case).margin_permille for need in numbers or gate.needs]
             found.append(Point(piece.issued_us, min(margins)))
     return tuple(sorted(found, key=lambda point: point.time_us))
 
