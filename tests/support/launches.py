@@ -22,13 +22,13 @@ GATE = Gate(
     fresh_us=10 * HOUR_US,
     lead_days=3,
     needs=(
-        Need(figure="rate_milli", sense=Sense.AT_LEAST, bound=1000),
+        Need(figure="calls_per_ks", sense=Sense.AT_LEAST, bound=1000),
         Need(figure="tail.ms", sense=Sense.AT_MOST, bound=200),
         Need(figure="passed", sense=Sense.IS, bound=True),
     ),
     reproduce="tokenbooth certify m",
 )
-BODY: Mapping[str, Any] = {"rate_milli": 1500, "tail": {"ms": 100}, "passed": True}
+BODY: Mapping[str, Any] = {"calls_per_ks": 1500, "tail": {"ms": 100}, "passed": True}
 CASE = Case(subject=SUBJECT, keys=frozenset({KEY.public}), now_us=NOW_US)
 
 

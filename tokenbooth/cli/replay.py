@@ -74,7 +74,9 @@ def builds(
             for b in wrong
         ],
     }
-    said = [f"{sum(b.right for b in unready)} of {count} unready builds: NO-GO, right first blocker"]
+    said = [
+        f"{sum(b.right for b in unready)} of {count} unready builds: NO-GO, right first blocker"
+    ]
     emit(document, as_json=as_json, text=lines(*said, f"{right} of {count} ready builds: GO"))
     if not passed:
         raise typer.Exit(EXIT_REFUSED)

@@ -169,7 +169,7 @@ def reading_json(found: Reading) -> Json:
 def room_json(found: Room) -> Json:
     """Rates in thousandths of a call a second."""
     return {
-        "certified_rate_milli": found.certified_milli,
+        "certified_calls_per_ks": found.certified_milli,
         "replicas": found.replicas,
         "demand_milli": found.demand_milli,
         "demand_stated": found.stated,
@@ -223,9 +223,9 @@ def room_lines(room: Room) -> list[str]:
     ]
 
 
-def per_second(rate_milli: int) -> str:
+def per_second(calls_per_ks: int) -> str:
     """``4.7`` for 4700 thousandths."""
-    whole, part = divmod(rate_milli, 1000)
+    whole, part = divmod(calls_per_ks, 1000)
     return f"{whole}.{part:03d}".rstrip("0").rstrip(".")
 
 

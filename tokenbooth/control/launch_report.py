@@ -1,7 +1,7 @@
 """Makes a readiness report: evidence, stages, promises, demand and certified capacity together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import Model
@@ -24,7 +24,7 @@ from tokenbooth.signing.keys import SigningKey
 from tokenbooth.signing.merkle import sha256
 
 CAPACITY_KIND = "capacity-certificate/1"
-RATE_FIGURE, REPLICAS_FIGURE = "rate_milli", "replicas"
+RATE_FIGURE, REPLICAS_FIGURE = "calls_per_ks", "replicas"
 CAPABILITY = "capability"
 DEMAND_SPAN_US = 7 * 86_400_000_000
 
@@ -81,11 +81,21 @@ def subject_of(model: Model, capability: str = stages.WHOLE_MODEL) -> dict[str, 
     return subject if capability == stages.WHOLE_MODEL else {**subject, CAPABILITY: capability}
 
 
-def report(op: Op, tx: Tx, ask: ReadinessAsk, desk: Desk) -> Report:
-    """Judge every gate up to that stage. Raises MODEL_NOT_FOUND."""
+@dataclass(frozen=True, slots=True)
+class File:
+    """All that a judgement reads: the case, its evidence, and what it is about."""
+
+    ask: ReadinessAsk
+    case: Case
+    pieces: tuple[Piece, ...]
+    population: int
+    demand: tuple[int, bool] | None
+    predecessor: str | None
+
+
+def file_of(op: Op, tx: Tx, ask: ReadinessAsk, desk: Desk) -> File:
+    """What is known now. Raises MODEL_NOT_FOUND."""
     model = catalog.model_by(op, tx, ask.model)
-    standing = stages.standing(op, tx, model.name, ask.capability)
-    pieces = _about(evidence.pieces(op, tx, model.name), ask.capability)
     population = ask.population
     if population is None:
         population = desk.policy.populations.get(ask.stage, 0)
@@ -98,58 +108,70 @@ def report(op: Op, tx: Tx, ask: ReadinessAsk, desk: Desk) -> Report:
         forecast_milli=None if demand is None else population * demand[0],
         predecessor=None if before is None else _bodies(op, tx, before, desk.keys),
     )
-    lines = judged(op, tx, ask, desk.policy, pieces, case)
+    pieces = _about(evidence.pieces(op, tx, model.name), ask.capability)
+    return File(ask, case, pieces, population, demand, before)
+
+
+def report(op: Op, tx: Tx, ask: ReadinessAsk, desk: Desk) -> Report:
+    """Judge every gate up to that stage. Raises MODEL_NOT_FOUND."""
+    file = file_of(op, tx, ask, desk)
+    case, model = file.case, file.case.subject["model"]
+    standing = stages.standing(op, tx, model, ask.capability)
+    lines = judged(op, tx, file, desk.policy)
     verdict = readiness.verdict_of([(line.outcome, line.waiver) for line in lines])
     forecast, why = _forecast(op, tx, lines, case.now_us)
     promises = [
-        each
-        for each in slips.promises(op, tx)
-        if (each.model, each.stage) == (model.name, ask.stage)
+        each for each in slips.promises(op, tx) if (each.model, each.stage) == (model, ask.stage)
     ]
     room = readiness.room_of(
-        certified=_certified(lines, pieces),
-        demand=demand,
-        admitted=len(cohorts.invited_orgs(op, tx, model.name)),
-        population=population,
+        certified=_certified(lines, file.pieces),
+        demand=file.demand,
+        admitted=len(cohorts.invited_orgs(op, tx, model)),
+        population=file.population,
     )
     return Report(
-        model=model.name,
+        model=model,
         fingerprint=case.subject["fingerprint"],
         stage_now=Stage.GA if standing is None else standing.stage,
         stage=ask.stage,
         verdict=verdict,
         lines=lines,
         room=room,
-        predecessor=before,
+        predecessor=file.predecessor,
         forecast=forecast,
         forecast_why=why,
         promised_us=promises[-1].promised_us if promises else None,
         slipped_us=slips.slipped_us(promises),
-        untested=(*desk.policy.untested, *_untested(lines, room, before)),
+        untested=(*desk.policy.untested, *_untested(lines, room, file.predecessor)),
         policy=desk.policy.digest,
         made_us=case.now_us,
     )
 
 
-def judged(
-    op: Op, tx: Tx, ask: ReadinessAsk, policy: Policy, pieces: Sequence[Piece], case: Case
-) -> tuple[Line, ...]:
+def judged(op: Op, tx: Tx, file: File, policy: Policy) -> tuple[Line, ...]:
     """Every gate of every edge from closed to that stage; where edges share the name of a gate, the
     later edge asks for more, and its gate stands for both."""
-    edges = stages.gated_edges(Stage.CLOSED, ask.stage)
+    edges = stages.gated_edges(Stage.CLOSED, file.ask.stage)
     asked: dict[str, tuple[Stage, Gate]] = {
-        gate.name: (stage, gate) for stage in edges for gate in policy.edges.get(stage, ())
+        gate.name: (stage, _of_model(gate, file.ask.model))
+        for stage in edges
+        for gate in policy.edges.get(stage, ())
     }
-    waivers = gates.waivers(op, tx, ask.model, edges)
+    waivers = gates.waivers(op, tx, file.ask.model, edges)
     return tuple(
         readiness.line_of(
             stage,
-            gates.judge(gate, pieces, case),
-            readiness.history_of(gate, pieces, case),
+            gates.judge(gate, file.pieces, file.case),
+            readiness.history_of(gate, file.pieces, file.case),
             waivers,
         )
         for stage, gate in asked.values()
     )
+
+
+def _of_model(gate: Gate, model: str) -> Gate:
+    """With the command as it is typed for this model."""
+    return replace(gate, reproduce=gate.reproduce.replace("{model}", model))
 
 
 def _about(pieces: Iterable[Piece], capability: str) -> tuple[Piece, ...]:

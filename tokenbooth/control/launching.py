@@ -8,7 +8,7 @@ from tokenbooth.access.orgs import service as orgs
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.control.instance import InstancePaths
 from tokenbooth.control.launch_documents import report_json
-from tokenbooth.control.launch_report import Desk, ReadinessAsk, judged, report, subject_of
+from tokenbooth.control.launch_report import Desk, ReadinessAsk, file_of, judged, report, subject_of
 from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Feature
 from tokenbooth.core.op import Op
@@ -19,7 +19,7 @@ from tokenbooth.launch.cohorts import service as cohorts
 from tokenbooth.launch.cohorts.service import Cohort, CohortAsk, Member, MemberState
 from tokenbooth.launch.evidence import service as evidence
 from tokenbooth.launch.gates import service as gates
-from tokenbooth.launch.gates.service import Case, Policy, Waiver
+from tokenbooth.launch.gates.service import Policy, Waiver
 from tokenbooth.launch.readiness.service import Report, Verdict
 from tokenbooth.launch.slips import service as slips
 from tokenbooth.launch.slips.service import Promise
@@ -179,9 +179,8 @@ def demote(op: Op, tx: Tx, name: str, desk: Desk) -> Standing | None:
     standing = stages.standing(op, tx, name)
     if model is None or standing is None:
         return None
-    case = Case(subject=subject_of(model), keys=desk.keys, now_us=op.now())
-    how = ReadinessAsk(model=name, stage=standing.stage)
-    lines = judged(op, tx, how, desk.policy, evidence.pieces(op, tx, name), case)
+    file = file_of(op, tx, ReadinessAsk(model=model.name, stage=standing.stage), desk)
+    lines = judged(op, tx, file, desk.policy)
     fallen = [line.gate.name for line in lines if line.outcome.revoked and line.waiver is None]
     if not fallen:
         return None

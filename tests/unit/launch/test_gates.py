@@ -18,7 +18,7 @@ OTHER_BUILD = {"model": "m", "fingerprint": "fp_2"}
 
 def forged(good: Piece) -> Piece:
     """The figures are better than what was signed."""
-    finding = replace(good.attestation.finding, body={**BODY, "rate_milli": 9999})
+    finding = replace(good.attestation.finding, body={**BODY, "calls_per_ks": 9999})
     return replace(
         good, attestation=Attestation(finding, good.attestation.public, good.attestation.signature)
     )
@@ -44,12 +44,12 @@ def test_sound_and_fresh_evidence_that_meets_all_needs_passes() -> None:
         ([piece(age_h=5, valid_h=5)], Mark.STALE, "expired"),
         ([piece(age_h=11)], Mark.STALE, "older than 10 hours"),
         ([piece(revoked_h_ago=0)], Mark.STALE, "the canary sang"),
-        ([piece({**BODY, "rate_milli": 999})], Mark.FAIL, "rate_milli is 999"),
+        ([piece({**BODY, "calls_per_ks": 999})], Mark.FAIL, "calls_per_ks is 999"),
         ([piece({**BODY, "tail": {"ms": 201}})], Mark.FAIL, "at most 200"),
         ([piece({**BODY, "passed": False})], Mark.FAIL, "must be True"),
         ([piece({**BODY, "passed": 1})], Mark.FAIL, "passed is 1"),
-        ([piece({"rate_milli": 5000, "passed": True})], Mark.FAIL, "nothing of tail.ms"),
-        ([piece({**BODY, "rate_milli": "5000"})], Mark.FAIL, "rate_milli is 5000"),
+        ([piece({"calls_per_ks": 5000, "passed": True})], Mark.FAIL, "nothing of tail.ms"),
+        ([piece({**BODY, "calls_per_ks": "5000"})], Mark.FAIL, "calls_per_ks is 5000"),
     ],
 )
 def test_anything_else_does_not(pieces: list[Piece], mark: Mark, word: str) -> None:
@@ -59,11 +59,10 @@ def test_anything_else_does_not(pieces: list[Piece], mark: Mark, word: str) -> N
 
 
 def test_an_older_piece_never_stands_in_for_a_newer_one_that_fails() -> None:
-    worse = piece({**BODY, "rate_milli": 1}, age_h=1)
+    worse = piece({**BODY, "calls_per_ks": 1}, age_h=1)
     assert judge(GATE, [piece(age_h=2), worse], CASE).mark is Mark.FAIL
-    assert judge(GATE, [piece(age_h=1), piece({**BODY, "rate_milli": 1}, age_h=2)], CASE).mark is (
-        Mark.PASS
-    )
+    worse = piece({**BODY, "calls_per_ks": 1}, age_h=2)
+    assert judge(GATE, [piece(age_h=1), worse], CASE).mark is Mark.PASS
 
 
 def test_what_was_measured_before_a_revocation_does_not_count_and_what_was_after_does() -> None:
@@ -77,7 +76,7 @@ def test_what_was_measured_before_a_revocation_does_not_count_and_what_was_after
 
 
 def test_evidence_of_another_build_is_passed_over_for_that_of_this_one() -> None:
-    other = piece({**BODY, "rate_milli": 1}, age_h=1, subject=OTHER_BUILD)
+    other = piece({**BODY, "calls_per_ks": 1}, age_h=1, subject=OTHER_BUILD)
     revoked = piece(age_h=1, subject=OTHER_BUILD, revoked_h_ago=0)
     assert judge(GATE, [other, revoked, piece(age_h=2)], CASE).mark is Mark.PASS
 
@@ -87,14 +86,14 @@ def test_a_stranger_cannot_push_sound_evidence_aside() -> None:
 
 
 def test_a_need_follows_the_forecast_and_is_missing_without_one() -> None:
-    need = Need(figure="rate_milli", sense=Sense.AT_LEAST, of_forecast=1500)
+    need = Need(figure="calls_per_ks", sense=Sense.AT_LEAST, of_forecast=1500)
     gate = replace(GATE, needs=(need,))
     assert judge(gate, [piece()], replace(CASE, forecast_milli=1000)).mark is Mark.PASS
     assert judge(gate, [piece()], replace(CASE, forecast_milli=1001)).mark is Mark.FAIL
     unknown = judge(gate, [piece()], CASE)
     assert (unknown.mark, unknown.why) == (
         Mark.MISSING,
-        ("what rate_milli must come to is not known",),
+        ("what calls_per_ks must come to is not known",),
     )
 
 
@@ -109,14 +108,14 @@ def test_a_need_follows_the_forecast_and_is_missing_without_one() -> None:
     ],
 )
 def test_a_need_follows_the_model_before(sense: Sense, before: int | None, met: bool) -> None:
-    need = Need(figure="rate_milli", sense=sense, of_predecessor=900)
-    body: dict[str, Any] = {} if before is None else {"rate_milli": before}
+    need = Need(figure="calls_per_ks", sense=sense, of_predecessor=900)
+    body: dict[str, Any] = {} if before is None else {"calls_per_ks": before}
     case = replace(CASE, predecessor={"k/1": body})
     assert read(need, "k/1", BODY, case).met is met
 
 
 def test_without_a_model_before_there_is_nothing_to_be_worse_than() -> None:
-    need = Need(figure="rate_milli", sense=Sense.AT_MOST, of_predecessor=900)
+    need = Need(figure="calls_per_ks", sense=Sense.AT_MOST, of_predecessor=900)
     assert read(need, "k/1", BODY, CASE).met
     assert not read(need, "k/1", {}, CASE).met
 
@@ -152,7 +151,7 @@ def test_stale_or_mismatched_evidence_never_passes(pieces: list[Piece]) -> None:
 def test_it_passes_exactly_when_everything_holds(
     rate: int, tail: int, passed: bool, age_h: int, valid_h: int
 ) -> None:
-    body = {"rate_milli": rate, "tail": {"ms": tail}, "passed": passed}
+    body = {"calls_per_ks": rate, "tail": {"ms": tail}, "passed": passed}
     found = judge(GATE, [piece(body, age_h=age_h, valid_h=valid_h)], CASE)
     good = rate >= 1000 and tail <= 200 and passed
     assert (found.mark is Mark.PASS) == (good and 0 <= age_h <= 10 and age_h < valid_h)

@@ -47,7 +47,9 @@ def history_of(gate: Gate, pieces: Sequence[Piece], case: Case) -> tuple[Point, 
             continue
         if _VOID.isdisjoint(check(piece.attestation, wanted)):
             body = piece.attestation.finding.body
-            margins = [read(need, gate.kind, body, case).margin_permille for need in numbers or gate.needs]
+            margins = [
+                read(need, gate.kind, body, case).margin_permille for need in numbers or gate.needs
+            ]
             found.append(Point(piece.issued_us, min(margins)))
     return tuple(sorted(found, key=lambda point: point.time_us))
 

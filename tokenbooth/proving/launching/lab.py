@@ -2,7 +2,7 @@
 
 import random
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,12 +124,14 @@ class Lab:
 
 
 @contextmanager
-def open_lab(seed: int, start_us: int) -> Iterator[Lab]:
-    """A new booth in a directory that goes away afterwards."""
+def open_lab(
+    seed: int, start_us: int, prepare: Callable[[StoreOptions], object] = migrate
+) -> Iterator[Lab]:
+    """A new booth in a directory that goes away afterwards; ``prepare`` makes its database."""
     with tempfile.TemporaryDirectory(prefix="tokenbooth-lab-") as directory:
         home = Path(directory)
         options = StoreOptions(f"sqlite:///{home / 'tokenbooth.db'}")
-        migrate(options)
+        prepare(options)
         engine = sqlite_engine(options, StoreBounds())
         key = SigningKey(sha256(b"a fictional lab %d" % seed))
         desk = Desk(read_policy(launching.shipped_policy()), key)
