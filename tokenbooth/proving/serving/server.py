@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Protocol
 
+from tokenbooth.core.terms import ServiceTier
 from tokenbooth.proving.serving.shape import ServerShape
 
 NEVER_US = -1
@@ -27,6 +28,9 @@ class Call:
     input_tokens: int
     output_tokens: int
     output_tokens_max: int
+    tenant: str = ""
+    tier: ServiceTier = ServiceTier.STANDARD
+    first_party: bool = False
     first_us: int = NEVER_US
     end_us: int = NEVER_US
     cancelled: bool = False
@@ -50,7 +54,11 @@ class Watcher(Protocol):
 
 
 class Server:
-    """``submit``, ``cancel`` and ``advance``; nothing happens but in ``advance``."""
+    """``submit``, ``cancel`` and ``advance``; nothing happens but in ``advance``.
+
+    ``preemptions`` counts calls thrown out, ``shortages`` steps at which one had to wait for the
+    cache: what an engine's own metrics tell of its pressure.
+    """
 
     def __init__(self, shape: ServerShape, watcher: Watcher) -> None:
         self.shape = shape
@@ -68,6 +76,7 @@ class Server:
         self._step_ends_ns = NEVER_US
         self._read: list[Call] = []
         self.preemptions = 0
+        self.shortages = 0
 
     @property
     def now_us(self) -> int:
@@ -237,6 +246,7 @@ class Server:
         while budget and self._waiting and self.inside < self.shape.slots:
             call = self._waiting[0]
             if self.inside and not self._fits(call):
+                self.shortages += 1
                 break
             self._waiting.popleft()
             self._reading[call] = None
