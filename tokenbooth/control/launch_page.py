@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from tokenbooth.control.documents import iso_time
+from tokenbooth.control.documents import iso_day, iso_time
 from tokenbooth.control.launch_documents import forecast_line, room_lines
-from tokenbooth.launch.gates.service import Reading
+from tokenbooth.launch.gates.service import Reading, shown
 from tokenbooth.launch.readiness.service import Line, Point, Report
 from tokenbooth.signing.attestation import Attestation
 
@@ -32,7 +32,8 @@ th { font-weight: 600; color: var(--soft); font-size: 14px }
 .mark { font-weight: 700; white-space: nowrap } .pass { color: var(--good) }
 .fail, .missing { color: var(--bad) } .stale, .waived { color: var(--warn) }
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 12px }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr));
+  gap: 12px; margin-top: 16px }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 12px 16px } .card b { display: block; font-size: 22px }
 ul { padding-left: 20px; margin: 4px 0 } svg { display: block }
@@ -75,20 +76,22 @@ def _cards(found: Report) -> str:
     room = found.room
     invite = "unknown" if room.invite is None else str(room.invite)
     needed = "unknown" if room.replicas_needed is None else str(room.replicas_needed)
-    promised = "none" if found.promised_us is None else (iso_time(found.promised_us) or "")[:10]
-    moved = found.slipped_us // US_PER_DAY
+    date, moved = "none", "no date is promised"
+    if found.promised_us is not None:
+        date = iso_day(found.promised_us)
+        moved = f"promised; moved by {found.slipped_us // US_PER_DAY} days so far"
     cards = (
         (f"{len(found.blockers)} of {len(found.lines)}", "gates stand in the way"),
         (invite, "organizations can be invited now"),
         (needed, f"replicas for {room.population} organizations"),
-        (promised, f"promised; moved by {moved} days so far"),
+        (date, moved),
     )
-    shown = "".join(
+    boxes = "".join(
         f'<div class="card"><b>{escape(big)}</b>{escape(small)}</div>' for big, small in cards
     )
-    said = "".join(f"<p>{escape(each)}.</p>" for each in room_lines(room))
+    said = "".join(f"<p>{escape(each[:1].upper() + each[1:])}.</p>" for each in room_lines(room))
     return (
-        f'<div class="cards">{shown}</div><h2>When</h2>'
+        f'<div class="cards">{boxes}</div><h2>When</h2>'
         f"<p>All gates pass {escape(forecast_line(found))}.</p><h2>Room</h2>{said}"
     )
 
@@ -129,21 +132,21 @@ def _gates(lines: Sequence[Line]) -> str:
 def _gate(line: Line) -> str:
     outcome, mark = line.outcome, line.outcome.mark.value
     kind = "waived" if line.waiver is not None else mark
-    shown = "<br>".join(_reading(each) for each in outcome.readings)
+    readings = "<br>".join(_reading(each) for each in outcome.readings)
     age = "" if outcome.age_us is None else f"{outcome.age_us * 24 // US_PER_DAY} hours old<br>"
-    source = f"{age}<code>{escape(outcome.evidence[:16])}</code>" if outcome.evidence else "none"
+    source = f"{age}<code>{escape(outcome.evidence[:12])}</code>" if outcome.evidence else "none"
     return (
         f'<tr><td class="mark {kind}">{kind.upper()}</td><td><b>{escape(line.gate.name)}</b><br>'
         f'<span class="small soft">{escape(line.gate.title)}</span></td>'
-        f'<td class="small">{shown}</td><td>{_spark(line.history)}'
+        f'<td class="small">{readings}</td><td>{_spark(line.history)}'
         f'<span class="small soft">{line.trend.value}</span></td>'
         f'<td class="small">{source}</td></tr>'
     )
 
 
 def _reading(found: Reading) -> str:
-    value = "nothing" if found.value is None else str(found.value)
-    bound = "unknown" if found.bound is None else str(found.bound)
+    value = "nothing" if found.value is None else shown(found.value)
+    bound = "unknown" if found.bound is None else shown(found.bound)
     sign = {"at_least": "≥", "at_most": "≤", "is": "="}[found.sense.value]
     kind = "pass" if found.met else "fail"
     return f'{escape(found.figure)} <b class="{kind}">{escape(value)}</b> {sign} {escape(bound)}'

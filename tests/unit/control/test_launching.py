@@ -348,7 +348,7 @@ def test_the_page_says_what_the_report_says_and_nothing_can_break_out_of_it(lab:
     for line in found.lines:
         assert f"<b>{line.gate.name}</b>" in shown
         if line.outcome.evidence:
-            assert line.outcome.evidence[:16] in shown
+            assert line.outcome.evidence[:12] in shown
     for each in (*found.untested, "GO", "Waived", "polyline", "invited now"):
         assert escape(each) in shown
     assert "<script>" not in shown

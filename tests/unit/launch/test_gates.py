@@ -46,7 +46,7 @@ def test_sound_and_fresh_evidence_that_meets_all_needs_passes() -> None:
         ([piece(revoked_h_ago=0)], Mark.STALE, "the canary sang"),
         ([piece({**BODY, "calls_per_ks": 999})], Mark.FAIL, "calls_per_ks is 999"),
         ([piece({**BODY, "tail": {"ms": 201}})], Mark.FAIL, "at most 200"),
-        ([piece({**BODY, "passed": False})], Mark.FAIL, "must be True"),
+        ([piece({**BODY, "passed": False})], Mark.FAIL, "must be yes"),
         ([piece({**BODY, "passed": 1})], Mark.FAIL, "passed is 1"),
         ([piece({"calls_per_ks": 5000, "passed": True})], Mark.FAIL, "nothing of tail.ms"),
         ([piece({**BODY, "calls_per_ks": "5000"})], Mark.FAIL, "calls_per_ks is 5000"),

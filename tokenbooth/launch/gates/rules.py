@@ -130,4 +130,9 @@ def _unmet(reading: Reading) -> str:
         return f"it says nothing of {reading.figure}"
     sense = reading.sense.value.replace("_", " ")
     must = "" if reading.sense is Sense.IS else f"{sense} "
-    return f"{reading.figure} is {reading.value}, and must be {must}{reading.bound}"
+    return f"{reading.figure} is {shown(reading.value)}, and must be {must}{shown(reading.bound)}"
+
+
+def shown(figure: Figure) -> str:
+    """For people."""
+    return {True: "yes", False: "no"}[figure] if isinstance(figure, bool) else str(figure)

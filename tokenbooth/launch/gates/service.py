@@ -6,7 +6,7 @@ from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.launch.gates import sql
 from tokenbooth.launch.gates.policy import read_policy
-from tokenbooth.launch.gates.rules import figure_at, judge, read
+from tokenbooth.launch.gates.rules import figure_at, judge, read, shown
 from tokenbooth.launch.gates.values import (
     NO_POLICY,
     Case,
@@ -36,6 +36,7 @@ __all__ = [
     "judge",
     "read",
     "read_policy",
+    "shown",
     "waive",
     "waivers",
 ]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from tokenbooth.core.days import US_PER_DAY
 from tokenbooth.launch.readiness.service import Forecast, Point, Way, forecast
 
-REPORTED_SEEDS = range(1000, 1100)
 START_US = 20_000 * US_PER_DAY
 DAYS_MAX = 1500
 ROUNDS_MIN, ROUNDS_MAX = 6, 14
@@ -26,18 +25,15 @@ class Trial:
     seed: int
     asked_us: int
     true_us: int
-    found: Forecast | str
+    found: Forecast
 
     @property
     def covered(self) -> bool:
-        if isinstance(self.found, str):
-            return False
         return self.found.early_us <= self.true_us and not self.late
 
     @property
     def late(self) -> bool:
-        late_us = None if isinstance(self.found, str) else self.found.late_us
-        return late_us is not None and self.true_us > late_us
+        return self.found.late_us is not None and self.true_us > self.found.late_us
 
 
 class _Gate:
@@ -70,8 +66,9 @@ class _Gate:
         return bool(self.points) and self.points[-1].margin_permille >= 0
 
 
-def programme(seed: int) -> Trial:
-    """One programme: some rounds of measurements, a forecast, and then what really happens."""
+def programme(seed: int) -> Trial | None:
+    """One programme: some rounds of measurements, a forecast, and then what really happens;
+    ``None`` where there was no forecast."""
     dice = random.Random(seed)  # noqa: S311 - a simulation
     gates = [_Gate(dice) for _ in range(dice.randint(1, 4))]
     habit, wide = dice.gauss(0.3, 0.2), dice.uniform(0.25, 0.5)
@@ -90,6 +87,8 @@ def programme(seed: int) -> Trial:
     if lead_days:
         ways.append(Way("not-begun", (), lead_days))
     found = forecast(ways, ratios, asked_us)
+    if isinstance(found, str):
+        return None
     over = day + begun_late
     while day < DAYS_MAX and not (day >= over and all(g.passes for g in gates)):
         day += 1
@@ -102,6 +101,15 @@ def _step(gates: Sequence[_Gate], day: int) -> None:
         gate.day(day)
 
 
-def coverage(seeds: Sequence[int]) -> tuple[Trial, ...]:
-    """One programme for each seed."""
-    return tuple(programme(seed) for seed in seeds)
+def coverage(seed: int, count: int) -> tuple[tuple[Trial, ...], int]:
+    """``count`` programmes that had a forecast, from ``seed`` on, and how many beside them had
+    none."""
+    found: list[Trial] = []
+    unknown = 0
+    while len(found) < count:
+        trial = programme(seed + len(found) + unknown)
+        if trial is None:
+            unknown += 1
+        else:
+            found.append(trial)
+    return tuple(found), unknown

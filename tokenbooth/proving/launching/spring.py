@@ -92,18 +92,16 @@ def announced(show: Show) -> None:
         prices.price_model(lab.op(), tx, ask, lab.ids, confirmed=True)
     show.move(Stage.WAITLIST)
     said = show.promise(Stage.PRIVATE_PREVIEW, (2026, 4, 28), "said in the announcement")
-    unknown = said.late_us is None
+    span = f"between {iso_day(said.early_us or 0)} and {iso_day(said.late_us or 0)}"
     show.frame(
         f"{MODEL} is announced",
         (
-            f"{WAITING_ORGS} organizations wait; promised to partners: {iso_day(said.promised_us)}",
-            "Forecast of that day: unknown."
-            if unknown
-            else f"Forecast, at the latest: {iso_day(said.late_us or 0)}.",
+            f"{WAITING_ORGS} organizations wait. Promised to partners: {iso_day(said.promised_us)}",
+            f"The forecast of that day: {span} (80 %).",
         ),
         {"promised_us": said.promised_us, "late_us": said.late_us or 0},
         f"tokenbooth stage promise {MODEL} private_preview --by 2026-04-28 --reason announced",
-        passed=True,
+        passed=said.late_us is not None and said.late_us > said.promised_us,
     )
 
 
