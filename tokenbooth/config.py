@@ -229,6 +229,11 @@ def data_dir_of(given: Path | None, environ: Mapping[str, str] | None = None) ->
     return Path(os.path.abspath(chosen.expanduser()))  # noqa: PTH100 - keeps symbolic links
 
 
+def variable(name: str) -> str | None:
+    """What the environment says of a name that somebody typed."""
+    return os.environ.get(name)
+
+
 def client_settings(environ: Mapping[str, str] | None = None) -> ClientSettings:
     """The key and address of a booth to talk to."""
     variables = os.environ if environ is None else environ

@@ -10,6 +10,7 @@ from tokenbooth import __version__
 from tokenbooth.cli import (
     bench,
     card,
+    certify,
     chat,
     cohort,
     config,
@@ -76,6 +77,7 @@ app.add_typer(statement.app)
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(events.app)
 app.add_typer(config.app)
+app.add_typer(certify.app)
 app.command("migrate")(migrate.migrate)
 app.command("backup")(migrate.backup)
 app.command("restore")(migrate.restore)

@@ -14,7 +14,7 @@ Org = Annotated[str, typer.Argument(help="Name or id of the organization.")]
 
 
 @app.command("create")
-def create(
+def create(  # noqa: PLR0913 - one parameter for each option of the command line
     name: Name,
     cap: Annotated[
         str | None, typer.Option("--cap", "--cap-usd", help="Hard cap on all that it ever spends.")
@@ -23,6 +23,9 @@ def create(
     book: Annotated[
         str, typer.Option(help="Price book that it buys from, which sets its currency.")
     ] = "default",
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens per minute.")] = None,
+    parallel: Annotated[int | None, typer.Option(min=1, help="Calls at the same time.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -30,9 +33,14 @@ def create(
     from tokenbooth.cli.booth import write
     from tokenbooth.cli.parsing import cap_nano, period_of
     from tokenbooth.control import accounts, documents
+    from tokenbooth.core.caller import CallLimits
 
     ask = accounts.OrganizationAsk(
-        name, cap_nano=cap_nano(cap), book=book, cap_period=period_of(cap_period)
+        name,
+        CallLimits(rpm, tpm, parallel),
+        cap_nano=cap_nano(cap),
+        book=book,
+        cap_period=period_of(cap_period),
     )
     org = write(
         data_dir, lambda booth, op, tx: accounts.create_organization(op, tx, ask, booth.ids)

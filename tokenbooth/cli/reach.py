@@ -12,10 +12,16 @@ from tokenbooth.core.problem import Problem
 
 def client_for(base_url: str | None, key: str | None, data_dir: Path | None) -> calling.BoothClient:
     """Raises MISSING_KEY without a key, and STATE_CONFLICT without a booth."""
+    secret = key_secret_of(key, data_dir)
+    return calling.BoothClient(address_of(base_url, data_dir), secret)
+
+
+def key_secret_of(key: str | None, data_dir: Path | None) -> str:
+    """What was given, else what the environment says, else the key of ``up``."""
     secret = key or client_settings().api_key or read_up_key(data_dir_of(data_dir))
     if secret is None:
         raise Problem(Code.MISSING_KEY, "Give a key with --key or TOKENBOOTH_API_KEY.")
-    return calling.BoothClient(address_of(base_url, data_dir), secret)
+    return secret
 
 
 def address_of(base_url: str | None, data_dir: Path | None) -> str:

@@ -6,12 +6,13 @@ other; the rest is ours.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenbooth.catalog.cards import service as cards
 from tokenbooth.catalog.cards.service import Card
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import Deployment, Model
+from tokenbooth.control.certificates import capacity_json
 from tokenbooth.control.documents import Json, iso_day, iso_time, offer_json, rate_limits_json
 from tokenbooth.control.prices import offered_version
 from tokenbooth.core.caller import Caller, CallLimits
@@ -25,6 +26,8 @@ from tokenbooth.launch.cohorts import service as cohorts
 from tokenbooth.launch.stages import service as stages
 from tokenbooth.launch.stages.service import Stage, Standing
 from tokenbooth.money.prices.service import PriceVersion
+from tokenbooth.verify.applied import service as certificates
+from tokenbooth.verify.applied.service import Applied
 
 US_PER_S = 1_000_000
 OWNER = "tokenbooth"
@@ -51,6 +54,7 @@ class Offer:
     context_tokens: int | None
     features: frozenset[Feature] | None
     writes: bool = True
+    capacity: Json | None = None
 
     @property
     def display_name(self) -> str:
@@ -102,6 +106,7 @@ class PageAsk:
 def offers(op: Op, tx: Tx, caller: Caller, abilities: Abilities) -> tuple[Offer, ...]:
     """The models that this key may call, by name: allowed to it, open to it, and priced."""
     said, decided = cards.cards(op, tx), stages.standings(op, tx)
+    in_force = certificates.applied(op, tx)
     found: list[Offer] = []
     for model in catalog.models(op, tx):
         if caller.models is None or model.name in caller.models:
@@ -111,7 +116,8 @@ def offers(op: Op, tx: Tx, caller: Caller, abilities: Abilities) -> tuple[Offer,
                 continue
             if _shut(op, tx, caller, model.name, standings) is None:
                 told = _Told(said.get(model.name), _whole(standings))
-                found.append(_offer(model, told, version, caller, abilities))
+                made = _offer(model, told, version, caller, abilities)
+                found.append(_with_capacity(op, made, in_force.get(model.name), abilities))
     return tuple(found)
 
 
@@ -137,7 +143,8 @@ def offer(op: Op, tx: Tx, caller: Caller, name: str, abilities: Abilities) -> Of
             Code.PRICE_UNKNOWN, f"The model {name!r} has no published price.", param="model"
         )
     told = _Told(cards.card_of(op, tx, name), _whole(standings))
-    return _offer(model, told, version, caller, abilities)
+    made = _offer(model, told, version, caller, abilities)
+    return _with_capacity(op, made, certificates.applied_to(op, tx, name), abilities)
 
 
 def page_json(found: Sequence[Offer], ask: PageAsk) -> Json:
@@ -186,6 +193,7 @@ def offer_row(found: Offer) -> Json:
         "modalities": {"input": found.input_modalities, "output": found.output_modalities},
         "pricing": offer_json(found.version, found.data_terms),
         "limits": rate_limits_json(found.limits),
+        "capacity": found.capacity,
         "data_policy": {
             "terms": found.data_terms.value,
             "training": found.data_terms is DataTerms.CONTRIBUTOR,
@@ -279,6 +287,14 @@ def _offer(
         features=features if known else None,
         writes=any(found.writes for found in known) or not known,
     )
+
+
+def _with_capacity(op: Op, offer: Offer, applied: Applied | None, abilities: Abilities) -> Offer:
+    if applied is None:
+        return offer
+    known = [found for found in map(abilities, offer.model.deployments) if found is not None]
+    served = {found.fingerprint for found in known if found.fingerprint is not None}
+    return replace(offer, capacity=capacity_json(applied, served, op.now()))
 
 
 def _narrower(one: CallLimits, other: CallLimits) -> CallLimits:

@@ -30,12 +30,14 @@ class Feature(StrEnum):
 class Capabilities:
     """``context_tokens`` holds prompt and output together; ``None`` means unknown. ``writes`` is
     False for a model that makes vectors and no text. ``constrains``: schemas are kept while the
-    model writes, by a grammar, and not only asked for."""
+    model writes, by a grammar, and not only asked for. ``fingerprint`` is what the engine calls its
+    configuration in every answer, where that is known beforehand."""
 
     features: frozenset[Feature]
     context_tokens: int | None = None
     writes: bool = True
     constrains: bool = False
+    fingerprint: str | None = None
 
 
 _NEEDS = {Feature.IMAGES: (ImagePart, VideoPart), Feature.AUDIO: (AudioPart,)}

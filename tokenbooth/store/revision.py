@@ -8,7 +8,7 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 
-HEAD = "0010"
+HEAD = "0011"
 VERSION_TABLE = "alembic_version"
 
 

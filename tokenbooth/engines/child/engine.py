@@ -96,6 +96,7 @@ class ChildEngine:
             self._kind.features | reading.features,
             context_tokens=min(windows, default=None),
             constrains=True,
+            fingerprint=ready.fingerprint,
         )
         self._is_open = True
 

@@ -22,6 +22,7 @@ from tokenbooth.engines.child.orders import (
 )
 from tokenbooth.engines.child.text import ChoiceText, Out
 from tokenbooth.engines.embedded.values import EmbeddedOptions
+from tokenbooth.engines.fingerprint import serving_fingerprint
 from tokenbooth.engines.gguf.byte_level import vocabulary_bytes
 from tokenbooth.engines.gguf.metadata import read_metadata
 
@@ -77,13 +78,23 @@ class OpenVino:
         defaults = self._pipeline.get_config()
         self._end_ids = {defaults.eos_token_id, *defaults.stop_token_ids}
         self._context_tokens = metadata.context_tokens
+        self._file_type = metadata.number("general.file_type")
         self._runs: dict[int, Running] = {}
         self._sequences = 0
 
     @property
     def ready(self) -> Ready:
         version = self._package.__version__.split("-")[0]
-        return Ready(self._context_tokens, f"openvino-genai-{version}")
+        options = self._options
+        flags = {
+            "step_tokens_max": options.step_tokens_max,
+            "prefix_cache": options.prefix_cache,
+            "device": options.device,
+        }
+        name = serving_fingerprint(
+            f"openvino-genai-{version}", Path(options.gguf_path), self._file_type, flags
+        )
+        return Ready(self._context_tokens, name)
 
     @property
     def busy(self) -> bool:

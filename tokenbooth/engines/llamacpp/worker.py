@@ -30,6 +30,7 @@ from tokenbooth.engines.child.frames import (
 )
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut, main
 from tokenbooth.engines.child.orders import TEMPLATE_REFUSES, asked_of, ids_of, in_thought, is_raw
+from tokenbooth.engines.fingerprint import serving_fingerprint, weights_digest
 from tokenbooth.engines.gguf.metadata import read_metadata
 from tokenbooth.engines.llamacpp.sight import Sight, listen, native
 from tokenbooth.engines.llamacpp.values import LlamacppOptions
@@ -83,7 +84,9 @@ class LlamaCpp:
 
     def __init__(self, package: Any, options: LlamacppOptions) -> None:
         self._options = options
-        trained = read_metadata(Path(options.gguf_path), skip_arrays=True).context_tokens
+        metadata = read_metadata(Path(options.gguf_path), skip_arrays=True)
+        trained = metadata.context_tokens
+        self._file_type = metadata.number("general.file_type")
         wished = options.context_tokens or CONTEXT_DEFAULT_MAX
         self._context_tokens = min(wished, trained or wished)
         self._key_secret = token_hex(32)
@@ -121,7 +124,18 @@ class LlamaCpp:
 
     @property
     def ready(self) -> Ready:
-        return Ready(self._context_tokens, f"xllamacpp-{self._version}")
+        options = self._options
+        flags = {
+            "slots": options.slots,
+            "context_tokens": self._context_tokens,
+            "step_tokens_max": options.step_tokens_max,
+            "threads": options.threads,
+            "mmproj": weights_digest(Path(options.mmproj_path)) if options.mmproj_path else "",
+        }
+        name = serving_fingerprint(
+            f"xllamacpp-{self._version}", Path(options.gguf_path), self._file_type, flags
+        )
+        return Ready(self._context_tokens, name)
 
     @property
     def busy(self) -> bool:

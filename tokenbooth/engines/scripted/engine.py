@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from tokenbooth.core.codes import Code
 from tokenbooth.core.delta import Delta, RunEnd, Usage
@@ -26,7 +27,7 @@ from tokenbooth.engines.refusals import (
 )
 from tokenbooth.engines.scripted.counting import input_tokens_of, tokens_of
 from tokenbooth.engines.scripted.rules import commands_in, embedding, plan, steps, usage_of
-from tokenbooth.engines.scripted.values import Fault, ScriptOptions
+from tokenbooth.engines.scripted.values import AnswerKind, Fault, ScriptOptions
 from tokenbooth.engines.tally import Tally
 
 FINGERPRINT = "scripted"
@@ -40,13 +41,16 @@ class ScriptedEngine:
         self._options = options
         self._is_open = False
         self._runs: set[_Play] = set()
+        self._begun = 0
         self._tally = Tally()
         features = set(options.features)
         if options.reasoning_tokens:
             features.add(Feature.REASONING_EFFORT)
         if options.cached_tokens is not None:
             features.add(Feature.CACHED_TOKENS)
-        self._capabilities = Capabilities(frozenset(features), options.context_tokens)
+        self._capabilities = Capabilities(
+            frozenset(features), options.context_tokens, fingerprint=FINGERPRINT
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -82,7 +86,7 @@ class ScriptedEngine:
     def _begin(self, run: "_Play", turn: Turn) -> None:
         if not self._is_open:
             raise not_open()
-        options = self._options_for(turn)
+        options = self._wrong_if_due(self._options_for(turn))
         input_tokens = input_tokens_of(turn)
         problem = unsupported(turn, self._capabilities)
         problem = problem or too_long(input_tokens, options.context_tokens)
@@ -101,6 +105,15 @@ class ScriptedEngine:
             return self._options
         kept = {n: getattr(self._options, n) for n in ScriptOptions.__slots__ if n not in commands}
         return options_from(ScriptOptions, commands, **kept)
+
+    def _wrong_if_due(self, options: ScriptOptions) -> ScriptOptions:
+        self._begun += 1
+        size = options.wrong_at_batch
+        if not size - size // 8 < len(self._runs) <= size:
+            return options
+        # Spread evenly, and by count, so that two plays of one load are alike.
+        wrong = self._begun * options.wrong_percent % 100 < options.wrong_percent
+        return replace(options, answer=AnswerKind.WORDS) if wrong else options
 
     async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
         if Feature.EMBEDDINGS not in self._options.features:

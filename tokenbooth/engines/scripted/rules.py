@@ -11,6 +11,7 @@ from tokenbooth.core.delta import Delta, FinishReason, TokenLogprob, ToolCallDel
 from tokenbooth.core.turn import FormatKind, Role, Tool, ToolMode, Turn
 from tokenbooth.engines.scripted.counting import tokens_of
 from tokenbooth.engines.scripted.instances import minimal_instance
+from tokenbooth.engines.scripted.solving import solved
 from tokenbooth.engines.scripted.values import AnswerKind, ScriptOptions, UsageFault
 
 _LINES = (
@@ -128,6 +129,8 @@ def _answer(turn: Turn, options: ScriptOptions, seed: bytes) -> list[str]:
             return tokens_of(_last_text(turn))
         case AnswerKind.TEXT:
             return tokens_of(options.text)
+        case AnswerKind.SOLVE if (found := solved(_last_text(turn))) is not None:
+            return tokens_of(found)
     return list(_words(seed, options.chunks * options.tokens_per_chunk))
 
 

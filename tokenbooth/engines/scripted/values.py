@@ -23,11 +23,13 @@ SCRIPTED_FEATURES = frozenset(
 
 
 class AnswerKind(StrEnum):
-    """WORDS: pseudo-random words; ECHO: the last message of the user; TEXT: ``options.text``."""
+    """WORDS: pseudo-random words; ECHO: the last message of the user; TEXT: ``options.text``;
+    SOLVE: the right answer to the few kinds of question that it knows."""
 
     WORDS = "words"
     ECHO = "echo"
     TEXT = "text"
+    SOLVE = "solve"
 
 
 class Fault(StrEnum):
@@ -56,6 +58,8 @@ class ScriptOptions:
     that a turn with it and without any result gets called, with the text ``call_arguments``; after
     a result comes the answer. With ``turn_commands``
     a last message that holds ``[script chunks=4 fault=fail]`` changes these options for its turn.
+    Of the runs that begin while ``wrong_at_batch`` are under way, or up to an eighth fewer, as
+    where an engine pads its batch to that size, ``wrong_percent`` answer WORDS.
     """
 
     seed: int = 0
@@ -77,6 +81,8 @@ class ScriptOptions:
     embedding_dimensions: int = 32
     features: frozenset[Feature] = SCRIPTED_FEATURES
     turn_commands: bool = False
+    wrong_at_batch: int = 0
+    wrong_percent: int = 15
 
     def __post_init__(self) -> None:
         limits = {
@@ -89,6 +95,8 @@ class ScriptOptions:
             "cached_tokens": (0, 1_000_000_000),
             "context_tokens": (1, 1_000_000_000),
             "embedding_dimensions": (1, 4096),
+            "wrong_at_batch": (0, 65_536),
+            "wrong_percent": (0, 100),
         }
         for name, (least, most) in limits.items():
             value = getattr(self, name)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from tokenbooth.verify.certificates.values import (
     NEVER_US,
@@ -67,7 +68,12 @@ def figures(plan: CertificatePlan, legs: Sequence[Leg], samples: Sequence[Sample
     right = _rights(plan, samples)
     alone = _alone(plan, legs, by_leg, right)
     search, tried, best = _searched(plan, legs, by_leg)
-    delay = _delay(plan.promise, samples)
+    telling = [
+        counted
+        for number, (leg, counted) in enumerate(zip(legs, by_leg, strict=True))
+        if number == best or (best is not None and leg.kind is LegKind.LEVEL)
+    ]
+    delay = _delay(plan.promise, [s for counted in telling for s in counted])
     if search.best is None or best is None:
         found: tuple[Finding, ...] = ()
         latency_concurrency, latency_rate, bound = 0, 0, Bound(0, 0, 0)
@@ -141,9 +147,7 @@ def _by_leg(legs: Sequence[Leg], samples: Sequence[Sample]) -> list[list[Sample]
         all_of[sample.leg].append(sample)
     found = []
     for number, (leg, inside) in enumerate(zip(legs, all_of, strict=True)):
-        if any(
-            later.due_us < sooner.due_us for sooner, later in zip(inside, inside[1:], strict=False)
-        ):
+        if any(later.due_us < sooner.due_us for sooner, later in pairwise(inside)):
             raise Inconsistent(f"the samples of leg {number} are not in the order of sending")
         counted = inside[leg.warm : leg.warm + leg.counted]
         if len(counted) != leg.counted or any(s.status == "cut" for s in counted):
@@ -229,7 +233,7 @@ def _ladder(
     for leg, counted in zip(legs, by_leg, strict=True):
         if leg.kind is LegKind.LEVEL:
             answers.setdefault(leg.level, []).extend(counted)
-    wanted = levels(concurrency)
+    wanted = levels(concurrency, legs[0].batch)
     if set(answers) != set(wanted):
         raise Inconsistent("the ladder has not the levels that this concurrency asks for")
     pairs: Mapping[Level, Paired] = {

@@ -19,10 +19,11 @@ POWER = 0.99
 NORMAL = NormalDist()
 
 
-def levels(concurrency: int) -> tuple[Level, ...]:
-    """Every power of two up to the certified concurrency, and the quarters of the certified rate:
-    some faults live at one batch size and at no other."""
-    batches = [Level(1 << bit, 0) for bit in range(1, max(1, concurrency).bit_length())]
+def levels(concurrency: int, alone: int) -> tuple[Level, ...]:
+    """Every power of two above ``alone``, which they are compared with, up to the certified
+    concurrency, and the quarters of the certified rate: some faults live at one batch size only."""
+    bits = range(1, max(1, concurrency).bit_length())
+    batches = [Level(1 << bit, 0) for bit in bits if 1 << bit > alone]
     return (*batches, *(Level(0, percent) for percent in FRACTIONS_PERCENT))
 
 

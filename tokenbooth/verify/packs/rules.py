@@ -57,7 +57,7 @@ def is_right(asked: Probe, answer: str, finish: str) -> bool:
                 asked.expected.split(",")
             )
         case Family.SCHEMA:
-            return _object_in(answer) == json.loads(asked.expected)
+            return bool(_object_in(answer) == json.loads(asked.expected))
         case Family.COUNT:
             return " ".join(_WHOLE.findall(answer)) == asked.expected
         case Family.STOP:

@@ -127,10 +127,10 @@ def between(passed: Seen | None, failed: Seen | None, fails: int, plan: SearchPl
     elif passed is None:
         found = rate_after(failed, plan)
     else:
-        found = round((rate_after(passed, plan) * rate_after(failed, plan)) ** 0.5)
+        found = round(math.sqrt(rate_after(passed, plan) * rate_after(failed, plan)))
     if failed is not None:
         steps = 1 if passed is not None else fails
-        below = (plan.below_failed_ppm / PPM) ** steps
+        below = math.pow(plan.below_failed_ppm / PPM, steps)
         found = min(found, round(failed.run.calls_per_ks * below))
     if passed is not None and found * PPM < passed.run.calls_per_ks * plan.worth_ppm:
         return None

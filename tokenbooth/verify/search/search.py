@@ -1,5 +1,6 @@
 """The course of one search: what to run next, by all that was seen."""
 
+import math
 from collections.abc import Sequence
 
 from tokenbooth.verify.search.rules import (
@@ -126,13 +127,13 @@ class Search:
             return self._high // GROW if self._high >= GROW else None
         if self._high * PPM <= self._low * self._plan.bracket_ppm:
             return None
-        return round((self._low * self._high) ** 0.5)
+        return round(math.sqrt(self._low * self._high))
 
     def _candidate(self) -> int | None:
         confirms = [seen for seen in self.seen if seen.run.purpose is Purpose.CONFIRM]
         if not confirms:
             # Short runs end before queues have built up: they promise too much.
-            middle = ((self._low or 1) * (self._high or 1)) ** 0.5
+            middle = math.sqrt((self._low or 1) * (self._high or 1))
             return max(1, round(middle * self._plan.first_ppm / PPM))
         passed = [seen for seen in confirms if seen.passed]
         failed = [seen for seen in confirms if not seen.passed]

@@ -23,8 +23,12 @@ class SearchPlan:
     A probe decides between ``bad_ppm`` and ``good_ppm`` with ``error_ppm`` on either side, after
     ``probe_calls`` by the nearer one. Probes end when the bracket is closer than ``bracket_ppm``.
     A confirmation takes ``confirm_calls`` and passes when the lower bound of its attainment, of
-    which ``doubt_ppm`` lie below, reaches the promise. ``guard_ppm`` is how far above the promise it
-    is tried. At most ``confirms_max`` are made, and none begins beyond ``calls_max``.
+    which ``doubt_ppm`` lie below, reaches the promise; it is given up when more calls missed than
+    were due by ``hope_ppm`` of their root. It is tried where slack is used up ``guard_ppm`` above
+    the promise: at ``first_ppm`` of the middle of the bracket, then by how fast slack falls below
+    and above the knee (``steep_*``), no nearer to what failed than ``below_failed_ppm``, and only
+    for a gain of ``worth_ppm``. The last one that ``calls_max`` leaves room for is ``last_ppm`` of
+    that, unless one has passed.
     """
 
     bad_ppm: int = 930_000

@@ -1,0 +1,1 @@
+"""Measures an endpoint for a capacity certificate, as its callers see it."""

@@ -1,0 +1,1 @@
+"""Certificates that an operator put in force here."""

@@ -1,0 +1,1 @@
+"""Reports of other load tools, read as evidence."""
