@@ -23,14 +23,29 @@ File = Annotated[Path, typer.Argument(help="A file with one JSON document.")]
 
 
 @app.command("add")
-def add(file: File, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Keep an attestation; whether it counts is judged each time that it is asked for."""
+def add(
+    file: File,
+    model: Annotated[
+        str | None, typer.Option(help="Of which model, if a certificate names it otherwise.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Keep an attestation; whether it counts is judged each time that it is asked for. What a
+    capacity certificate says is verified, and becomes evidence of capacity and of quality."""
     from tokenbooth.cli.booth import write
+    from tokenbooth.control import launch_certificate
     from tokenbooth.launch.evidence import service as evidence
 
     document = _document(file)
-    piece = write(data_dir, lambda _booth, op, tx: evidence.add(op, tx, document))
-    _said(piece, as_json=as_json)
+
+    def work(booth: "Booth", op: "Op", tx: "Tx") -> "tuple[Piece, ...]":
+        if launch_certificate.is_certificate(document):
+            desk = desk_of(booth)
+            return launch_certificate.add_certificate(op, tx, document, model, desk)
+        return (evidence.add(op, tx, document),)
+
+    _said(*write(data_dir, work), as_json=as_json)
 
 
 @app.command("sign")
@@ -127,9 +142,13 @@ def _document(file: Path) -> object:
         raise Problem(Code.INVALID_VALUE, f"{file} holds no JSON.", param="file") from error
 
 
-def _said(piece: "Piece", *, as_json: bool) -> None:
+def _said(*pieces: "Piece", as_json: bool) -> None:
     from tokenbooth.control.launch_documents import piece_json
 
-    state = "stands" if piece.revoked_us is None else f"is revoked: {piece.revoked_why}"
-    text = f"Evidence {piece.digest[:16]} ({piece.kind}, {piece.model}) {state}."
-    emit(piece_json(piece), as_json=as_json, text=lines(text))
+    texts = []
+    for piece in pieces:
+        state = "stands" if piece.revoked_us is None else f"is revoked: {piece.revoked_why}"
+        texts.append(f"Evidence {piece.digest[:16]} ({piece.kind}, {piece.model}) {state}.")
+    shown = [piece_json(each) for each in pieces]
+    several = {"object": "list", "data": shown}
+    emit(shown[0] if len(shown) == 1 else several, as_json=as_json, text=lines(*texts))

@@ -23,7 +23,7 @@ from tokenbooth.signing.canonical import canonical
 from tokenbooth.signing.keys import SigningKey
 from tokenbooth.signing.merkle import sha256
 
-CAPACITY_KIND = "capacity-certificate/1"
+CAPACITY_KIND = "capacity/1"
 RATE_FIGURE, REPLICAS_FIGURE = "calls_per_ks", "replicas"
 CAPABILITY = "capability"
 DEMAND_SPAN_US = 7 * 86_400_000_000

@@ -212,7 +212,7 @@ def test_revoked_evidence_takes_a_model_one_stage_back_once(lab: Lab) -> None:
     make_ready(lab, Stage.PUBLIC_PREVIEW)
     move(lab, Stage.PUBLIC_PREVIEW)
     assert demote_all(lab) == 0
-    revoke(lab, "quality-receipt/1")
+    revoke(lab, "quality/1")
     assert [demote_all(lab), demote_all(lab)] == [1, 0]
     assert stage_of(lab) is Stage.PRIVATE_PREVIEW
     with lab.tx() as tx:
@@ -271,25 +271,25 @@ def test_a_body_with_a_fraction_cannot_be_signed(lab: Lab) -> None:
 
 def test_the_model_before_sets_a_bound_of_its_own(lab: Lab) -> None:
     lab.offer("old", {"seed": "9"})
-    lab.measured("old", "quality-receipt/1", {"passed": True, "score_permille": 1000})
+    lab.measured("old", "quality/1", {"passed": True, "score_permille": 1000})
     with lab.tx() as tx:
         ask = StageAsk(model="old", stage=Stage.DEPRECATED, successor="demo")
         stages.move(lab.op(), tx, ask)
     make_ready(lab, Stage.PRIVATE_PREVIEW, but="quality")
     worse = {"passed": True, "score_permille": 979}
-    lab.measured("demo", "quality-receipt/1", worse)
+    lab.measured("demo", "quality/1", worse)
     found = lab.report(replace(ASK, stage=Stage.PRIVATE_PREVIEW))
     assert (found.predecessor, found.verdict) == ("old", Verdict.NO_GO)
     assert "must be at least 980" in "; ".join(found.blockers[0].outcome.why)
     lab.clock.us += 1
-    lab.measured("demo", "quality-receipt/1", {**worse, "score_permille": 980})
+    lab.measured("demo", "quality/1", {**worse, "score_permille": 980})
     assert lab.report(replace(ASK, stage=Stage.PRIVATE_PREVIEW)).verdict is Verdict.GO
 
 
 def test_capacity_becomes_a_number_of_organizations(lab: Lab) -> None:
     make_ready(lab, Stage.PRIVATE_PREVIEW, but="capacity")
     body = {"attainment_permille": 960, "calls_per_ks": 10_000, "replicas": 2}
-    lab.measured("demo", "capacity-certificate/1", body, days=7)
+    lab.measured("demo", "capacity/1", body, days=7)
     room = lab.report(ASK).room
     # 70 % of 10 calls a second, at half a call a second each; 3.5 a second for each replica.
     assert (room.admissible, room.invite, room.replicas_needed) == (14, 14, 3)
@@ -341,7 +341,7 @@ def test_the_page_says_what_the_report_says_and_nothing_can_break_out_of_it(lab:
     for rate in range(3):
         lab.clock.us += US_PER_DAY
         body = {"attainment_permille": 960, "calls_per_ks": 9000 + rate, "replicas": 1}
-        lab.measured("demo", "capacity-certificate/1", body, days=7)
+        lab.measured("demo", "capacity/1", body, days=7)
     grant(lab, "documents", reason="<script>alert(1)</script>")
     found = lab.report(ASK)
     shown = page(found, launching.signed_report(found, lab.desk))

@@ -30,6 +30,7 @@ __all__ = [
     "call",
     "calls",
     "charged_calls",
+    "newest_fingerprint",
     "totals",
     "usage",
 ]
@@ -81,6 +82,12 @@ def busy_minutes(op: Op, tx: Tx, model: str, since_us: int, until_us: int) -> di
     for org_id, calls_begun in sql.busy_minutes(tx, model, since_us, until_us):
         found.setdefault(org_id, []).append(calls_begun)
     return found
+
+
+def newest_fingerprint(op: Op, tx: Tx, model: str) -> str | None:
+    """What the engine called itself in the newest call of a model that told; ``None`` where none
+    did."""
+    return sql.newest_fingerprint(tx, model)
 
 
 def totals(op: Op, tx: Tx) -> tuple[OrgTotal, ...]:

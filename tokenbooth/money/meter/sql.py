@@ -160,6 +160,17 @@ def busy_minutes(tx: Tx, model: str, since_us: int, until_us: int) -> Iterator[t
     return ((row.org_id, row.calls) for row in rows)
 
 
+def newest_fingerprint(tx: Tx, model: str) -> str | None:
+    """Ids rise with time, so the newest ones are looked at first."""
+    row = tx.execute(
+        select(_C.fingerprint)
+        .where(_C.model == model, _C.fingerprint.is_not(None))
+        .order_by(_C.request_id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else str(row.fingerprint)
+
+
 def _record(row: Any) -> CallRecord:
     return CallRecord(
         request_id=row.request_id,

@@ -59,7 +59,7 @@ def play_past(lab: Lab) -> None:
         lab.clock.us = us
         act()
     lab.measured(
-        BEFORE, "quality-receipt/1", quality(SEED, SKILL_BEFORE, fault_at=0).body(), days=300
+        BEFORE, "quality/1", quality(SEED, SKILL_BEFORE, fault_at=0).body(), days=300
     )
 
 
@@ -108,7 +108,7 @@ def announced(show: Show) -> None:
 def not_ready(show: Show) -> None:
     show.at(4, 21)
     found = quality(SEED + 1, SKILL, fault_at=64)
-    show.lab.measured(MODEL, "quality-receipt/1", found.body())
+    show.lab.measured(MODEL, "quality/1", found.body())
     show.basics(MODEL)
     report = show.report(Stage.PRIVATE_PREVIEW)
     said = show.promise(Stage.PRIVATE_PREVIEW, (2026, 5, 29), "answers are wrong at batch 64")
@@ -145,8 +145,8 @@ def short_of_capacity(show: Show) -> None:
     found = quality(SEED + 2, SKILL, fault_at=0)
     one = capacity(SEED)
     lab = show.lab
-    lab.measured(MODEL, "quality-receipt/1", found.body())
-    lab.measured(MODEL, "capacity-certificate/1", one.body(1), days=7)
+    lab.measured(MODEL, "quality/1", found.body())
+    lab.measured(MODEL, "capacity/1", one.body(1), days=7)
     show.basics(MODEL)
     near, far = show.report(Stage.PRIVATE_PREVIEW), show.report(Stage.PUBLIC_PREVIEW)
     marks = marks_of(far)

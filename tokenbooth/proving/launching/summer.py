@@ -35,8 +35,8 @@ from tokenbooth.proving.launching.tamper import go_until_tampered
 def partners(show: Show) -> None:
     show.at(6, 2)
     lab = show.lab
-    lab.measured(MODEL, "capacity-certificate/1", capacity(SEED + 1).body(1), days=7)
-    lab.measured(MODEL, "quality-receipt/1", quality(SEED + 3, SKILL, fault_at=0).body())
+    lab.measured(MODEL, "capacity/1", capacity(SEED + 1).body(1), days=7)
+    lab.measured(MODEL, "quality/1", quality(SEED + 3, SKILL, fault_at=0).body())
     _open_accounts(show)
     show.move(Stage.PRIVATE_PREVIEW)
     before, after = asyncio.run(_first_calls(show))
@@ -143,8 +143,8 @@ def invitation(show: Show) -> None:
     show.at(6, 16)
     lab = show.lab
     replicas = show.report(Stage.PUBLIC_PREVIEW).room.replicas_needed or 3
-    lab.measured(MODEL, "capacity-certificate/1", capacity(SEED + 2).body(replicas), days=7)
-    lab.measured(MODEL, "quality-receipt/1", quality(SEED + 4, SKILL, fault_at=0).body())
+    lab.measured(MODEL, "capacity/1", capacity(SEED + 2).body(replicas), days=7)
+    lab.measured(MODEL, "quality/1", quality(SEED + 4, SKILL, fault_at=0).body())
     room = show.report(Stage.PUBLIC_PREVIEW).room
     seen = crush(SEED)
     lab.measured(MODEL, "overload-drill/1", seen.body())
@@ -204,8 +204,8 @@ def bad_release(show: Show) -> None:
     with lab.tx() as tx:
         stages.move(lab.op(), tx, StageAsk(model=NEXT, stage=Stage.CLOSED))
     found = quality(SEED + 5, SKILL, fault_at=64)
-    lab.measured(NEXT, "quality-receipt/1", found.body())
-    lab.measured(NEXT, "capacity-certificate/1", capacity(SEED + 3).body(1), days=7)
+    lab.measured(NEXT, "quality/1", found.body())
+    lab.measured(NEXT, "capacity/1", capacity(SEED + 3).body(1), days=7)
     show.basics(NEXT)
     said = ""
     try:
@@ -228,7 +228,7 @@ def alarm(show: Show) -> None:
     lab = show.lab
     with lab.tx() as tx:
         pieces = evidence.pieces(lab.op(), tx, MODEL)
-        receipt = next(each for each in pieces if each.kind == "quality-receipt/1")
+        receipt = next(each for each in pieces if each.kind == "quality/1")
         evidence.revoke(lab.op(), tx, receipt.digest, "the canary heard wrong answers")
     lab.clock.us += 2_000_000
     moved = []
