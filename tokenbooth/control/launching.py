@@ -159,10 +159,10 @@ def sign_evidence(op: Op, tx: Tx, model: str, finding: Finding, desk: Desk) -> A
         raise Problem(Code.INVALID_VALUE, f"It cannot be signed: {error}.", param="file") from error
 
 
-def demotions_due(op: Op, tx: Tx) -> tuple[str, ...]:
-    """The models of which evidence was revoked after their stage was decided."""
+def demotions_due(op: Op, tx: Tx, since_us: int = 0) -> tuple[str, ...]:
+    """The models of which evidence was revoked since then, and after their stage was decided."""
     found = []
-    for model in evidence.revoked_models(op, tx, 0):
+    for model in evidence.revoked_models(op, tx, since_us):
         standing = stages.standing(op, tx, model)
         if standing is not None and model in evidence.revoked_models(op, tx, standing.effective_us):
             found.append(model)

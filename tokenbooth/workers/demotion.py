@@ -8,9 +8,12 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Store
 from tokenbooth.workers.loop import Loop
 
+# Clocks of several servers differ, and a command's transaction takes its time.
+OVERLAP_US = 60_000_000
+
 
 class Demotion:
-    """One round looks whether anything was revoked since a stage was decided; several replicas
+    """The first round looks at all that was ever revoked, each later one at what is new; several replicas
     move a model once, because the move itself is newer than the revocation."""
 
     def __init__(self, store: Store, new_op: Callable[[], Op], desk: Callable[[], Desk]) -> None:
@@ -18,6 +21,7 @@ class Demotion:
         self._store = store
         self._new_op = new_op
         self._desk = desk
+        self._looked_us = OVERLAP_US
 
     def loop(self, every_ms: int) -> Loop:
         return Loop("demotions", every_ms, self.demote)
@@ -25,8 +29,10 @@ class Demotion:
     async def demote(self) -> int:
         """How many models went back."""
         op, moved = self._new_op(), 0
-        for model in await self._store.read(lambda tx: launching.demotions_due(op, tx)):
+        now_us, since_us = op.now(), self._looked_us - OVERLAP_US
+        for model in await self._store.read(lambda tx: launching.demotions_due(op, tx, since_us)):
             moved += await self._one(op, model)
+        self._looked_us = now_us
         return moved
 
     async def _one(self, op: Op, model: str) -> int:

@@ -114,6 +114,12 @@ def test_a_need_follows_the_model_before(sense: Sense, before: int | None, met: 
     assert read(need, "k/1", BODY, case).met is met
 
 
+@pytest.mark.parametrize(("figure", "bound"), [("passed", True), ("name", "b")])
+def test_what_is_no_number_is_neither_more_nor_less(figure: str, bound: bool | str) -> None:
+    need = Need(figure=figure, sense=Sense.AT_LEAST, bound=bound)
+    assert not read(need, "k/1", {"passed": True, "name": "b"}, CASE).met
+
+
 def test_without_a_model_before_there_is_nothing_to_be_worse_than() -> None:
     need = Need(figure="calls_per_ks", sense=Sense.AT_MOST, of_predecessor=900)
     assert read(need, "k/1", BODY, CASE).met

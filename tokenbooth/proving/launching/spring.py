@@ -58,9 +58,7 @@ def play_past(lab: Lab) -> None:
     for us, act in sorted(when, key=lambda each: each[0]):
         lab.clock.us = us
         act()
-    lab.measured(
-        BEFORE, "quality/1", quality(SEED, SKILL_BEFORE, fault_at=0).body(), days=300
-    )
+    lab.measured(BEFORE, "quality/1", quality(SEED, SKILL_BEFORE, fault_at=0).body(), days=300)
 
 
 def _promised(lab: Lab, stage: Stage, by_us: int) -> None:
