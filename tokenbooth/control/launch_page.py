@@ -31,6 +31,7 @@ th, td { text-align: left; vertical-align: top; padding: 8px 12px 8px 0;
 th { font-weight: 600; color: var(--soft); font-size: 14px }
 .mark { font-weight: 700; white-space: nowrap } .pass { color: var(--good) }
 .fail, .missing { color: var(--bad) } .stale, .waived { color: var(--warn) }
+.digest { white-space: nowrap }
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr));
   gap: 12px; margin-top: 16px }
@@ -139,8 +140,8 @@ def _gate(line: Line) -> str:
         f'<tr><td class="mark {kind}">{kind.upper()}</td><td><b>{escape(line.gate.name)}</b><br>'
         f'<span class="small soft">{escape(line.gate.title)}</span></td>'
         f'<td class="small">{readings}</td><td>{_spark(line.history)}'
-        f'<span class="small soft">{line.trend.value}</span></td>'
-        f'<td class="small">{source}</td></tr>'
+        f'<span class="small soft">trend {line.trend.value}</span></td>'
+        f'<td class="small digest">{source}</td></tr>'
     )
 
 
@@ -180,7 +181,7 @@ def _spark(points: Sequence[Point]) -> str:
 def _source(found: Report, attestation: Attestation) -> str:
     return (
         '<h2>Where this comes from</h2><p class="small soft">Every figure is read from signed'
-        f" evidence; nothing was ticked by hand. Policy <code>{found.policy[:16]}</code>, report"
+        f" evidence. Policy <code>{found.policy[:16]}</code>, report"
         f" <code>{attestation.digest}</code>, signed by key <code>{attestation.key_id}</code>."
         f" Reproduce it: <code>tokenbooth readiness {escape(found.model)} --to"
         f" {found.stage.value}</code></p>"

@@ -53,8 +53,8 @@ class Crush:
     def body(self) -> dict[str, object]:
         """As evidence says it."""
         return {
-            "load_permille": POLITE_LOAD + CROWD_LOAD,
-            "goodput_permille": self.goodput,
+            "load_milli": POLITE_LOAD + CROWD_LOAD,
+            "kept_milli": self.goodput,
             "polite_permille": self.polite,
         }
 

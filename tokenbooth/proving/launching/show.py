@@ -131,7 +131,7 @@ class Show:
         """What the lab's nightly runs measure, all of it good."""
         measured = partial(self.lab.measured, model)
         measured("conformance/1", {"core_failed": 0, "core_passed": 14, "all_failed": 0})
-        measured("billing/1", {"difference_nano": 0, "overshoot_nano": 0, "events": 250_000})
+        measured("billing/1", {"difference_nano": 0, "overshoot_nano": 0, "calls": 250_000})
         measured("rollback/1", {"seconds": 95}, days=90)
         measured("documents/1", {"missing": 0, "reviewed_days_ago": 3}, days=90)
 
