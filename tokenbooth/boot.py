@@ -18,6 +18,8 @@ from tokenbooth.bookkeeper.far import FarBooks
 from tokenbooth.booth import Booth, open_booth
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.config import Settings
+from tokenbooth.control.launch_report import Desk
+from tokenbooth.control.launching import policy_of
 from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
@@ -60,6 +62,7 @@ from tokenbooth.web.response_socket import PATH, ResponseTalks
 from tokenbooth.web.responses import response_routes
 from tokenbooth.web.rooms import Others
 from tokenbooth.web.routes import WebRooms, account_routes
+from tokenbooth.workers.demotion import Demotion
 from tokenbooth.workers.loop import Loop, Workers
 from tokenbooth.workers.receipts import ReceiptSigning
 from tokenbooth.workers.reconcile import reconcile_loop
@@ -204,7 +207,9 @@ async def serving_rooms(
             elsewhere=lambda: far is not None and not far.lost,
         )
         receipts = signing.loop(settings.workers.receipts_every_ms)
-        workers = Workers((*upkeep.loops(), receipts, _reconciling(booth, rooms)), booth.log)
+        demotions = Demotion(booth.store, lambda: booth.op("worker"), partial(_launch_desk, booth))
+        loops = (*upkeep.loops(), receipts, demotions.loop(settings.workers.beat_every_ms))
+        workers = Workers((*loops, _reconciling(booth, rooms)), booth.log)
         workers.start()
         preload = asyncio.create_task(_preload(booth, rooms))
         try:
@@ -232,6 +237,10 @@ def _replay_desk(booth: Booth, till: Till) -> ReplayDesk:
         noise=booth.randomness,
         options=booth.settings.replays,
     )
+
+
+def _launch_desk(booth: Booth) -> Desk:
+    return Desk(policy_of(booth.settings.data_dir), booth.signer().key)
 
 
 def _response_desk(desk: type[D], booth: Booth, till: Till) -> D:

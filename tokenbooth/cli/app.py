@@ -12,11 +12,13 @@ from tokenbooth.cli import (
     card,
     certify,
     chat,
+    cohort,
     config,
     connect,
     doctor,
     drill,
     events,
+    evidence,
     init,
     key,
     lease,
@@ -28,10 +30,13 @@ from tokenbooth.cli import (
     org,
     price,
     project,
+    readiness,
     receipt,
     reconcile,
+    replay,
     serve,
     simulate,
+    stage,
     statement,
     up,
     usage,
@@ -59,6 +64,10 @@ app.add_typer(key.app)
 model.app.command("describe")(card.describe)
 app.add_typer(model.app)
 app.add_typer(price.app)
+app.add_typer(stage.app)
+app.add_typer(cohort.app)
+app.add_typer(evidence.app)
+app.command("readiness")(readiness.readiness)
 app.command("usage")(usage.usage)
 app.add_typer(limit.app)
 app.add_typer(ledger.app)
@@ -74,6 +83,7 @@ app.command("backup")(migrate.backup)
 app.command("restore")(migrate.restore)
 app.add_typer(drill.app)
 app.add_typer(simulate.app)
+app.add_typer(replay.app)
 app.add_typer(bench.app)
 app.command("mock-upstream")(mock_upstream.mock_upstream)
 

@@ -12,6 +12,7 @@ from tokenbooth.core.money import parse_decimal
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.receipt import LimitScope, Period
 from tokenbooth.core.terms import DataTerms, ServiceTier
+from tokenbooth.launch.stages.service import Stage as LaunchStage
 
 NANO_DECIMALS = 9
 PRICE_DECIMALS = 6
@@ -117,6 +118,17 @@ def stage_of(text: str) -> Stage:
         return Stage(text)
     except ValueError as error:
         known = ", ".join(stage.value for stage in Stage)
+        raise Problem(
+            Code.INVALID_VALUE, f"stage must be one of: {known}.", param="stage"
+        ) from error
+
+
+def launch_stage_of(text: str) -> LaunchStage:
+    """Raises INVALID_VALUE listing the stages of a launch."""
+    try:
+        return LaunchStage(text)
+    except ValueError as error:
+        known = ", ".join(stage.value for stage in LaunchStage)
         raise Problem(
             Code.INVALID_VALUE, f"stage must be one of: {known}.", param="stage"
         ) from error

@@ -25,6 +25,11 @@ class InstancePaths:
         return self.data_dir / CONFIG_NAME
 
     @property
+    def launch_policy(self) -> Path:
+        """The operator's own gates; without it those of the product count."""
+        return self.data_dir / "launch-policy.toml"
+
+    @property
     def secrets(self) -> Path:
         return self.data_dir / "secrets"
 

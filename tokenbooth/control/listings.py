@@ -7,13 +7,13 @@ A price in another currency is left out.
 from collections.abc import Sequence
 from decimal import Decimal
 
-from tokenbooth.catalog.cards.service import Stage
 from tokenbooth.catalog.models.service import EngineKind
 from tokenbooth.control.documents import Json, iso_day
 from tokenbooth.control.offers import OWNER, US_PER_S, Offer
 from tokenbooth.control.prices import format_price
 from tokenbooth.core.features import Feature
 from tokenbooth.core.terms import ServiceTier
+from tokenbooth.launch.stages.service import Stage
 from tokenbooth.money.prices.service import DEFAULT_CURRENCY, Lines, Meter, effective_pico
 
 TITLE = "Tokenbooth"
@@ -93,10 +93,9 @@ def _models_dev(found: Offer) -> Json:
             for name, meter in named.items()
             if meter in lines or meter is Meter.CACHED_INPUT
         }
-    stage = None if found.card is None else found.card.stage
-    if stage is Stage.DEPRECATED:
+    if found.stage == Stage.DEPRECATED:
         row["status"] = "deprecated"
-    elif stage in (Stage.PRIVATE_PREVIEW, Stage.PUBLIC_PREVIEW):
+    elif found.stage in (Stage.PRIVATE_PREVIEW, Stage.PUBLIC_PREVIEW):
         row["status"] = "beta"
     return row
 

@@ -19,6 +19,7 @@ from tokenbooth.core.ports import Clock, Ids, Randomness, Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Message, Role, TextPart, Turn
 from tokenbooth.engines.port import Engine
+from tokenbooth.launch.stages import service as stages
 from tokenbooth.money.prices.service import Price
 
 GGUF_MAGIC = b"GGUF"
@@ -125,8 +126,16 @@ def remove_model(op: Op, tx: Tx, name: str) -> None:
 
 
 def describe_model(op: Op, tx: Tx, name: str, ask: CardAsk) -> Card:
-    """Say this of a model on offer. Raises MODEL_NOT_FOUND, and what ``describe`` raises."""
-    return cards.describe(op, tx, catalog.model_by(op, tx, name).name, ask)
+    """Say this of a model on offer. Raises MODEL_NOT_FOUND, what ``describe`` raises, and
+    STATE_CONFLICT for a word on the stage of a model whose stage is decided."""
+    model = catalog.model_by(op, tx, name).name
+    if ask.stage is not None and stages.standing(op, tx, model) is not None:
+        raise Problem(
+            Code.STATE_CONFLICT,
+            f"The stage of {model!r} is decided by `tokenbooth stage set`; leave --stage out.",
+            param="stage",
+        )
+    return cards.describe(op, tx, model, ask)
 
 
 def models(op: Op, tx: Tx) -> tuple[ModelLine, ...]:

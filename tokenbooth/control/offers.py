@@ -22,6 +22,9 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.terms import DataTerms
+from tokenbooth.launch.cohorts import service as cohorts
+from tokenbooth.launch.stages import service as stages
+from tokenbooth.launch.stages.service import Stage, Standing
 from tokenbooth.money.prices.service import PriceVersion
 from tokenbooth.verify.applied import service as certificates
 from tokenbooth.verify.applied.service import Applied
@@ -38,11 +41,13 @@ class Offer:
     """A model with everything that this caller may know of it.
 
     ``features`` is ``None`` as long as no engine of the model is up; ``context_tokens`` is the
-    shortest window that is known.
+    shortest window that is known. What ``standing`` decides, ``card`` only tells where nothing was
+    decided.
     """
 
     model: Model
     card: Card | None
+    standing: Standing | None
     version: PriceVersion
     data_terms: DataTerms
     limits: CallLimits
@@ -57,7 +62,22 @@ class Offer:
         return self.model.name if said is None else said
 
     @property
+    def stage(self) -> str | None:
+        if self.standing is not None:
+            return self.standing.stage.value
+        return None if self.card is None or self.card.stage is None else self.card.stage.value
+
+    @property
+    def deprecated_us(self) -> int | None:
+        if self.standing is None:
+            return cards.deprecated_us(self.card)
+        ending = self.standing.stage is Stage.DEPRECATED
+        return self.standing.effective_us if ending else None
+
+    @property
     def shutdown_us(self) -> int | None:
+        if self.standing is not None and self.standing.sunset_us is not None:
+            return self.standing.sunset_us
         return None if self.card is None else self.card.shutdown_us
 
     def can(self, feature: Feature) -> bool:
@@ -84,20 +104,26 @@ class PageAsk:
 
 
 def offers(op: Op, tx: Tx, caller: Caller, abilities: Abilities) -> tuple[Offer, ...]:
-    """The models that this key may call, by name: allowed to it, and priced."""
-    said, in_force = cards.cards(op, tx), certificates.applied(op, tx)
+    """The models that this key may call, by name: allowed to it, open to it, and priced."""
+    said, decided = cards.cards(op, tx), stages.standings(op, tx)
+    in_force = certificates.applied(op, tx)
     found: list[Offer] = []
     for model in catalog.models(op, tx):
         if caller.models is None or model.name in caller.models:
+            standings = decided.get(model.name, ())
             version = offered_version(op, tx, caller.org_id, model.name)
-            if version is not None and _priced(version, caller):
-                made = _offer(model, said.get(model.name), version, caller, abilities)
+            if version is None or not _priced(version, caller):
+                continue
+            if _shut(op, tx, caller, model.name, standings) is None:
+                told = _Told(said.get(model.name), _whole(standings))
+                made = _offer(model, told, version, caller, abilities)
                 found.append(_with_capacity(op, made, in_force.get(model.name), abilities))
     return tuple(found)
 
 
 def offer(op: Op, tx: Tx, caller: Caller, name: str, abilities: Abilities) -> Offer:
-    """Raises MODEL_NOT_ALLOWED, whether the model exists or not; MODEL_NOT_FOUND, PRICE_UNKNOWN."""
+    """Raises MODEL_NOT_ALLOWED, whether the model exists or not; MODEL_NOT_FOUND, MODEL_NOT_OPEN,
+    MODEL_RETIRED, PRICE_UNKNOWN."""
     if caller.models is not None and name not in caller.models:
         raise Problem(
             Code.MODEL_NOT_ALLOWED, f"This key may not use the model {name!r}.", param="model"
@@ -107,12 +133,17 @@ def offer(op: Op, tx: Tx, caller: Caller, name: str, abilities: Abilities) -> Of
             Code.MODEL_NOT_FOUND, "A model's name has no control characters.", param="model"
         )
     model = catalog.model_by(op, tx, name)
+    standings = stages.standings(op, tx).get(name, ())
+    shut = _shut(op, tx, caller, name, standings)
+    if shut is not None:
+        raise shut
     version = offered_version(op, tx, caller.org_id, name)
     if version is None or not _priced(version, caller):
         raise Problem(
             Code.PRICE_UNKNOWN, f"The model {name!r} has no published price.", param="model"
         )
-    made = _offer(model, cards.card_of(op, tx, name), version, caller, abilities)
+    told = _Told(cards.card_of(op, tx, name), _whole(standings))
+    made = _offer(model, told, version, caller, abilities)
     return _with_capacity(op, made, certificates.applied_to(op, tx, name), abilities)
 
 
@@ -139,7 +170,7 @@ def page_json(found: Sequence[Offer], ask: PageAsk) -> Json:
 
 
 def offer_row(found: Offer) -> Json:
-    model, deprecated_us = found.model, cards.deprecated_us(found.card)
+    model, deprecated_us = found.model, found.deprecated_us
     deprecated = deprecated_us is not None
     return {
         "id": model.name,
@@ -149,7 +180,7 @@ def offer_row(found: Offer) -> Json:
         "created": model.created_us // US_PER_S,
         "created_at": iso_time(model.created_us),
         "owned_by": OWNER,
-        "stage": None if found.card is None or found.card.stage is None else found.card.stage.value,
+        "stage": found.stage,
         "lifecycle": LIFECYCLE_DEPRECATED if deprecated else LIFECYCLE_ACTIVE,
         "deprecated_at": iso_time(deprecated_us),
         "retires_at": iso_time(found.shutdown_us),
@@ -213,8 +244,32 @@ def _priced(version: PriceVersion, caller: Caller) -> bool:
     return any(tariff.data_terms is caller.data_terms for tariff in version.tariffs)
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was said and what was decided of a model."""
+
+    card: Card | None
+    standing: Standing | None
+
+
+def _whole(standings: Sequence[Standing]) -> Standing | None:
+    return next((each for each in standings if each.capability == stages.WHOLE_MODEL), None)
+
+
+def _shut(
+    op: Op, tx: Tx, caller: Caller, model: str, standings: Sequence[Standing]
+) -> Problem | None:
+    """Why this caller may not call the model; ``None`` where it may."""
+    door = stages.door_of(standings)
+    if door is None or door.stage in stages.OPEN_TO_ALL:
+        return None
+    if door.stage is Stage.PRIVATE_PREVIEW and cohorts.place(op, tx, model, caller.org_id).invited:
+        return None
+    return stages.refusal(model, door)
+
+
 def _offer(
-    model: Model, card: Card | None, version: PriceVersion, caller: Caller, abilities: Abilities
+    model: Model, told: _Told, version: PriceVersion, caller: Caller, abilities: Abilities
 ) -> Offer:
     known = [found for found in map(abilities, model.deployments) if found is not None]
     windows = [found.context_tokens for found in known if found.context_tokens is not None]
@@ -223,7 +278,8 @@ def _offer(
     features = frozenset(feature for found in known for feature in found.features)
     return Offer(
         model=model,
-        card=card,
+        card=told.card,
+        standing=told.standing,
         version=version,
         data_terms=caller.data_terms,
         limits=_narrower(caller.key_limits, caller.org_limits),

@@ -23,11 +23,20 @@ class CallLimits:
     parallel_calls: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What an organization may ask of one model as long as that is not open to all."""
+
+    model: str
+    limits: CallLimits
+
+
 @noun
 class Caller:
     """The authenticated owner of a call; ``models`` is the key's allow-list, ``None`` means all.
 
-    ``data_terms`` are those of the project.
+    ``data_terms`` are those of the project. ``invitation`` is what the call was let in by, where
+    the model is not open to all.
     """
 
     org_id: str
@@ -39,3 +48,4 @@ class Caller:
     org_limits: CallLimits = CallLimits()
     end_customer: str | None = None
     data_terms: DataTerms = DataTerms.PRIVATE
+    invitation: Invitation | None = None

@@ -190,6 +190,18 @@ class Code(Enum):
         "No model of that name is offered here.",
         "List the models at `GET /v1/models`.",
     )
+    MODEL_NOT_OPEN = CodeEntry(
+        "model_not_open",
+        Kind.FORBIDDEN,
+        "The model or a capability of it is in a stage that lets only invited organizations in.",
+        "Ask the operator for an invitation; the message names the stage.",
+    )
+    MODEL_RETIRED = CodeEntry(
+        "model_retired",
+        Kind.NOT_FOUND,
+        "The model is no longer offered to anybody.",
+        "Use the model that the message names, or one of `GET /v1/models`.",
+    )
     RECORD_NOT_FOUND = CodeEntry(
         "request_not_found",
         Kind.NOT_FOUND,

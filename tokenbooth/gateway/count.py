@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tokenbooth.core.caller import Caller, Scope
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Body, CallHead
+from tokenbooth.gateway.door import let_in
 from tokenbooth.gateway.grant import Reader, check_allowed, weighed
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.gateway.serve import authenticate
@@ -41,9 +42,13 @@ async def count(
     async with turn:
         parsed = await turn_read(dialect, raw)
         check_allowed(caller, parsed.turn.model)
-        model = await rooms.directory.model(op, parsed.turn.model)
+        offered = await rooms.directory.model(op, parsed.turn.model)
+        if offered.door is not None:
+            caller, _ = await let_in(
+                rooms.directory, op, dialect, caller, parsed.turn, offered.door
+            )
         parsed = await rooms.responses.recalled(op, caller, parsed)
         with rooms.media.basket() as basket:
             reader = Reader(caller, basket)
-            found = await weighed(rooms, op, dialect, parsed, model, reader)
+            found = await weighed(rooms, op, dialect, parsed, offered.model, reader)
     return Counted(caller, found.parsed, found.input_tokens, found.input_exact)

@@ -16,6 +16,8 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Store, Tx
 from tokenbooth.core.problem import Problem
+from tokenbooth.launch.cohorts import service as cohorts
+from tokenbooth.launch.stages import service as stages
 from tokenbooth.money.prices import service as prices
 
 K = TypeVar("K", bound=Hashable)
@@ -174,8 +176,16 @@ def _heard(task: "asyncio.Task[V]") -> None:
         task.exception()
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A model, and what its stage asks of a caller; ``None`` where it is open to all."""
+
+    model: catalog.Model
+    door: stages.Door | None
+
+
 class Directory:
-    """The three kinds of things that every call asks for. Money is not among them."""
+    """The four kinds of things that every call asks for. Money is not among them."""
 
     def __init__(
         self, store: Store, now_us: NowUs, *, pepper: bytes, bounds: DirectoryBounds
@@ -184,7 +194,8 @@ class Directory:
         self._pepper = pepper
         line = Line()
         self._callers = Shelf[bytes, keys.Found](bounds, line, now_us)
-        self._models = Shelf[str, catalog.Model](bounds, line, now_us)
+        self._models = Shelf[str, Offered](bounds, line, now_us)
+        self._places = Shelf[tuple[str, str], cohorts.Place](bounds, line, now_us)
         self._prices = Shelf[tuple[str, str], prices.PriceVersion](bounds, line, now_us)
 
     async def caller(self, op: Op, secret: str) -> Caller:
@@ -199,13 +210,23 @@ class Directory:
             found = await self._callers.get(hmac, self._reading(lambda tx: keys.find(op, tx, hmac)))
         return keys.caller_of(found, op.now())
 
-    async def model(self, op: Op, name: str) -> catalog.Model:
+    async def model(self, op: Op, name: str) -> Offered:
         """Raises MODEL_NOT_FOUND."""
-        model = self._models.fresh(name)
-        if model is None:
-            read = self._reading(lambda tx: catalog.model_by(op, tx, name))
-            model = await self._models.get(name, read)
-        return model
+        found = self._models.fresh(name)
+        if found is None:
+            read = self._reading(
+                lambda tx: Offered(catalog.model_by(op, tx, name), stages.door(op, tx, name))
+            )
+            found = await self._models.get(name, read)
+        return found
+
+    async def place(self, op: Op, model: str, org_id: str) -> cohorts.Place:
+        """Whether the organization is let in to a model that is not open to all."""
+        found = self._places.fresh((org_id, model))
+        if found is None:
+            read = self._reading(lambda tx: cohorts.place(op, tx, model, org_id))
+            found = await self._places.get((org_id, model), read)
+        return found
 
     async def price(self, op: Op, question: prices.PriceQuestion) -> prices.Price:
         """What a call costs now on these terms. Raises PRICE_UNKNOWN, PRICE_NOT_OFFERED."""

@@ -14,6 +14,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import Turn
 from tokenbooth.engines.port import Engine
 from tokenbooth.engines.prompts import count_input_tokens, single_turns
+from tokenbooth.gateway.door import NO_NOTICES, Notices, let_in
 from tokenbooth.gateway.media import Basket
 from tokenbooth.gateway.prefixes import Match, rank
 from tokenbooth.gateway.rooms import Rooms
@@ -76,7 +77,7 @@ class Weighed:
 class Grant:
     """``input_tokens`` is the worst case over the candidates; ``output_tokens_max`` is of one
     choice, before the money is asked. ``match`` is the prompt beside the last one of its
-    conversation."""
+    conversation. ``notices`` are headers that tell of the end of what was asked for."""
 
     caller: Caller
     parsed: Parsed
@@ -87,6 +88,7 @@ class Grant:
     input_exact: bool
     output_tokens_max: int
     match: Match
+    notices: Notices = NO_NOTICES
 
 
 def check_allowed(caller: Caller, model: str) -> None:
@@ -100,12 +102,15 @@ def check_allowed(caller: Caller, model: str) -> None:
 async def gate(
     rooms: Rooms, op: Op, dialect: Dialect, caller: Caller, parsed: Parsed, basket: Basket
 ) -> Grant:
-    """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PRICE_UNKNOWN, PRICE_NOT_OFFERED,
-    UNSUPPORTED_FEATURE, CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or ENGINE_NOT_READY, and what
-    reading stored responses and media raises."""
+    """Raises MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, MODEL_NOT_OPEN, MODEL_RETIRED, PRICE_UNKNOWN,
+    PRICE_NOT_OFFERED, UNSUPPORTED_FEATURE, CONTEXT_LENGTH_EXCEEDED, INVALID_VALUE or
+    ENGINE_NOT_READY, and what reading stored responses and media raises."""
     turn = parsed.turn
     check_allowed(caller, turn.model)
-    model = await rooms.directory.model(op, turn.model)
+    offered = await rooms.directory.model(op, turn.model)
+    model, notices = offered.model, NO_NOTICES
+    if offered.door is not None:
+        caller, notices = await let_in(rooms.directory, op, dialect, caller, turn, offered.door)
     parsed = await rooms.responses.recalled(op, caller, parsed)
     turn = parsed.turn
     price = await rooms.directory.price(op, question_of(caller, turn))
@@ -129,6 +134,7 @@ async def gate(
         input_exact=exact,
         output_tokens_max=output_tokens_max,
         match=match,
+        notices=notices,
     )
 
 

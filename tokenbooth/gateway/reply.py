@@ -70,6 +70,7 @@ class Reply:
         self._told = (
             *self.headers,
             *note_headers(parsed.notes),
+            *grant.notices,
             *lowered_header(hold.output_tokens_max, hold.clamped_by),
             *(() if parsed.turn.embedding else prefix_headers(grant.match)),
         )

@@ -18,6 +18,7 @@ from tokenbooth.store.tables import (
     catalog,
     content,
     files,
+    launch,
     money,
     prices,
     receipts,
@@ -32,6 +33,7 @@ TABLE_MODULES = (
     catalog,
     content,
     files,
+    launch,
     money,
     prices,
     receipts,
@@ -158,7 +160,7 @@ def test_a_failing_migration_leaves_nothing_behind(empty_options: StoreOptions) 
 def test_steps_one_by_one_reach_the_same_schema(empty_options: StoreOptions) -> None:
     if empty_options.is_sqlite:
         empty_options.sqlite_path.touch()
-    for number in range(1, 10):
+    for number in range(1, 12):
         revision = f"{number:04d}"
         run_once(empty_options, lambda tx, to=revision: upgrade(tx, to))
         assert run_once(empty_options, revision_in) == revision

@@ -130,7 +130,7 @@ def test_a_caller_a_model_and_a_price_are_read_once_for_many_calls(tmp_path: Pat
             for _ in range(50):
                 caller = await there.caller()
                 assert caller.org_id == there.org_ids["acme"]
-                assert (await there.directory.model(there.op, "demo")).name == "demo"
+                assert (await there.directory.model(there.op, "demo")).model.name == "demo"
                 assert await there.price_pico() == 10
                 there.clock.us += 1000
             assert there.store.reads == 3

@@ -168,3 +168,18 @@ def test_call_costs_add_up_to_the_ledger(used: Bank) -> None:
         "SELECT CAST(sum(amount_nano) AS BIGINT) FROM ledger_posting"
         " WHERE account_id = 'revenue:org_a'"
     ) == [(costs,)]
+
+
+def test_busy_minutes_are_counted_by_organization(used: Bank) -> None:
+    minutes = used.read(lambda op, tx: meter.busy_minutes(op, tx, "m", 0, FOREVER_US))
+    assert {org: sum(counts) for org, counts in minutes.items()} == {"org_a": 6, "org_b": 1}
+    assert used.read(lambda op, tx: meter.busy_minutes(op, tx, "n", 0, FOREVER_US)) == {}
+    assert used.read(lambda op, tx: meter.busy_minutes(op, tx, "m", 0, 1)) == {}
+
+
+def test_the_newest_fingerprint_is_what_the_newest_call_was_told(used: Bank) -> None:
+    found = [
+        used.read(lambda op, tx, model=model: meter.newest_fingerprint(op, tx, model))
+        for model in ("m", "n")
+    ]
+    assert found == [used.call("req_7", "org_b").fingerprint, None]

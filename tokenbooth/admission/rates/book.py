@@ -19,16 +19,16 @@ from tokenbooth.admission.rates.window import SLOTS, SlidingWindow
 from tokenbooth.core.caller import Caller, CallLimits
 
 _US_PER_S = 1_000_000
-# Each call adds at most two owners, so looking at four lets the book shrink.
+# Each call adds at most three owners, so looking at four lets the book shrink.
 _EVICTIONS_PER_CALL = 4
 
-KEY, ORG = "key", "organization"
+KEY, ORG, COHORT = "key", "organization", "cohort"
 REQUESTS, TOKENS = "requests_per_minute", "tokens_per_minute"
 OwnerKey = tuple[str, str]
 
 
 class _Owner:
-    """A key or an organization; ``called_s`` is the second of its last call."""
+    """A key, an organization, or one in a cohort; ``called_s`` is the second of its last call."""
 
     __slots__ = ("called_s", "parallel", "requests", "tokens")
 
@@ -89,7 +89,7 @@ class RateBook:
         return len(self._owners)
 
     def admit(self, caller: Caller, tokens_max: int) -> RateTicket:
-        """Count a call of at most ``tokens_max`` tokens (input and allowed output) at both levels.
+        """Count a call of at most ``tokens_max`` tokens (input and allowed output) at all levels.
 
         Raises Problem RATE_LIMITED naming the limit and the wait, or INVALID_VALUE when no wait can
         help; nothing is counted then.
@@ -110,7 +110,7 @@ class RateBook:
         """Raises RATE_LIMITED where not even the smallest call would pass now; counts nothing."""
         self._passing(caller, 0, self._monotonic_us())
 
-    def _passing(self, caller: Caller, tokens_max: int, now_us: int) -> tuple[_Owner, _Owner]:
+    def _passing(self, caller: Caller, tokens_max: int, now_us: int) -> tuple[_Owner, ...]:
         """Who would count a call. Raises RATE_LIMITED."""
         now_s = now_us // _US_PER_S
         self._evict(now_s)
@@ -120,9 +120,15 @@ class RateBook:
             *_breaches(KEY, caller.key_limits, key, tokens_max, now_us),
             *_breaches(ORG, caller.org_limits, org, tokens_max, now_us),
         ]
+        owners: tuple[_Owner, ...] = (key, org)
+        if caller.invitation is not None:
+            name = f"{caller.org_id} {caller.invitation.model}"
+            invited = self._owner((COHORT, name), now_s)
+            breaches += _breaches(COHORT, caller.invitation.limits, invited, tokens_max, now_us)
+            owners = (key, org, invited)
         if breaches:
             raise refusal(breaches)
-        return key, org
+        return owners
 
     def used(self, owner_key: OwnerKey) -> tuple[int, int, int]:
         """Calls and tokens of the last minute, and calls at once, of one owner."""

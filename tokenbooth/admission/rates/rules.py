@@ -34,6 +34,9 @@ def tighter(one: RateFigure, other: RateFigure) -> RateFigure:
 def tokens_fit_max(caller: Caller) -> int | None:
     """The most tokens that one call of this caller can ever be admitted with; None is no limit."""
     of_key, of_org = caller.key_limits.tokens_per_minute, caller.org_limits.tokens_per_minute
+    if caller.invitation is not None:
+        invited = caller.invitation.limits.tokens_per_minute
+        return min((n for n in (of_key, of_org, invited) if n is not None), default=None)
     if of_key is None or of_org is None:
         return of_org if of_key is None else of_key
     return min(of_key, of_org)

@@ -26,9 +26,11 @@ __all__ = [
     "Page",
     "PageAsk",
     "UsageLine",
+    "busy_minutes",
     "call",
     "calls",
     "charged_calls",
+    "newest_fingerprint",
     "totals",
     "usage",
 ]
@@ -70,6 +72,22 @@ def charged_calls(
     """What was charged for calls that began in ``since_us <= t < until_us``, oldest first; read in
     pages, so that memory stays bounded."""
     return sql.charged_calls(tx, org_id, since_us, until_us)
+
+
+def busy_minutes(op: Op, tx: Tx, model: str, since_us: int, until_us: int) -> dict[str, list[int]]:
+    """How many calls of a model each organization began in each minute that had any: operators
+    only."""
+    check_span(since_us, until_us)
+    found: dict[str, list[int]] = {}
+    for org_id, calls_begun in sql.busy_minutes(tx, model, since_us, until_us):
+        found.setdefault(org_id, []).append(calls_begun)
+    return found
+
+
+def newest_fingerprint(op: Op, tx: Tx, model: str) -> str | None:
+    """What the engine called itself in the newest call of a model that told; ``None`` where none
+    did."""
+    return sql.newest_fingerprint(tx, model)
 
 
 def totals(op: Op, tx: Tx) -> tuple[OrgTotal, ...]:

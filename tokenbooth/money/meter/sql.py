@@ -21,6 +21,8 @@ _CALL = _OF_ORG.where(_C.request_id == bindparam("request"))
 _CALLS = _OF_ORG.order_by(_C.request_id.desc()).limit(bindparam("count"))
 
 PAGE_ROWS = 1000
+MINUTE_US = 60_000_000
+MINUTES_MAX = 200_000
 _CHARGED = (
     select(
         _C.request_id,
@@ -145,6 +147,28 @@ def totals(tx: Tx) -> tuple[OrgTotal, ...]:
         )
         for row in tx.execute(_TOTALS)
     )
+
+
+def busy_minutes(tx: Tx, model: str, since_us: int, until_us: int) -> Iterator[tuple[str, int]]:
+    minute = (_C.created_us - _C.created_us % MINUTE_US).label("minute_us")
+    rows = tx.execute(
+        select(_C.org_id, minute, func.count().label("calls"))
+        .where(_C.model == model, _C.created_us >= since_us, _C.created_us < until_us)
+        .group_by(_C.org_id, minute)
+        .limit(MINUTES_MAX)
+    )
+    return ((row.org_id, row.calls) for row in rows)
+
+
+def newest_fingerprint(tx: Tx, model: str) -> str | None:
+    """Ids rise with time, so the newest ones are looked at first."""
+    row = tx.execute(
+        select(_C.fingerprint)
+        .where(_C.model == model, _C.fingerprint.is_not(None))
+        .order_by(_C.request_id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else str(row.fingerprint)
 
 
 def _record(row: Any) -> CallRecord:

@@ -1,0 +1,1 @@
+"""Signed evidence of measurements, kept forever, and what was revoked of it."""

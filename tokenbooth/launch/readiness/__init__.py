@@ -1,0 +1,1 @@
+"""May this model go to that stage: verdict, blockers, room, dates."""

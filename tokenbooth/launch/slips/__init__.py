@@ -1,0 +1,1 @@
+"""Dates that were promised, and what became of them."""

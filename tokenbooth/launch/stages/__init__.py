@@ -1,0 +1,1 @@
+"""How far each model, and each thing that it can do, is open."""
