@@ -13,7 +13,7 @@ SHARE_DIVISOR = 64
 TENANTS_KEPT_MAX = 1024
 # A decision looks at so many tenants at most, those who have waited longest; the others are taken
 # to be like them.
-TENANTS_SEEN_MAX = 16
+TENANTS_SEEN_MAX = 8
 
 
 class Tenant:

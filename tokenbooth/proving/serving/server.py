@@ -111,18 +111,15 @@ class Server:
     def __init__(self, shape: ServerShape, watcher: Watcher) -> None:
         self.shape = shape
         self._watcher = watcher
-        self._now_ns = 0
+        self._now_ns = self._kv_tokens = self._step = 0
         self._waiting: deque[Call] = deque()
         self._reading: dict[Call, None] = {}
         self._decoding: dict[Call, None] = {}
         self._ends = Ends()
-        self._kv_tokens = 0
-        self._step = 0
         self._batches = Batches()
         self._step_ends_ns = NEVER_US
         self._read: list[Call] = []
-        self.preemptions = 0
-        self.shortages = 0
+        self.preemptions = self.shortages = 0
 
     @property
     def now_us(self) -> int:
@@ -259,9 +256,8 @@ class Server:
         self._kv_tokens -= self._need(call)
 
     def _need(self, call: Call) -> int:
-        if self.shape.preempts:
-            return call.input_tokens + call.produced
-        return call.input_tokens + call.output_tokens_max
+        output_tokens = call.produced if self.shape.preempts else call.output_tokens_max
+        return call.input_tokens + output_tokens
 
     def _make_room(self) -> None:
         if not self.shape.preempts:
