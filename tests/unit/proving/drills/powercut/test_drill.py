@@ -9,7 +9,7 @@ import pytest
 from tests.support.drill_parts import answered
 from tests.support.toy_booth import ToyBooth, toy_scene
 from tests.unit.proving.drills.kill import test_checks as kill
-from tests.unit.proving.drills.powercut.test_segments import RECORDS, FILE
+from tests.unit.proving.drills.powercut.test_segments import FILE, RECORDS
 from tokenbooth.proving.drills.kill.checks import delivered_calls_are_recorded
 from tokenbooth.proving.drills.kill.load import Callers, Servers
 from tokenbooth.proving.drills.kill.plan import PRICE, Wallet
