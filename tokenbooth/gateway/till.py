@@ -32,7 +32,6 @@ from tokenbooth.money.leases.service import (
     HeldMoney,
     Hold,
     HoldAsk,
-    Leased,
     Levels,
     Pool,
     SettledCall,
@@ -138,10 +137,9 @@ class Till:
             self._check_open()
         sized = leases.wished(ask)
         now_us = self._clock.monotonic_us()
-        leased = self._chains.leased(ask.caller, now_us)
-        if leased is not None and self._takes_at_once(leased, ask.caller, sized.amount_nano):
+        leased, chain = self._chains.leased(ask.caller, now_us), self._chains.of(ask.caller)
+        if leased is not None and self._waiting.may_take(leased, chain, sized.amount_nano):
             return self._take(op, ask, leased.levels, sized, now_us)
-        chain = self._chains.of(ask.caller)
 
         def short(found: Levels) -> Hold:
             refusing = tuple(level.refusing_state() for level in found)
@@ -165,14 +163,6 @@ class Till:
             if ask.request_id in self.running.calls:  # the money came while its caller was going
                 await self.settle(op, _unused(ask.request_id, op.now()))
             raise
-
-    def _takes_at_once(self, leased: Leased, caller: Caller, amount_nano: int) -> bool:
-        """Whether a new call need not wait for its money."""
-        for level in leased.levels:
-            if level.free_nano < amount_nano:
-                return False
-        queue = self._waiting.queue
-        return not (queue.running and queue.running_waits_at(self._chains.of(caller)))
 
     def _take(self, op: Op, ask: HoldAsk, levels: Levels, sized: Sized, now_us: int) -> Hold:
         facts = _facts(ask, levels, sized, op.now())
@@ -226,16 +216,7 @@ class Till:
             )
         if broken:
             await self._booked_instead(op, settlement)
-        return Receipt(
-            request_id=ending.request_id,
-            outcome=settlement.outcome,
-            reason=settlement.reason,
-            usage=settlement.usage,
-            cost_nano=settlement.cost_nano,
-            currency=running.ask.price.currency,
-            price_version=running.ask.price.version_id,
-            limits=self._pool.limits(held.levels),
-        )
+        return _receipt(settlement, running.ask.price, self._pool.limits(held.levels))
 
     async def _booked_instead(self, op: Op, settlement: Settlement) -> None:
         """The ledger itself makes the end durable where the journal cannot: a next start would
@@ -295,6 +276,19 @@ def _settlement(ending: Ending, held: HeldMoney, cost_nano: int, loss_nano: int)
         ended_us=ending.ended_us,
         fingerprint=ending.fingerprint,
         deployment_id=ending.deployment_id,
+    )
+
+
+def _receipt(settlement: Settlement, price: Price, limits: tuple[LimitState, ...]) -> Receipt:
+    return Receipt(
+        request_id=settlement.request_id,
+        outcome=settlement.outcome,
+        reason=settlement.reason,
+        usage=settlement.usage,
+        cost_nano=settlement.cost_nano,
+        currency=price.currency,
+        price_version=price.version_id,
+        limits=limits,
     )
 
 

@@ -10,6 +10,7 @@ from tokenbooth.core.ports import Clock
 from tokenbooth.core.problem import Problem
 from tokenbooth.gateway.options import TillOptions
 from tokenbooth.money.leases.service import (
+    Leased,
     LevelKey,
     Levels,
     MoneyQueue,
@@ -45,6 +46,13 @@ class WaitingRoom:
         self._closed: Problem | None = None
         self.queue = MoneyQueue(pool, block_nano_max=options.block_nano_max)
         self.away = False
+
+    def may_take(self, leased: Leased, chain: tuple[LevelKey, ...], amount_nano: int) -> bool:
+        """Whether a new call need not wait for its money."""
+        for level in leased.levels:
+            if level.free_nano < amount_nano:
+                return False
+        return not (self.queue.running and self.queue.running_waits_at(chain))
 
     async def wait(
         self,
