@@ -11,7 +11,7 @@ from tokenbooth.verify.certificates.service import (
     inside_p95,
     slack_ppm,
 )
-from tokenbooth.verify.dice import Dice
+from tokenbooth.verify.dice.service import Dice
 from tokenbooth.verify.ladder.service import LadderPlan, levels
 from tokenbooth.verify.packs.service import Family, Pack, probe
 from tokenbooth.verify.search.service import Promise, Search, SearchPlan

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenbooth.verify.dice import Dice
+from tokenbooth.verify.dice.service import Dice
 from tokenbooth.verify.ladder.rules import holm, inferior_p
 from tokenbooth.verify.ladder.service import (
     Finding,

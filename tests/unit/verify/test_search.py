@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenbooth.verify.dice import Dice
+from tokenbooth.verify.dice.service import Dice
 from tokenbooth.verify.search.rules import (
     between,
     block_bound,

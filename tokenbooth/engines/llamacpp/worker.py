@@ -79,6 +79,18 @@ class Running:
         return Over(self.ask.run, self.input_tokens, output_tokens, cached, self.cancelled)
 
 
+def _named(engine: str, options: LlamacppOptions, file_type: int | None) -> str:
+    sight = weights_digest(Path(options.mmproj_path)) if options.mmproj_path else ""
+    flags = {
+        "slots": options.slots,
+        "context_tokens": options.context_tokens,
+        "step_tokens_max": options.step_tokens_max,
+        "threads": options.threads,
+        "sight": sight,
+    }
+    return serving_fingerprint(engine, Path(options.gguf_path), file_type, flags)
+
+
 class LlamaCpp:
     """Satisfies ``tokenbooth.engines.child.loop.Backend``."""
 
@@ -124,18 +136,8 @@ class LlamaCpp:
 
     @property
     def ready(self) -> Ready:
-        options = self._options
-        flags = {
-            "slots": options.slots,
-            "context_tokens": self._context_tokens,
-            "step_tokens_max": options.step_tokens_max,
-            "threads": options.threads,
-            "mmproj": weights_digest(Path(options.mmproj_path)) if options.mmproj_path else "",
-        }
-        name = serving_fingerprint(
-            f"xllamacpp-{self._version}", Path(options.gguf_path), self._file_type, flags
-        )
-        return Ready(self._context_tokens, name)
+        name = f"xllamacpp-{self._version}"
+        return Ready(self._context_tokens, _named(name, self._options, self._file_type))
 
     @property
     def busy(self) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tokenbooth.verify.dice import Dice
+from tokenbooth.verify.dice.service import Dice
 from tokenbooth.verify.ladder.service import (
     LadderPlan,
     Level,

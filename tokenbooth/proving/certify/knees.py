@@ -12,7 +12,7 @@ from tokenbooth.proving.certify.legs import poisson_us
 from tokenbooth.proving.serving.open_loop import good, play, poisson, tpot_us, ttft_us
 from tokenbooth.proving.serving.server import Call
 from tokenbooth.proving.serving.shape import Lengths, SimulatedServing, Slo, drawn_serving
-from tokenbooth.verify.dice import Dice
+from tokenbooth.verify.dice.service import Dice
 from tokenbooth.verify.search.service import PPM, Promise, Run, Search, SearchPlan
 
 TRUTH_CALLS, TRUTH_WARM, TRUTH_RUNS = 6_000, 500, 2

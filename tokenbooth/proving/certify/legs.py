@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tokenbooth.proving.certify.caller import Caller, Heard, now_us
 from tokenbooth.verify.certificates.service import NEVER_US, Sample
-from tokenbooth.verify.dice import Dice
+from tokenbooth.verify.dice.service import Dice
 from tokenbooth.verify.packs.service import Pack, Probe, probe
 
 INSIDE_MAX = 2_048

@@ -7,12 +7,6 @@ from dataclasses import dataclass
 
 from tokenbooth.proving.certify.caller import Caller, Endpoint, now_us
 from tokenbooth.proving.certify.legs import Generator, Load
-from tokenbooth.verify.certificates.planning import (
-    Scouted,
-    pack_for,
-    plan_for,
-    probes_for,
-)
 from tokenbooth.verify.certificates.service import (
     OK,
     CertificatePlan,
@@ -20,9 +14,13 @@ from tokenbooth.verify.certificates.service import (
     Leg,
     LegKind,
     Sample,
+    Scouted,
     alone_rights,
     figures,
     inside_p95,
+    pack_for,
+    plan_for,
+    probes_for,
     slack_ppm,
 )
 from tokenbooth.verify.ladder.service import Level, Outcome, levels, probes_needed

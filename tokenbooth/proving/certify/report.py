@@ -114,6 +114,7 @@ def _cards(found: Certificate) -> Iterator[str]:
 
 
 def _rates(found: Certificate) -> Plot:
+    best = found.figures.latency_calls_per_ks
     points = [
         Point(
             tried.calls_per_ks / 1000,
@@ -121,7 +122,9 @@ def _rates(found: Certificate) -> Plot:
             100 * tried.good / max(1, tried.calls),
             100 * tried.good / max(1, tried.calls),
             (GOOD if tried.passed else BAD) if tried.purpose == "confirm" else PLAIN,
-            _rate(tried.calls_per_ks) if tried.purpose == "confirm" else "",
+            _rate(tried.calls_per_ks)
+            if tried.purpose == "confirm" and tried.calls_per_ks == best
+            else "",
         )
         for tried in found.figures.tried
     ]
@@ -139,7 +142,7 @@ def _rates(found: Certificate) -> Plot:
 
 def _near(points: Sequence[Point]) -> list[Point]:
     """Far probes would press the others together: what is beyond twice the confirmed goes."""
-    shown = [point.x for point in points if point.label]
+    shown = [point.x for point in points if point.kind is not PLAIN]
     return [point for point in points if not shown or point.x <= 2 * max(shown)]
 
 

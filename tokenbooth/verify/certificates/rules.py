@@ -247,10 +247,10 @@ def _certified(
     legs: Sequence[Leg],
     by_leg: Sequence[Sequence[Sample]],
     found: Sequence[Finding],
-    latency: tuple[int, int],
+    fast: tuple[int, int],
 ) -> tuple[int, int]:
     """Rate and concurrency that both latency and answers allow; 0 and 0 where none does."""
-    rate, concurrency = latency
+    rate, concurrency = fast
     percent = safe_percent(found)
     batch = safe_batch(found, concurrency)
     if not rate or not percent:

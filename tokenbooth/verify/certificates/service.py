@@ -17,6 +17,7 @@ from tokenbooth.signing.attestation import (
 )
 from tokenbooth.signing.canonical import NotCanonical, canonical
 from tokenbooth.signing.merkle import MerkleTree, leaf_hash
+from tokenbooth.verify.certificates.planning import Scouted, pack_for, plan_for, probes_for
 from tokenbooth.verify.certificates.rules import (
     Inconsistent,
     alone_rights,
@@ -50,12 +51,16 @@ __all__ = [
     "Leg",
     "LegKind",
     "Sample",
+    "Scouted",
     "Step",
     "alone_rights",
     "document",
     "figures",
     "finding",
     "inside_p95",
+    "pack_for",
+    "plan_for",
+    "probes_for",
     "read",
     "slack_ppm",
     "verify",

@@ -3,7 +3,7 @@
 import json
 import re
 
-from tokenbooth.verify.dice import Dice
+from tokenbooth.verify.dice.service import Dice
 from tokenbooth.verify.packs.values import Family, Pack, Probe
 
 NAMES = ("Ada", "Bruno", "Chen", "Dora", "Emil", "Farah", "Goran", "Hana", "Ivo", "Jana")

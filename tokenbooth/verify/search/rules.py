@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from tokenbooth.verify.dice import Dice
+from tokenbooth.verify.dice.service import Dice
 from tokenbooth.verify.search.values import PPM, Bound, Judgement, Promise, SearchPlan, Seen
 
 RESAMPLES = 400

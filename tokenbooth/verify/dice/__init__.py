@@ -1,0 +1,1 @@
+"""Chance that follows from a seed."""
