@@ -9,7 +9,7 @@ from tests.support.attack import until
 from tests.support.instances import add_local, new_account
 from tests.support.weights import smollm2
 from tokenbooth.proving.bench.cpu import children
-from tokenbooth.proving.client import Ask, WholeAnswer, call, json_ask
+from tokenbooth.proving.client import WholeAnswer, call, json_ask
 from tokenbooth.proving.instance import PrivateInstance
 
 
@@ -48,7 +48,7 @@ def test_workers_share_one_child_and_outlive_it(tmp_path: Path) -> None:
         (child,) = engines(instance)
         os.kill(child, signal.SIGKILL)
         until(lambda: engines(instance) and engines(instance) != [child])
-        until(lambda: asyncio.run(call(address, Ask("GET", "/readyz"))).status == 200)
+        assert instance.replicas[0].wait_ready() == address
         until(lambda: {answer.status for answer in asyncio.run(several())} == {200})
         assert instance.stop() == 0, instance.log_tail()
         assert instance.command("ledger", "verify")["sound"] is True
