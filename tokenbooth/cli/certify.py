@@ -160,8 +160,13 @@ def apply(
 
     made = write(data_dir, work)
     shown = certificates.capacity_json(made, (), made.effective_us)
-    told = f"Model {made.model} is certified for {made.concurrency} calls at once."
-    emit({"object": "capacity", "model": made.model, **shown}, as_json=as_json, text=lines(told))
+    pace = f"{made.model} {shown['ttft_ms']} {shown['tpot_ms']} 1 {made.concurrency}"
+    told = (
+        f"Model {made.model} is certified for {made.concurrency} calls at once.",
+        f"Admission's bounds for it: {pace}",
+    )
+    document_shown = {"object": "capacity", "model": made.model, **shown, "pace": pace}
+    emit(document_shown, as_json=as_json, text=lines(*told))
 
 
 @app.command("import")

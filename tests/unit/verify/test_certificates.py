@@ -12,7 +12,7 @@ import pytest
 from tests.support.measured import PLAN, Measurement
 from tokenbooth.control.certificates import DAY_US, signed, verified
 from tokenbooth.signing.keys import SigningKey
-from tokenbooth.verify.certificates.rules import Inconsistent
+from tokenbooth.verify.certificates.rules import Inconsistent, first_failing
 from tokenbooth.verify.certificates.service import (
     FORMAT,
     NoCertificate,
@@ -221,6 +221,15 @@ def test_worse_answers_above_half_of_the_rate_lower_it() -> None:
     assert found.binding == "quality"
     # At half of the rate 9 are inside, and of the batches 8 is the last that passed.
     assert found.calls_per_ks == found.latency_calls_per_ks * 25 // 100
+
+
+def test_a_fault_from_two_at_once_on_certifies_nothing() -> None:
+    found = figures(*Measurement(wrong=lambda inside, number: inside == 2).evidence)
+    assert (found.first_failing, found.concurrency) == ("batch 2", 0)
+
+
+def test_an_endpoint_that_never_failed_has_no_first_failure() -> None:
+    assert first_failing((), (), 1000) == ("", "")
 
 
 def test_wrong_answers_under_any_load_certify_nothing() -> None:

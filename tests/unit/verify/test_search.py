@@ -142,7 +142,8 @@ def play(search: Search, knee: int, noise: int = 0, runs_max: int = 60) -> int:
     dice, runs = Dice(noise, "server"), 0
     while search.run is not None and runs < runs_max:
         runs += 1
-        rate, slacks = search.run.calls_per_ks, []
+        rate = search.run.calls_per_ks
+        slacks: list[int] = []
         missed = 0.02 if rate <= knee else min(1.0, 0.05 + 2 * (rate / knee - 1))
         while not slacks or not search.enough(slacks):
             bad = dice.fraction() < missed

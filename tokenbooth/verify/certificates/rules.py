@@ -84,7 +84,7 @@ def figures(plan: CertificatePlan, legs: Sequence[Leg], samples: Sequence[Sample
         bound = search.best[1].bound
         found = _ladder(plan, legs, by_leg, (best, latency_concurrency))
     rate, concurrency = _certified(legs, by_leg, found, (latency_rate, latency_concurrency))
-    failing, binding = _first_failing(tried, found, latency_rate)
+    failing, binding = first_failing(tried, found, latency_rate)
     lengths = sorted(s.output_tokens for s in samples if s.status == OK) or [0]
     at_best = by_leg[best] if best is not None else []
     return Figures(
@@ -260,21 +260,16 @@ def _certified(
     fitting = [
         (leg.percent, inside_p95(counted))
         for leg, counted in zip(legs, by_leg, strict=True)
-        if leg.kind is LegKind.LEVEL and 0 < leg.percent <= percent
+        if leg.kind is LegKind.LEVEL and 0 < leg.percent <= min(percent, 99)
     ]
-    allowed = [part for part, inside in fitting if inside <= batch]
-    if percent == 100 and concurrency <= batch:
-        allowed.append(100)
-    if not allowed:
-        return 0, 0
-    inside_by_percent = {**dict(fitting), 100: concurrency}
-    best = max(allowed)
-    return rate * best // 100, max(1, min(batch, inside_by_percent[best]))
+    best, inside = max(((part, held) for part, held in fitting if held <= batch), default=(0, 0))
+    return rate * best // 100, inside
 
 
-def _first_failing(
+def first_failing(
     tried: Sequence[Tried], found: Sequence[Finding], certified_per_ks: int
 ) -> tuple[str, str]:
+    """The lowest level that did not hold, and what broke there; empty where nothing did."""
     for each in found:
         if each.outcome is not Outcome.PASSED:
             return each.level.name, "quality"

@@ -12,7 +12,7 @@ from tokenbooth.core.delta import FinishReason, Usage
 from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
 from tokenbooth.core.turn import FormatKind, OutputFormat, Turn
-from tokenbooth.engines.scripted import Fault, ScriptedEngine, ScriptOptions, UsageFault
+from tokenbooth.engines.scripted import AnswerKind, Fault, ScriptedEngine, ScriptOptions, UsageFault
 from tokenbooth.engines.scripted.counting import input_tokens_of
 
 LONG_S = 1_000.0
@@ -336,3 +336,16 @@ def test_a_refused_turn_counts_nothing() -> None:
         assert (told.input_tokens, told.output_tokens) == (0, 0)
 
     run(work())
+
+
+def test_a_fault_of_one_batch_size_shows_there_and_nowhere_else() -> None:
+    async def work() -> list[str]:
+        fields: dict[str, Any] = {"answer": AnswerKind.TEXT, "text": "fine", "wrong_at_batch": 8}
+        engine = await opened(**fields, wrong_percent=100)
+        recorders = [Recorder() for _ in range(10)]
+        for recorder in recorders:
+            engine.start(turn_of(), recorder)
+        return ["".join(d.text for d in (await each.over()).deltas) for each in recorders]
+
+    said = run(work())
+    assert [text == "fine" for text in said] == [True] * 7 + [False] + [True] * 2

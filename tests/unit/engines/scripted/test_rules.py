@@ -89,6 +89,13 @@ def test_echo_and_fixed_text() -> None:
     assert answer(turn_of(messages=()), answer=AnswerKind.ECHO) == ""
 
 
+def test_a_question_that_it_knows_is_solved_and_another_is_not() -> None:
+    known = turn_of("Compute 3 * 4 + 5. Answer with the number only.")
+    assert answer(known, answer=AnswerKind.SOLVE) == "17"
+    other = turn_of("Why?")
+    assert answer(other, answer=AnswerKind.SOLVE) == answer(other)
+
+
 @pytest.mark.parametrize(("limit", "finish"), [(5, FinishReason.LENGTH), (6, FinishReason.STOP)])
 def test_the_output_limit(limit: int, finish: FinishReason) -> None:
     found = planned(turn_of(output_tokens_max=limit))
