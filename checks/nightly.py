@@ -56,6 +56,11 @@ def proofs(seed: int) -> tuple[Proof, ...]:
         ),
         Proof("gateway", (*TOKENBOOTH, "bench", "gateway", "--gate", "25")),
         Proof(
+            "launches", (*TOKENBOOTH, "replay", "launch-season", "--html", "/dev/null", "--json")
+        ),
+        Proof("launch-builds", (*TOKENBOOTH, "replay", "builds")),
+        Proof("launch-forecasts", (*TOKENBOOTH, "replay", "forecasts")),
+        Proof(
             "cheats",
             (sys.executable, "-m", "pytest", CHEATS, "-n", "2", "-p", "no:cacheprovider"),
             {"TOKENBOOTH_TEST_CHEATS": "all"},
