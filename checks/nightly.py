@@ -58,6 +58,11 @@ def proofs(seed: int) -> tuple[Proof, ...]:
         Proof("faults", (*TOKENBOOTH, "certify", "prove", "faults", *seeded)),
         Proof("gateway", (*TOKENBOOTH, "bench", "gateway", "--gate", "25")),
         Proof(
+            "launches", (*TOKENBOOTH, "replay", "launch-season", "--html", "/dev/null", "--json")
+        ),
+        Proof("launch-builds", (*TOKENBOOTH, "replay", "builds")),
+        Proof("launch-forecasts", (*TOKENBOOTH, "replay", "forecasts")),
+        Proof(
             "cheats",
             (sys.executable, "-m", "pytest", CHEATS, "-n", "2", "-p", "no:cacheprovider"),
             {"TOKENBOOTH_TEST_CHEATS": "all"},

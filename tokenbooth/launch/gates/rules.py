@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tokenbooth.launch.evidence.service import Piece
+from tokenbooth.launch.evidence.values import Piece
 from tokenbooth.launch.gates.values import Case, Figure, Gate, Mark, Need, Outcome, Reading, Sense
 from tokenbooth.signing.attestation import Refusal, Wanted, check
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from tokenbooth.launch.stages.service import Stage
+from tokenbooth.launch.stages.values import Stage
 
 Figure = int | str | bool
 

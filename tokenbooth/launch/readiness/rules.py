@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from tokenbooth.launch.evidence.service import Piece
-from tokenbooth.launch.gates.service import Case, Gate, Mark, Outcome, Sense, Waiver, read
+from tokenbooth.launch.evidence.values import Piece
+from tokenbooth.launch.gates.rules import read
+from tokenbooth.launch.gates.values import Case, Gate, Mark, Outcome, Sense, Waiver
 from tokenbooth.launch.readiness.values import Line, Point, Room, Trend, Verdict
-from tokenbooth.launch.stages.service import Stage
+from tokenbooth.launch.stages.values import Stage
 from tokenbooth.signing.attestation import Refusal, Wanted, check
 
 FILL_PERMILLE = 700

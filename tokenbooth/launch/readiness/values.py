@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tokenbooth.launch.gates.service import Gate, Outcome, Waiver
-from tokenbooth.launch.stages.service import Stage
+from tokenbooth.launch.gates.values import Gate, Outcome, Waiver
+from tokenbooth.launch.stages.values import Stage
 
 
 class Verdict(StrEnum):

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from tokenbooth.launch.slips.values import Promise
-from tokenbooth.launch.stages.service import Standing, gated_edges
+from tokenbooth.launch.stages.rules import gated_edges
+from tokenbooth.launch.stages.values import Standing
 
 RATIO_MAX_PERMILLE = 20_000
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tokenbooth.launch.stages.service import Stage
+from tokenbooth.launch.stages.values import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
