@@ -20,7 +20,13 @@ PRINTS_NO_DOCUMENT = {("statement", "export")}
 # Neither opens a booth: a receipt is proved without one, a benchmark makes its own.
 OPENS_NO_BOOTH = {
     ("receipt", "verify"),
+    ("bench", "admission"),
     ("bench", "billing"),
+    ("bench", "overload"),
+    ("certify", "import"),
+    ("certify", "prove"),
+    ("certify", "verify"),
+    ("simulate", "serving"),
     ("bench", "gateway"),
     ("bench", "soak"),
     ("bench", "hot-account"),

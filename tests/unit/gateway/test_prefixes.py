@@ -250,8 +250,8 @@ def test_who_is_full_is_not_waited_for(tmp_path: Path) -> None:
     async def work() -> None:
         async with booth_of_two(tmp_path, deployment={"concurrency_max": 1}) as booth:
             home, _ = await asked(booth, "k")
-            model = await booth.rooms.directory.model(booth.op, "demo")
-            mine = model.deployments[("one", "two").index(home)]
+            offered = await booth.rooms.directory.model(booth.op, "demo")
+            mine = offered.model.deployments[("one", "two").index(home)]
             asked_for = booth.rooms.gates.place("org", ServiceTier.STANDARD, 1, 1)
             place = await booth.rooms.gates.enter(mine, asked_for)
             assert (await asked(booth, "k"))[0] != home

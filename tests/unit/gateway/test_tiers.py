@@ -42,9 +42,9 @@ async def priced(booth: TestBooth) -> None:
 
 async def taken(booth: TestBooth) -> Place:
     """The only place, by somebody else."""
-    model = await booth.rooms.directory.model(booth.op, "demo")
+    offered = await booth.rooms.directory.model(booth.op, "demo")
     place = booth.rooms.gates.place("other", STANDARD, 1, 1)
-    return await booth.rooms.gates.enter(model.deployments[0], place)
+    return await booth.rooms.gates.enter(offered.model.deployments[0], place)
 
 
 async def answered_after(booth: TestBooth, waited_us: int, place: Place) -> MemorySink:
@@ -110,8 +110,8 @@ def test_runs_tell_their_desk_when_they_began_and_what_they_wrote(tmp_path: Path
     async def scenario() -> None:
         script = ScriptOptions(answer=AnswerKind.TEXT, text="word " * 40)
         async with open_test_booth(tmp_path, script) as booth:
-            model = await booth.rooms.directory.model(booth.op, "demo")
-            name = model.deployments[0].id
+            offered = await booth.rooms.directory.model(booth.op, "demo")
+            name = offered.model.deployments[0].id
             booth.rooms.gates.certified(name, Pace(2_000_000, 50_000, 1, 8))
             assert (await booth.ask(chat(stream=True))).status == 200
             desk = booth.rooms.gates._doors[name].desk
