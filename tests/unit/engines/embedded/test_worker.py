@@ -13,7 +13,7 @@ import pytest
 from tests.support.gguf import tiny_vocabulary, write_gguf
 from tests.support.openvino import Package, Pipeline, tensor_of
 from tests.unit.engines.child.test_frames import begin
-from tokenbooth.engines.child.frames import Count, Counted, Logprob, Over, Piece, Ready, Refused
+from tokenbooth.engines.child.frames import Count, Counted, Logprob, Over, Piece, Refused
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut
 from tokenbooth.engines.embedded import worker
 from tokenbooth.engines.embedded.values import EmbeddedOptions

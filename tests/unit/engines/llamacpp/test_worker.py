@@ -18,7 +18,7 @@ from tests.unit.engines.child.test_frames import begin
 from tokenbooth.core.codes import Code
 from tokenbooth.core.features import Feature
 from tokenbooth.core.problem import Problem
-from tokenbooth.engines.child.frames import Count, Counted, Logprob, Over, Piece, Ready, Refused
+from tokenbooth.engines.child.frames import Count, Counted, Logprob, Over, Piece, Refused
 from tokenbooth.engines.child.loop import BrokenError, RefusedError, StepOut
 from tokenbooth.engines.gguf.template import RAW
 from tokenbooth.engines.llamacpp import worker
