@@ -42,7 +42,7 @@ UNIT = Stage("unit and tidy tests", (*PYTEST, "tests/unit", *SPREAD))
 UNIT_TESTS = "tests/unit"
 # What is tested there uses rules, wire formats and money, and is not where they are tested.
 UNTRACED = (
-    "bookkeeper", "checks", "cli", "clients", "config", "edge", "fleet", "oracle", "proving",
+    "bookkeeper", "checks", "cli", "clients", "config", "edge", "oracle", "proving",
     "scripts", "store", "telemetry", "web", "workers",
 )  # fmt: skip
 

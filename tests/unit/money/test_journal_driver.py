@@ -209,12 +209,66 @@ def test_a_call_that_lasts_is_opened_at_the_second_look() -> None:
         seen = []
         driver.open(whole("req_1"))
         for _ in range(2):
-            due = loop.create_future()
-            loop.call_later(IDLE_SYNC.total_seconds() * 1.5, due.set_result, None)
-            await due
+            await waited(loop, 1.5)
             seen.append(found(disk))
         await driver.close()
         assert seen == [set(), {"req_1"}]
+
+    loop.run_until_complete(scene())
+    loop.close()
+
+
+def waited(loop: MemoryLoop, periods: float) -> asyncio.Future[None]:
+    """Done after so many times the pause between two looks."""
+    due = loop.create_future()
+    loop.call_later(IDLE_SYNC.total_seconds() * periods, due.set_result, None)
+    return due
+
+
+def test_what_left_of_a_whole_call_opens_it() -> None:
+    async def scene(driver: JournalDriver, disk: GatedDisk) -> None:
+        driver.open(whole("req_1"))
+        driver.progress(progress("req_1"))
+        await driver.close()
+        (call,) = read_replay(disk, JOURNAL_ID).calls
+        assert call.facts == whole("req_1")
+        assert call.progress == progress("req_1")
+
+    play(scene)
+
+
+def test_progress_after_a_rest_is_kept_too() -> None:
+    disk = SimulatedDisk()
+    loop = MemoryLoop()
+
+    async def scene() -> None:
+        driver = JournalDriver(begun(disk))
+        driver.open(facts("req_1"))
+        await waited(loop, 5)
+        driver.progress(progress("req_1", cost_nano=1))
+        assert driver._timer is not None
+        await driver.close()
+        (call,) = read_replay(disk, JOURNAL_ID).calls
+        assert call.progress == progress("req_1", cost_nano=1)
+
+    loop.run_until_complete(scene())
+    loop.close()
+
+
+def test_a_disk_that_breaks_while_nobody_waits_is_known_afterwards() -> None:
+    disk = SimulatedDisk()
+    loop = MemoryLoop()
+
+    async def scene() -> None:
+        driver = JournalDriver(begun(disk))
+        driver.open(whole("req_1"))
+        disk.fail_next("append")
+        await waited(loop, 5)
+        assert driver.broken is not None
+        with pytest.raises(Problem):
+            driver.open(whole("req_2"))
+        with pytest.raises(Problem):
+            await driver.close()
 
     loop.run_until_complete(scene())
     loop.close()

@@ -125,8 +125,6 @@ class JournalDriver:
     def _look(self) -> None:
         """Keep what nobody waits for."""
         self._timer = None
-        if self._closing:
-            return
         try:
             self._write_openings()
             self._journal.write_out()
