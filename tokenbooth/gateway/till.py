@@ -72,8 +72,7 @@ class Till:
     async def close(self) -> None:
         """Tell everything, give every lease back, and let go of the journal.
 
-        What the database does not take in time is told by the next start of this replica. Closing
-        again does nothing.
+        What the database does not take in time is told at the next start. Again it does nothing.
         """
         if self._closed:
             return
@@ -206,6 +205,11 @@ class Till:
         except Problem as problem:
             op.log.fault("journal_broken", problem)
             broken = True
+            if not running.ask.stream and cost_nano:
+                ending = _withheld(ending)
+                self._pool.uncharge(held, cost_nano)
+                call = structs.replace(call, settlement=_settlement(ending, held, 0, 0))
+                settlement = call.settlement
         finally:
             self._teller.tell(call)
         if broken and ending.outcome is Outcome.INTERRUPTED and ending.reason == WITHHELD:

@@ -114,10 +114,15 @@ def stay_in_the_window(planted: pytest.MonkeyPatch) -> None:
 def tell_too_soon(planted: pytest.MonkeyPatch) -> None:
     """The caller is told of the end before its settlement is durable."""
 
-    async def durable(self, mark):
-        return None
+    whole = JournalDriver.settle
 
-    planted.setattr(JournalDriver, "durable", durable)
+    def settle(self, call):
+        whole(self, call)
+        told = self._loop.create_future()
+        told.set_result(None)
+        return told
+
+    planted.setattr(JournalDriver, "settle", settle)
 
 
 def charge_nobody_twice_over(planted: pytest.MonkeyPatch) -> None:

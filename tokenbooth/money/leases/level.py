@@ -194,6 +194,15 @@ def begin(levels: Levels, amount_nano: int, now_us: int) -> None:
         level.calls += 1
 
 
+def uncharge(levels: Levels, cost_nano: int) -> None:
+    """Free what a call had spent that is not charged after all; nobody was told of it."""
+    for level in levels:
+        level.free_nano += cost_nano
+        level.granted_nano += cost_nano
+        level.unbooked_nano -= cost_nano
+        level.shown = None
+
+
 def end(levels: Levels, held_nano: int, cost_nano: int, now_us: int) -> None:
     """Spend ``cost_nano`` of a call's hold and free the rest, at each level."""
     for level in levels:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tokenbooth.core.receipt import LimitState
 from tokenbooth.money.leases import rules
-from tokenbooth.money.leases.level import Level, Levels, begin, end, take
+from tokenbooth.money.leases.level import Level, Levels, begin, end, take, uncharge
 from tokenbooth.money.leases.level_book import Leased, LevelBook
 from tokenbooth.money.leases.values import (
     CallFacts,
@@ -110,6 +110,10 @@ class Pool:
         assert 0 <= cost_nano <= held.held_nano, "a charge is never above its hold"
         del self._calls[held.facts.request_id]
         end(held.levels, held.held_nano, cost_nano, now_us)
+
+    def uncharge(self, held: HeldMoney, cost_nano: int) -> None:
+        """Take back the charge of a released hold, before anybody is told of it."""
+        uncharge(held.levels, cost_nano)
 
     def tell(self, call: SettledCall) -> None:
         """Queue a settled call for the ledger; its hold was released before."""

@@ -20,7 +20,12 @@ INPUT_TOKENS = script_tokens(2)
 # More than any purse buys, so that at the end all that is left can be asked for at once.
 OUTPUT_TOKENS_MAX = 4096
 # Small, so that a call without a stated limit needs more money on its way, and often.
-SETTINGS = {"till.output_step_tokens": "48"}
+SETTINGS = {
+    "till.output_step_tokens": "48",
+    # Short answers are noted too, so that what a crash leaves to be charged is judged often.
+    "till.progress_tokens": "2",
+    "till.progress_every_ms": "10",
+}
 MEAN_CALL_NANO = 270_000
 CALLS_EACH = (20, 60)
 LOOSE_TIMES = (1, 4)
