@@ -66,7 +66,7 @@ async def chat_wire(answer: Answer, *, hangs_up: bool = False) -> AsyncIterator[
             await wire.hear(reader, writer)
 
     server = await asyncio.start_server(hear, "127.0.0.1", 0)
-    wire.base_url = "http://127.0.0.1:%d/v1" % server.sockets[0].getsockname()[1]
+    wire.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     try:
         yield wire
     finally:

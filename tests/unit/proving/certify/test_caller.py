@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
@@ -150,7 +151,7 @@ def test_words_come_through_whole_wherever_the_wire_is_cut(
     )
     raw = f"{events}data: [DONE]\n\n".encode()
     places = [0, *sorted(cut for cut in set(cuts) if cut < len(raw)), len(raw)]
-    pieces = [chunk(raw[a:b]) for a, b in zip(places, places[1:], strict=False)]
+    pieces = [chunk(raw[a:b]) for a, b in pairwise(places)]
     found = heard(says(STREAM_HEAD, *pieces, LAST_CHUNK))
     assert (found.status, found.answer) == ("ok", "".join(words))
 
