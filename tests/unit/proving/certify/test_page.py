@@ -2,6 +2,7 @@
 
 from functools import cache
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -115,7 +116,7 @@ def test_each_level_has_a_line_with_all_its_figures(kind: str) -> None:
 def test_the_facts_name_probes_lengths_calls_delay_and_key(kind: str) -> None:
     found, texts = shown(kind)
     figures, plan = found.figures, found.plan
-    facts = dict(zip(texts, texts[1:], strict=False))
+    facts = dict(pairwise(texts))
     assert facts["fingerprint"] == "engine-1 q8_0"
     assert facts["signed by"] == KEY.key_id
     assert facts["cache"] == plan.cache
