@@ -1,4 +1,4 @@
-"""Knees and planted faults in small: schedules, decks, truths that are known by hand, and reports."""
+"""Knees and planted faults in small: schedules, truths that are known by hand, and reports."""
 
 from collections import Counter
 from dataclasses import replace
@@ -102,7 +102,7 @@ def test_a_deck_keeps_its_bounds_and_its_median(
 def test_the_knee_of_a_server_for_one_call_is_below_what_it_can_do_at_all(
     short_truth: None,
 ) -> None:
-    """Ten steps a call and one call at once: ten calls a second, and no queue that is ever short."""
+    """Ten steps a call and one call at once: ten calls a second, less what queues take."""
     at_all = 1_000_000_000 // (10 * STEP_US)
     assert 0.6 * at_all < knee_of(TINY) < 1.1 * at_all
 
