@@ -46,9 +46,9 @@ FOUND = KneeFound(1, 10_000, 9_500, 960_000, 2_000, 2)
 @pytest.fixture
 def short_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Truths from runs of hundreds of calls, not of thousands."""
-    monkeypatch.setattr(knees, "TRUTH_CALLS", 600)
-    monkeypatch.setattr(knees, "TRUTH_WARM", 100)
-    monkeypatch.setattr(knees, "ROUGH_CALLS", 400)
+    monkeypatch.setattr(knees, "TRUTH_CALLS", 300)
+    monkeypatch.setattr(knees, "TRUTH_WARM", 50)
+    monkeypatch.setattr(knees, "ROUGH_CALLS", 200)
     monkeypatch.setattr(knees, "TRUTH_STEP", 1.05)
 
 
@@ -125,14 +125,13 @@ def test_the_search_finds_the_knee_of_a_small_server(
     short_truth: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(knees, "drawn_serving", lambda _seed: TINY)
-    report = prove_knees(2, seed=5, workers=1)
-    assert [each.seed for each in report.found] == [5, 6]
+    report = prove_knees(1, seed=5, workers=1)
+    assert [each.seed for each in report.found] == [5]
     for each in report.found:
         assert abs(each.error_ppm) < 200_000
         assert each.calls <= 6_000
         assert each.confirms >= 1
         assert each.true_ppm > 900_000
-    assert prove_knees(1, seed=5, workers=1).found == report.found[:1]
 
 
 def test_an_error_is_the_part_by_which_the_certified_rate_is_off() -> None:
