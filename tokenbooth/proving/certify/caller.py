@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import json
+import re
 import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +21,8 @@ from tokenbooth.verify.packs.service import Probe
 IDLE_MAX = 512
 HEAD_BYTES_MAX = 64 * 1024
 PIECE_BYTES = 16 * 1024
+BODY_BYTES_MAX = 64 * 2**20
+TOKENS_MAX = 10_000_000
 ANSWER_CHARACTERS_MAX = 8_000
 DONE = "[DONE]"
 
@@ -57,14 +61,14 @@ class _Choice(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    completion_tokens: int = 0
+    completion_tokens: Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)] = 0
 
 
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     system_fingerprint: str | None = None
-    error: msgspec.Raw | None = None
+    error: object = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -78,10 +82,12 @@ class Caller:
     """``ask`` any number of times at once; ``close`` at the end."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Raises ValueError for an address that is none."""
+        """Raises ValueError for an address that is none, and for a key that no header can carry."""
         parts = urlsplit(endpoint.base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"{endpoint.base_url!r} is no address of a server")
+        if endpoint.key_secret and not re.fullmatch(r"[!-~]+", endpoint.key_secret):
+            raise ValueError("the key holds signs that no header can carry")
         self._host = parts.hostname
         self._secure = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._secure else 80)
@@ -143,7 +149,7 @@ class Caller:
     def _head(self, length: int) -> bytes:
         lines = [
             f"POST {self._path} HTTP/1.1",
-            f"host: {self._host}:{self._port}",
+            f"host: {f'[{self._host}]' if ':' in self._host else self._host}:{self._port}",
             "content-type: application/json",
             f"content-length: {length}",
         ]
@@ -158,7 +164,7 @@ class _Told:
     def __init__(self) -> None:
         self.status = ""
         self._first_us = self._end_us = NEVER_US
-        self._answer: list[str] = []
+        self._answer = ""
         self._pieces = 0
         self._tokens: int | None = None
         self._finish = self._fingerprint = ""
@@ -182,7 +188,7 @@ class _Told:
                 self._end_us = now_us()
                 self._pieces += 1
             if said:
-                self._answer.append(said)
+                self._answer = (self._answer + said)[:ANSWER_CHARACTERS_MAX]
             self._finish = choice.finish_reason or self._finish
 
     def end(self) -> None:
@@ -192,8 +198,7 @@ class _Told:
             self.status = OK if self._whole else "no end"
 
     def heard(self) -> Heard:
-        answer = "".join(self._answer)[:ANSWER_CHARACTERS_MAX]
-        clean = answer.encode("utf-8", "replace").decode()
+        clean = self._answer.encode("utf-8", "replace").decode()
         tokens = self._pieces if self._tokens is None else self._tokens
         return Heard(
             self._first_us,
@@ -229,19 +234,40 @@ async def _head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 
 async def _pieces(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        while True:
-            try:
-                left = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
-            except ValueError as error:
-                raise BrokenWire("not a chunk size") from error
-            piece = await reader.readexactly(left + 2)
-            if not left:
-                return
-            yield piece[:-2]
-    left = int(headers.get("content-length", 0))
+        while left := await _chunk_size(reader):
+            async for piece in _counted(reader, left):
+                yield piece
+            await reader.readexactly(2)
+        await reader.readexactly(2)
+    elif "content-length" in headers:
+        async for piece in _counted(reader, _whole(headers["content-length"], 10)):
+            yield piece
+    else:
+        while piece := await reader.read(PIECE_BYTES):
+            yield piece
+
+
+async def _chunk_size(reader: asyncio.StreamReader) -> int:
+    with contextlib.suppress(asyncio.LimitOverrunError):
+        line = await reader.readuntil(b"\r\n")
+        return _whole(line.split(b";")[0].decode("latin-1").strip(), 16)
+    raise BrokenWire("a chunk size is longer than any should be")
+
+
+async def _counted(reader: asyncio.StreamReader, left: int) -> AsyncIterator[bytes]:
     while left:
         piece = await reader.read(min(left, PIECE_BYTES))
         if not piece:
             raise BrokenWire("the connection closed inside the answer")
         left -= len(piece)
         yield piece
+
+
+def _whole(text: str, base: int) -> int:
+    try:
+        found = int(text, base)
+    except ValueError as error:
+        raise BrokenWire("not a length") from error
+    if not 0 <= found <= BODY_BYTES_MAX:
+        raise BrokenWire("a length that no answer has")
+    return found

@@ -84,12 +84,14 @@ class _Run:
         self._begun: list[tuple[int, int, int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
+        self._fault: BaseException | None = None
 
     async def played(self) -> list[Sample]:
         total = self._load.warm + self._load.calls
         sender = asyncio.create_task(
             self._closed() if self._load.batch else self._open(total), name="sender"
         )
+        sender.add_done_callback(self._ends_all)
         try:
             await self._over.wait()
         finally:
@@ -97,6 +99,8 @@ class _Run:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(sender, *self._tasks, return_exceptions=True)
+        if self._fault is not None:
+            raise self._fault
         return [
             self._cut(place) if sample is None else sample
             for place, sample in enumerate(self._samples)
@@ -127,6 +131,13 @@ class _Run:
         task = asyncio.create_task(self._one(place))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ends_all)
+
+    def _ends_all(self, task: asyncio.Task[None]) -> None:
+        """A call or a sender that raised would never be counted, and the leg never be over."""
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._fault = self._fault or fault
+            self._over.set()
 
     async def _one(self, place: int) -> None:
         heard = await self._generator.ask(self._probe_at(place))

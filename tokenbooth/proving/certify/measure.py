@@ -100,6 +100,11 @@ class _Course:
             await self._alone(probes, batch)
         scouted = Scouted(alone_us=alone_us, calls_per_ks=rate, output_tokens=tokens)
         plan = plan_for(self._promise, self._pack, scouted, probes, self._ask.time_s)
+        if not alone_rights(plan, self._samples):
+            raise NotMeasured(
+                "no probe was answered right without load, so load cannot make answers worse; "
+                "check that the model follows instructions and honours max_tokens"
+            )
         search, confirmed = await self._search(plan)
         if confirmed is not None:
             await self._climb(plan, search, confirmed)
@@ -189,11 +194,9 @@ class _Course:
         rate = search.best[0].calls_per_ks
         wanted = levels(inside_p95(confirmed), self._legs[0].batch)
         alone = alone_rights(plan, self._samples)
-        missed = sum(not right for right in alone.values()) * PPM // max(1, len(alone))
+        missed = sum(not right for right in alone.values()) * PPM // len(alone)
         kept = sorted(alone)
         count = min(len(kept), probes_needed(missed, len(wanted), plan.ladder))
-        if not count:
-            return
         for level in wanted:
             if level != Level(0, 100):
                 await self._level(plan, level, rate, kept[:count])

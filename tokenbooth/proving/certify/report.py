@@ -74,7 +74,12 @@ def _head(found: Certificate, title: str) -> Iterator[str]:
     )
     if not figures.concurrency:
         yield '<p class="bad"><b>Nothing is certified.</b></p>'
-    if figures.latency_concurrency != figures.concurrency:
+    if not figures.delay.good:
+        yield (
+            '<p class="bad">The generator itself was late '
+            f"({figures.delay.p99_us / MS:.0f} ms, p99): measure from a faster machine.</p>"
+        )
+    elif figures.latency_concurrency != figures.concurrency:
         yield (
             '<p class="bad">Latency alone would allow '
             f"{_rate(figures.latency_calls_per_ks)} calls a second, "
