@@ -7,6 +7,7 @@ from tokenbooth.core.problem import Problem
 from tokenbooth.launch.slips import sql
 from tokenbooth.launch.slips.rules import ratios_permille, slipped_us
 from tokenbooth.launch.slips.values import Promise
+from tokenbooth.launch.stages.rules import YEAR_9999_US
 
 __all__ = ["Promise", "promise", "promises", "ratios_permille", "slipped_us"]
 
@@ -16,8 +17,10 @@ def promise(op: Op, tx: Tx, said: Promise) -> Promise:
 
     Raises INVALID_VALUE naming the field, or STATE_CONFLICT.
     """
-    if said.promised_us <= op.now():
-        raise Problem(Code.INVALID_VALUE, "A date is promised for later.", param="by")
+    if not op.now() < said.promised_us < YEAR_9999_US:
+        raise Problem(
+            Code.INVALID_VALUE, "A date is promised for later, before the year 9999.", param="by"
+        )
     if not said.reason.strip() or len(said.reason) > 500 or not said.reason.isprintable():
         raise Problem(
             Code.INVALID_VALUE, "Say why, in up to 500 printable characters.", param="reason"
