@@ -1,6 +1,7 @@
 """Promised dates: each that was ever said stays, and what became of it is counted."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -94,9 +95,7 @@ def test_the_next_microsecond_is_later(op: Op, tx: Connection) -> None:
 
 
 @pytest.mark.parametrize("promised_us", [YEAR_9999_US, YEAR_9999_US + US_PER_DAY, 2**63, 2**200])
-def test_a_date_that_no_calendar_shows_is_refused(
-    op: Op, tx: Connection, promised_us: int
-) -> None:
+def test_a_date_that_no_calendar_shows_is_refused(op: Op, tx: Connection, promised_us: int) -> None:
     found = refusal(op, tx, replace(SAID, promised_us=promised_us))
     assert (found.code, found.param) == (Code.INVALID_VALUE, "by")
     slips.promise(op, tx, replace(SAID, promised_us=YEAR_9999_US - 1))
@@ -112,10 +111,8 @@ def test_a_promise_says_why_in_words_that_a_terminal_can_show(
     assert slips.promises(op, tx) == ()
 
 
-@pytest.mark.parametrize("reason", ["x" * 500, "<b>Größe</b> & \"so\"", "'); drop table --"])
-def test_any_printable_reason_is_kept_letter_by_letter(
-    op: Op, tx: Connection, reason: str
-) -> None:
+@pytest.mark.parametrize("reason", ["x" * 500, '<b>Größe</b> & "so"', "'); drop table --"])
+def test_any_printable_reason_is_kept_letter_by_letter(op: Op, tx: Connection, reason: str) -> None:
     slips.promise(op, tx, replace(SAID, reason=reason))
     assert [each.reason for each in slips.promises(op, tx)] == [reason]
 
@@ -215,7 +212,7 @@ def test_each_promise_is_judged_alone_by_when_it_came_true(
 @settings(max_examples=40)
 @given(st.lists(st.builds(promised, DAYS, DAYS, st.just(Stage.GA)), min_size=1, max_size=6))
 def test_slips_add_up_over_what_was_said(said: list[Promise]) -> None:
-    steps = [slipped_us([a, b]) for a, b in zip(said, said[1:], strict=False)]
+    steps = [slipped_us([a, b]) for a, b in pairwise(said)]
     assert slipped_us(said) == sum(steps)
     assert slipped_us(said[:1]) == 0
     assert slipped_us(said) == -slipped_us(said[::-1])

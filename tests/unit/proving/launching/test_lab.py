@@ -30,11 +30,17 @@ from tokenbooth.signing.keys import SigningKey
 
 
 def test_the_directory_of_a_lab_is_gone_afterwards_also_after_a_fault() -> None:
-    with pytest.raises(RuntimeError, match="in the middle"), open_lab(0, 1, lay_out) as lab:
-        home: Path = lab.home
-        assert (home / "tokenbooth.db").exists()
-        raise RuntimeError("in the middle")
-    assert not home.exists()
+    homes: list[Path] = []
+
+    def fail_inside() -> None:
+        with open_lab(0, 1, lay_out) as lab:
+            homes.append(lab.home)
+            assert (lab.home / "tokenbooth.db").exists()
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail_inside()
+    assert not homes[0].exists()
 
 
 def test_a_lab_whose_database_cannot_be_made_leaves_nothing_behind() -> None:

@@ -12,6 +12,7 @@ from tokenbooth.core.days import US_PER_DAY
 from tokenbooth.launch.evidence import service as evidence
 from tokenbooth.launch.gates.service import Mark
 from tokenbooth.launch.stages.service import Stage
+from tokenbooth.proving.launching import tamper
 from tokenbooth.proving.launching.lab import Lab
 from tokenbooth.proving.launching.tamper import BENDS, Bend, Tampered, go_until_tampered
 from tokenbooth.signing.attestation import Wanted, check
@@ -21,6 +22,13 @@ def tampered(lab: Lab, ask: object) -> Tampered:
     with lab.tx() as tx:
         file = file_of(lab.op(), tx, ask, lab.desk)  # type: ignore[arg-type]
         return go_until_tampered(lab, tx, file)
+
+
+def only(monkeypatch: pytest.MonkeyPatch, name: str) -> Bend:
+    """Bend in this way alone."""
+    bend = next(each for each in BENDS if each.__name__ == name)
+    monkeypatch.setattr(tamper, "BENDS", (bend,))
+    return bend
 
 
 def with_gates(lab: Lab, **fields: object) -> Desk:
@@ -63,16 +71,20 @@ def test_a_bent_piece_is_gone_or_no_longer_what_counted(
 
 
 def test_a_gate_that_does_not_mind_old_evidence_is_found_out(
-    lab: Lab, make_ready: MakeReady
+    lab: Lab, make_ready: MakeReady, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = make_ready(Stage.PRIVATE_PREVIEW)
+    only(monkeypatch, "_old")
+    assert tampered(lab, ask).still_go == 0
     lab.desk = with_gates(lab, fresh_us=1000 * US_PER_DAY)
     assert tampered(lab, ask).still_go == 5
 
 
-def test_a_key_that_everybody_trusts_is_found_out(lab: Lab, make_ready: MakeReady) -> None:
+def test_a_key_that_everybody_trusts_is_found_out(
+    lab: Lab, make_ready: MakeReady, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ask = make_ready(Stage.PRIVATE_PREVIEW)
-    stranger = next(bend for bend in BENDS if bend.__name__ == "_stranger")
+    stranger = only(monkeypatch, "_stranger")
     with lab.tx() as tx:
         file = file_of(lab.op(), tx, ask, lab.desk)
         bent = stranger(file.pieces[0], file, lab.desk.key)
