@@ -48,19 +48,18 @@ def history(lab: Lab, model: str) -> list[str]:
 def played() -> Iterator[tuple[Show, dict[str, Frame]]]:
     """All nine scenes, with little traffic and a short attack; what the meter says of partners is
     of a longer stretch than was played, and the crush has tests of its own."""
-    with pytest.MonkeyPatch.context() as patch, open_lab(SEED, us_at(2025, 1, 6), lay_out) as lab:
-        patch.setattr(summer, "TRAFFIC_MINUTES", 3)
-        patch.setattr(summer, "ATTACK_CALLS", 40)
-        patch.setattr(summer, "COHORT_CAP_NANO", CAP_NANO)
-        patch.setattr(meter, "busy_minutes", lambda *_: {name: [8] * 34 for name in PARTNERS})
-        patch.setattr(summer, "crush", lambda seed: SURVIVED)
-        show = new_show(lab)
-        for scene in seasons.SCENES:
-            scene(show)
-        frames = dict(
-            zip((scene.__name__ for scene in seasons.SCENES), show.season.frames, strict=True)
-        )
-        yield show, frames
+    with open_lab(SEED, us_at(2025, 1, 6), lay_out) as lab:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(summer, "TRAFFIC_MINUTES", 3)
+            patch.setattr(summer, "ATTACK_CALLS", 40)
+            patch.setattr(summer, "COHORT_CAP_NANO", CAP_NANO)
+            patch.setattr(meter, "busy_minutes", lambda *_: {name: [8] * 34 for name in PARTNERS})
+            patch.setattr(summer, "crush", lambda seed: SURVIVED)
+            show = new_show(lab)
+            for scene in seasons.SCENES:
+                scene(show)
+        names = (scene.__name__ for scene in seasons.SCENES)
+        yield show, dict(zip(names, show.season.frames, strict=True))
 
 
 Played = tuple[Show, dict[str, Frame]]

@@ -110,8 +110,8 @@ def test_what_is_said_of_a_stampede_are_its_figures() -> None:
 def test_a_short_stampede_spares_the_polite_and_goes_on_with_its_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(crushing, "RUN_US", 40_000_000)
-    monkeypatch.setattr(crushing, "WARM_US", 20_000_000)
+    monkeypatch.setattr(crushing, "RUN_US", 45_000_000)
+    monkeypatch.setattr(crushing, "WARM_US", 10_000_000)
     monkeypatch.setattr(crushing, "capacity", lambda seed: Capacity(11_000, 0, 0))
     found = crush(1)
     assert found.polite > found.crowd > 0
