@@ -5,9 +5,8 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.launch.slips import sql
-from tokenbooth.launch.slips.rules import ratios_permille, slipped_us
+from tokenbooth.launch.slips.rules import is_ahead, ratios_permille, slipped_us
 from tokenbooth.launch.slips.values import Promise
-from tokenbooth.launch.stages.rules import YEAR_9999_US
 
 __all__ = ["Promise", "promise", "promises", "ratios_permille", "slipped_us"]
 
@@ -17,7 +16,7 @@ def promise(op: Op, tx: Tx, said: Promise) -> Promise:
 
     Raises INVALID_VALUE naming the field, or STATE_CONFLICT.
     """
-    if not op.now() < said.promised_us < YEAR_9999_US:
+    if not is_ahead(said.promised_us, op.now()):
         raise Problem(
             Code.INVALID_VALUE, "A date is promised for later, before the year 9999.", param="by"
         )
