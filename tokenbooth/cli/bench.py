@@ -41,6 +41,7 @@ def hot_account(  # noqa: PLR0913 - one parameter for each option of the command
     as_json: AsJson = False,
 ) -> None:
     """Many gateways on one account: leased money beside a transaction for every request."""
+    from tokenbooth.cli.output import write_text
     from tokenbooth.proving.bench.chart import svg
     from tokenbooth.proving.bench.hot_account.bench import run_hot_account
     from tokenbooth.proving.bench.hot_account.plan import HotOptions
@@ -59,7 +60,7 @@ def hot_account(  # noqa: PLR0913 - one parameter for each option of the command
         )
     )
     if plot is not None:
-        plot.write_text(svg(report.chart()), encoding="utf-8")
+        write_text(plot, svg(report.chart()))
     _tell(report, as_json=as_json)
 
 
@@ -183,7 +184,7 @@ def gateway(  # noqa: PLR0913 - one parameter for each option of the command lin
     """
     from dataclasses import replace
 
-    from tokenbooth.cli.output import EXIT_REFUSED
+    from tokenbooth.cli.output import EXIT_REFUSED, write_text
     from tokenbooth.proving.bench.chart import svg
     from tokenbooth.proving.bench.gateway.bench import run_gateway
     from tokenbooth.proving.bench.gateway.plan import QUICK, GatewayOptions
@@ -196,7 +197,7 @@ def gateway(  # noqa: PLR0913 - one parameter for each option of the command lin
         )
     )
     if plot is not None:
-        plot.write_text(svg(report.chart()), encoding="utf-8")
+        write_text(plot, svg(report.chart()))
     _tell(report, as_json=as_json)
     if report.regressions:
         raise typer.Exit(EXIT_REFUSED)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
@@ -36,6 +37,16 @@ def emit(document: Document, *, as_json: bool, text: Callable[[Console], None]) 
         sys.stdout.flush()
     else:
         text(stdout())
+
+
+def write_text(path: Path, text: str) -> None:
+    """A page or plot that was asked for. Raises STATE_CONFLICT where it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Problem(
+            Code.STATE_CONFLICT, f"{path} cannot be written: {error.strerror}."
+        ) from error
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Callable[[Console], None]:

@@ -9,7 +9,7 @@ import typer
 from tokenbooth.cli.launch_desk import LaunchWishes, desk_of
 from tokenbooth.cli.model import Name
 from tokenbooth.cli.options import AsJson, DataDir
-from tokenbooth.cli.output import EXIT_REFUSED, emit, lines
+from tokenbooth.cli.output import EXIT_REFUSED, emit, lines, write_text
 from tokenbooth.cli.stage import STAGES, Capability, Demand, Population, Predecessor
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def readiness(  # noqa: PLR0913 - one parameter for each option of the command l
 
     found, attestation = read(data_dir, work)
     if html is not None:
-        html.write_text(launch_page.page(found, attestation), encoding="utf-8")
+        write_text(html, launch_page.page(found, attestation))
     if signed is not None:
-        signed.write_text(json.dumps(attestation.to_json(), indent=2) + "\n", encoding="utf-8")
+        write_text(signed, json.dumps(attestation.to_json(), indent=2) + "\n")
     document = {
         **launch_documents.report_json(found),
         "digest": attestation.digest,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tokenbooth.cli.options import AsJson, DataDir, group
-from tokenbooth.cli.output import EXIT_REFUSED, emit, lines
+from tokenbooth.cli.output import EXIT_REFUSED, emit, lines, write_text
 
 app = group("replay", "Launches of a fictional lab on a simulated clock, over the real services.")
 
@@ -29,7 +29,7 @@ def launch_season(
     from tokenbooth.proving.launching.season_page import season_page
 
     season = play_season()
-    html.write_text(season_page(season), encoding="utf-8")
+    write_text(html, season_page(season))
     text = [line for frame in season.frames for line in frame.told()]
     emit(
         season.document(),

@@ -69,12 +69,12 @@ def serving(
 
     The desk is the class that the gateway runs. A figure that misses its goal is shown as it is.
     """
-    from tokenbooth.cli.output import emit, lines, step_progress
+    from tokenbooth.cli.output import emit, lines, step_progress, write_text
     from tokenbooth.proving.bench.chart import svg
     from tokenbooth.proving.serving.study import run_study
 
     with step_progress() as progress:
         study = run_study(seed, servers, lambda done: progress("servers", done, servers))
     if plot is not None:
-        plot.write_text(svg(study.chart()), encoding="utf-8")
+        write_text(plot, svg(study.chart()))
     emit(study.document(), as_json=as_json, text=lines(*study.lines()))

@@ -77,6 +77,23 @@ def test_a_stage_opens_by_evidence_and_closes_without(
     assert "for now" in command("stage", "list").out
 
 
+def test_a_report_that_cannot_be_written_is_a_refusal_and_no_traceback(
+    command: Command, demo: Path
+) -> None:
+    for option in ("--html", "--signed"):
+        said = command("readiness", "demo", "--to", "private_preview", option, str(demo))
+        assert (said.code, said.out) == (1, "")
+        assert f"{demo} cannot be written" in said.err
+
+
+def test_no_promise_is_kept_that_no_calendar_shows(ask: Ask, command: Command, demo: Path) -> None:
+    """It could not be listed afterwards, and nothing that was promised is ever forgotten."""
+    by = "9999-12-31T23:59:59-12:00"
+    said = command("stage", "promise", "demo", "ga", "--by", by, "--reason", "never")
+    assert (said.code, "before the year 9999" in said.err) == (1, True)
+    assert ask("stage", "promises")["data"] == []
+
+
 def test_a_waiver_names_its_owner(ask: Ask, command: Command, demo: Path) -> None:
     nameless = command("stage", "set", "demo", "private_preview", "--waive", "billing")
     assert (nameless.code, "owner" in nameless.err) == (1, True)

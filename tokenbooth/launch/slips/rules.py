@@ -3,10 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 from tokenbooth.launch.slips.values import Promise
-from tokenbooth.launch.stages.rules import gated_edges
+from tokenbooth.launch.stages.rules import YEAR_9999_US, gated_edges
 from tokenbooth.launch.stages.values import Standing
 
 RATIO_MAX_PERMILLE = 20_000
+
+
+def is_ahead(promised_us: int, now_us: int) -> bool:
+    """Whether a date is later than now and one that a calendar shows."""
+    return now_us < promised_us < YEAR_9999_US
 
 
 def slipped_us(promises: Sequence[Promise]) -> int:

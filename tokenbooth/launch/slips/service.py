@@ -5,7 +5,7 @@ from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
 from tokenbooth.launch.slips import sql
-from tokenbooth.launch.slips.rules import ratios_permille, slipped_us
+from tokenbooth.launch.slips.rules import is_ahead, ratios_permille, slipped_us
 from tokenbooth.launch.slips.values import Promise
 
 __all__ = ["Promise", "promise", "promises", "ratios_permille", "slipped_us"]
@@ -16,8 +16,10 @@ def promise(op: Op, tx: Tx, said: Promise) -> Promise:
 
     Raises INVALID_VALUE naming the field, or STATE_CONFLICT.
     """
-    if said.promised_us <= op.now():
-        raise Problem(Code.INVALID_VALUE, "A date is promised for later.", param="by")
+    if not is_ahead(said.promised_us, op.now()):
+        raise Problem(
+            Code.INVALID_VALUE, "A date is promised for later, before the year 9999.", param="by"
+        )
     if not said.reason.strip() or len(said.reason) > 500 or not said.reason.isprintable():
         raise Problem(
             Code.INVALID_VALUE, "Say why, in up to 500 printable characters.", param="reason"

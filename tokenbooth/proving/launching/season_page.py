@@ -41,7 +41,7 @@ def _frame(frame: Frame) -> str:
     said = "".join(f"<p>{escape(each)}</p>" for each in frame.said)
     wrong = "" if frame.passed else " wrong"
     return (
-        f'<li class="frame{wrong}"><span class="soft">{frame.day}</span>'
+        f'<li class="frame{wrong}"><span class="soft">{escape(frame.day)}</span>'
         f"<h2>{escape(frame.title)}</h2>{said}"
         f'<code class="command">{escape(frame.command)}</code></li>'
     )

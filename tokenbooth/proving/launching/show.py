@@ -56,7 +56,7 @@ class Season:
 
     @property
     def passed(self) -> bool:
-        return all(frame.passed for frame in self.frames)
+        return bool(self.frames) and all(frame.passed for frame in self.frames)
 
     @property
     def digest(self) -> str:

@@ -90,12 +90,12 @@ def announced(show: Show) -> None:
         prices.price_model(lab.op(), tx, ask, lab.ids, confirmed=True)
     show.move(Stage.WAITLIST)
     said = show.promise(Stage.PRIVATE_PREVIEW, (2026, 4, 28), "said in the announcement")
-    span = f"between {iso_day(said.early_us or 0)} and {iso_day(said.late_us or 0)}"
+    early, late = ("unknown" if us is None else iso_day(us) for us in (said.early_us, said.late_us))
     show.frame(
         f"{MODEL} is announced",
         (
             f"{WAITING_ORGS} organizations wait. Promised to partners: {iso_day(said.promised_us)}",
-            f"The forecast of that day: {span} (80 %).",
+            f"The forecast of that day: between {early} and {late} (80 %).",
         ),
         {"promised_us": said.promised_us, "late_us": said.late_us or 0},
         f"tokenbooth stage promise {MODEL} private_preview --by 2026-04-28 --reason announced",
