@@ -26,16 +26,15 @@ from tokenbooth.fleet.words import (
 
 CALLS = Limited(Kind.REQUESTS, "key", "key_1")
 numbers = st.integers(0, 2**53)
+names = st.text("ab_1é", max_size=9)
 limiteds = st.builds(
     Limited,
     st.sampled_from(list(Kind)),
     st.sampled_from(("key", "org")),
-    st.text("ab_1é", max_size=9),
+    names,
 )
 to_control = st.one_of(
-    st.builds(
-        Hello, st.text("w-12", max_size=40), st.tuples(st.tuples(limiteds, numbers, numbers))
-    ),
+    st.builds(Hello, names, st.tuples(st.tuples(limiteds, numbers, numbers))),
     st.builds(Ask, numbers, limiteds, numbers, numbers),
     st.builds(Give, limiteds, numbers),
     st.builds(Spared, numbers, limiteds, numbers, numbers),
