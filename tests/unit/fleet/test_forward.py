@@ -262,7 +262,7 @@ def test_more_calls_than_there_is_room_for_are_refused_at_once(tmp_path, monkeyp
         ]
         with pytest.raises(Problem) as caught:
             await calls[2]
-        assert (caught.value.code.text, caught.value.retry_after_s) == ("engine_busy", 1)
+        assert (caught.value.code.text, caught.value.retry_after_s) == ("engine_overloaded", 1)
         for call in calls[:2]:
             call.cancel()
         await asyncio.wait(calls)
