@@ -80,6 +80,13 @@ class Forward:
                 Code.ENGINE_BUSY, "Too many calls of this kind are open.", retry_after_s=1
             )
         self._open += 1
+        try:
+            return await self._made()
+        except BaseException:
+            self._open -= 1
+            raise
+
+    async def _made(self) -> Connection:
         loop = asyncio.get_running_loop()
         for _ in range(CONNECT_TRIES):
             try:
@@ -89,7 +96,6 @@ class Forward:
                 return made
             except OSError:  # it is being started again
                 await asyncio.sleep(CONNECT_PAUSE_S)
-        self._open -= 1
         raise _away()
 
     def _lost(self, connection: Connection) -> None:

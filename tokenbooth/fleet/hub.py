@@ -115,6 +115,8 @@ class Hub:
             missing = self._ledger.missing(limited, ask.limit, ask.need, self._monotonic_us())
             if missing:
                 wait_s = await self._recall(name, limited, missing)
+            if self._lines.get(name) is not line:
+                return  # what it had is free; it asks anew where it comes back
             amount = self._ledger.grant(name, limited, ask.limit, self._monotonic_us())
             if amount < ask.need and limited.kind is Kind.PLACES:
                 self._ledger.wait_for(limited, name)

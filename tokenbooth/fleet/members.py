@@ -25,8 +25,9 @@ from tokenbooth.fleet.engines import Boards, FarSupervisor, UserLine
 from tokenbooth.fleet.forward import Forward
 from tokenbooth.fleet.hub import Hub
 from tokenbooth.fleet.line import ControlLine
-from tokenbooth.fleet.rules import share_of
+from tokenbooth.fleet.rules import share_of, worker_name
 from tokenbooth.fleet.supervisor import Birth, Member
+from tokenbooth.gateway.options import REPLICA_CHARACTERS_MAX
 from tokenbooth.gateway.rooms import Rooms
 from tokenbooth.opened_till import adopt_left, open_till
 
@@ -54,9 +55,18 @@ class Plan:
     def engines_path(self) -> str:
         return str(self.meeting / "engines")
 
-    def worker_name(self, number: int) -> str:
-        """The replica as which that worker keeps its journal and leases."""
-        return f"{self.settings.gateway.replica}-w{number}"
+
+def check_names(settings: Settings, workers: int) -> None:
+    """Raises INVALID_VALUE where the name of a worker would be too long for a replica."""
+    last = worker_name(settings.gateway.replica, workers)
+    if len(last) > REPLICA_CHARACTERS_MAX:
+        raise Problem(
+            Code.INVALID_VALUE,
+            f"The workers' names are made of the replica's: {last!r} has more than"
+            f" {REPLICA_CHARACTERS_MAX} characters. Give the replica a name of at most"
+            f" {REPLICA_CHARACTERS_MAX - len(worker_name('', workers))}.",
+            param="gateway.replica",
+        )
 
 
 def members(plan: Plan) -> tuple[Member, tuple[Member, ...]]:
@@ -105,7 +115,8 @@ async def _engine_opened(booth: Booth, rooms: Rooms, deployment_id: str) -> None
 
 
 def _worker(plan: Plan, number: int) -> Callable[[Birth], None]:
-    settings = plan.settings.listening(None, None, plan.worker_name(number))
+    name = worker_name(plan.settings.gateway.replica, number)
+    settings = plan.settings.listening(None, None, name)
 
     def work(birth: Birth) -> None:
         # Forked before there are threads, and before there is a listener to inherit.

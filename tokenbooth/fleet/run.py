@@ -13,7 +13,7 @@ from tokenbooth.config import Settings
 from tokenbooth.control.instance import read_secrets
 from tokenbooth.control.serving import Serving, serving_lock
 from tokenbooth.edge.server import LAST_WORDS_S, reserve
-from tokenbooth.fleet.members import Plan, members, with_port
+from tokenbooth.fleet.members import Plan, check_names, members, with_port
 from tokenbooth.fleet.supervisor import Supervisor
 from tokenbooth.telemetry.lines import json_line, text_line
 from tokenbooth.telemetry.log import JsonLog
@@ -35,8 +35,10 @@ class DirectLines:
 def run_fleet(settings: Settings, workers: int, ready: Callable[[Serving], None]) -> int:
     """Serve with so many data planes until a signal; the exit status. ``ready`` runs once.
 
-    Raises STATE_CONFLICT when the directory is served already or was not set up, or the port taken.
+    Raises STATE_CONFLICT when the directory is served already or was not set up, or the port taken,
+    and INVALID_VALUE for a replica's name that is too long to make those of its workers of.
     """
+    check_names(settings, workers)
     read_secrets(settings.data_dir)
     with (
         serving_lock(settings.data_dir, settings.gateway.replica) as note,

@@ -8,6 +8,8 @@ from tokenbooth.core.codes import Code
 from tokenbooth.core.problem import Problem
 from tokenbooth.money.alerts.service import DEFAULT_PERCENTS, checked_percents
 
+REPLICA_CHARACTERS_MAX = 40
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayOptions:
@@ -35,10 +37,13 @@ class GatewayOptions:
     priority_wait_max_ms: int = 1000
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,39})", self.replica):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.replica) or (
+            len(self.replica) > REPLICA_CHARACTERS_MAX
+        ):
             raise Problem(
                 Code.INVALID_VALUE,
-                "A replica's name has 1 to 40 lower-case letters, digits and hyphens.",
+                f"A replica's name has 1 to {REPLICA_CHARACTERS_MAX} lower-case letters, digits and"
+                " hyphens.",
                 param="gateway.replica",
             )
         try:

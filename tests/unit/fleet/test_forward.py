@@ -224,3 +224,94 @@ def test_a_front_that_stands_alone_believes_no_caller():
     alone.behind = True
     told = alone.asked("GET", ("/a", ""), headers, lambda: False)
     assert (told.request_id, told.near(), told.headers) == ("req_forged", True, {})
+
+
+def nobody(tmp_path, monkeypatch, scene) -> None:
+    """``scene`` with a way to a process that is not there, and room for two calls at once."""
+    monkeypatch.setattr(module, "CONNECT_PAUSE_S", 0)
+    monkeypatch.setattr(module, "CONNECTIONS_MAX", 2)
+
+    async def scenario() -> None:
+        forward = Forward(str(tmp_path / "control"))
+        async with asyncio.timeout(10):
+            await scene(forward)
+        forward.close()
+
+    asyncio.run(scenario())
+
+
+def test_calls_that_end_while_they_look_for_the_process_behind_hold_no_room(tmp_path, monkeypatch):
+    async def scene(forward):
+        for _ in range(5):
+            call = asyncio.create_task(forward(op(), asked(), ReadBody(b""), Kept()))
+            await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        with pytest.raises(Problem) as caught:
+            await forward(op(), asked(), ReadBody(b""), Kept())
+        assert caught.value.code.text == "server_shutting_down"
+
+    nobody(tmp_path, monkeypatch, scene)
+
+
+def test_more_calls_than_there_is_room_for_are_refused_at_once(tmp_path, monkeypatch):
+    async def scene(forward):
+        calls = [
+            asyncio.create_task(forward(op(), asked(), ReadBody(b""), Kept())) for _ in range(3)
+        ]
+        with pytest.raises(Problem) as caught:
+            await calls[2]
+        assert (caught.value.code.text, caught.value.retry_after_s) == ("engine_overloaded", 1)
+        for call in calls[:2]:
+            call.cancel()
+        await asyncio.wait(calls)
+
+    nobody(tmp_path, monkeypatch, scene)
+
+
+def test_the_process_behind_may_come_while_a_call_waits_for_it(tmp_path, monkeypatch):
+    async def scene(forward):
+        call = asyncio.create_task(forward(op(), asked(), ReadBody(b""), sink := Kept()))
+        await asyncio.sleep(0)
+
+        async def hear(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.transport.abort()
+            left.set()
+
+        left = asyncio.Event()
+        server = await asyncio.start_unix_server(hear, str(tmp_path / "control"))
+        await call
+        assert (sink.status, sink.body, sink.ended) == (200, b"hi", True)
+        forward.close()
+        await left.wait()
+        server.close()
+        await asyncio.sleep(0)
+
+    nobody(tmp_path, monkeypatch, scene)
+
+
+def test_an_answer_that_does_not_begin_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "HEAD_WAIT_MAX_S", 0.01)
+
+    async def scenario():
+        came = asyncio.Event()
+
+        async def hear(reader, writer):
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            came.set()
+            writer.close()
+
+        server = await asyncio.start_unix_server(hear, str(tmp_path / "control"))
+        with pytest.raises(Problem) as caught:
+            await Forward(str(tmp_path / "control"))(op(), asked(), ReadBody(b""), Kept())
+        assert caught.value.retry_after_s == 1
+        await came.wait()
+        server.close()
+
+    asyncio.run(scenario())

@@ -10,6 +10,7 @@ from typing import Protocol
 from tokenbooth.admission.entry.desk import Desk
 from tokenbooth.admission.entry.rules import smoothed
 from tokenbooth.admission.entry.values import (
+    NEVER_US,
     Limits,
     Pace,
     Refusal,
@@ -132,7 +133,8 @@ class Door:
         except asyncio.CancelledError:
             # The place may have been handed over just before the cancellation arrived.
             self._expire(place)
-            self.desk.leave(place, self._monotonic_us())
+            if place.entered_us != NEVER_US:
+                self.left(place)
             raise
         finally:
             timer.cancel()

@@ -19,8 +19,8 @@ class Spare:
         self.inside = 0
 
     def places(self, limit: int) -> int:
-        """An idle deployment takes any call."""
-        return max(1, limit * self.milli // _MILLI)
+        """An idle deployment takes any call; one that has no places, none."""
+        return max(min(1, limit), limit * self.milli // _MILLI)
 
     def got_in(self) -> None:
         """One of the others came in at once."""
