@@ -47,9 +47,9 @@ def readiness(  # noqa: PLR0913 - one parameter for each option of the command l
 
     found, attestation = read(data_dir, work)
     if html is not None:
-        html.write_text(launch_page.page(found, attestation), encoding="utf-8")
+        _write(html, launch_page.page(found, attestation), "html")
     if signed is not None:
-        signed.write_text(json.dumps(attestation.to_json(), indent=2) + "\n", encoding="utf-8")
+        _write(signed, json.dumps(attestation.to_json(), indent=2) + "\n", "signed")
     document = {
         **launch_documents.report_json(found),
         "digest": attestation.digest,
@@ -58,3 +58,15 @@ def readiness(  # noqa: PLR0913 - one parameter for each option of the command l
     emit(document, as_json=as_json, text=lines(*launch_documents.report_lines(found)))
     if found.verdict.value != "GO":
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _write(path: Path, text: str, param: str) -> None:
+    from tokenbooth.core.codes import Code
+    from tokenbooth.core.problem import Problem
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Problem(
+            Code.INVALID_VALUE, f"{path} cannot be written: {error.strerror}.", param=param
+        ) from error

@@ -8,9 +8,17 @@ from tokenbooth.access.orgs import service as orgs
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.control.instance import InstancePaths
 from tokenbooth.control.launch_documents import report_json
-from tokenbooth.control.launch_report import Desk, ReadinessAsk, file_of, judged, report, subject_of
+from tokenbooth.control.launch_report import (
+    CAPABILITY,
+    Desk,
+    ReadinessAsk,
+    check_capability,
+    file_of,
+    judged,
+    report,
+    subject_of,
+)
 from tokenbooth.core.codes import Code
-from tokenbooth.core.features import Feature
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
@@ -91,11 +99,7 @@ def set_stage(
     and STATE_CONFLICT for a NO-GO, which names what stands in the way.
     """
     model = catalog.model_by(op, tx, ask.model)
-    if ask.capability != stages.WHOLE_MODEL and ask.capability not in set(Feature):
-        known = ", ".join(Feature)
-        raise Problem(
-            Code.INVALID_VALUE, f"capability must be one of: {known}.", param="capability"
-        )
+    check_capability(ask.capability)
     standing = stages.standing(op, tx, model.name, ask.capability)
     now = Stage.GA if standing is None else standing.stage
     if not stages.gated_edges(now, ask.stage):
@@ -150,8 +154,10 @@ def sign_evidence(op: Op, tx: Tx, model: str, finding: Finding, desk: Desk) -> A
     """A measurement of what is offered under that name now, signed by the booth's own key; of the
     finding's subject what says more than model and fingerprint is kept.
 
-    Raises MODEL_NOT_FOUND, or INVALID_VALUE for a body that has no canonical form.
+    Raises MODEL_NOT_FOUND, or INVALID_VALUE for a capability that is none and for a body that has
+    no canonical form.
     """
+    check_capability(finding.subject.get(CAPABILITY, stages.WHOLE_MODEL))
     subject = {**finding.subject, **subject_of(catalog.model_by(op, tx, model))}
     try:
         return attest(replace(finding, subject=subject), desk.key)
