@@ -170,20 +170,24 @@ def demotions_due(op: Op, tx: Tx, since_us: int = 0) -> tuple[str, ...]:
     found = []
     for model in evidence.revoked_models(op, tx, since_us):
         standing = stages.standing(op, tx, model)
-        if standing is not None and model in evidence.revoked_models(op, tx, standing.effective_us):
+        if standing is not None and _is_due(op, tx, standing):
             found.append(model)
     return tuple(found)
 
 
+def _is_due(op: Op, tx: Tx, standing: Standing) -> bool:
+    return standing.model in evidence.revoked_models(op, tx, standing.effective_us)
+
+
 def demote(op: Op, tx: Tx, name: str, desk: Desk) -> Standing | None:
     """One stage back for a model that stands where revoked evidence carried it; ``None`` if it may
-    stay, or is not offered any more.
+    stay, is not offered any more, or was moved meanwhile, as by another replica.
 
     Only what was taken back counts here: what merely grew old stops the next step, not this one.
     """
     model = next((each for each in catalog.models(op, tx) if each.name == name), None)
     standing = stages.standing(op, tx, name)
-    if model is None or standing is None:
+    if model is None or standing is None or not _is_due(op, tx, standing):
         return None
     file = file_of(op, tx, ReadinessAsk(model=model.name, stage=standing.stage), desk)
     lines = judged(op, tx, file, desk.policy)
