@@ -74,11 +74,12 @@ def sign(  # noqa: PLR0913 - one parameter for each option of the command line
     counts_us = span_s(valid, "valid") * US_PER_S
 
     def work(booth: "Booth", op: "Op", tx: "Tx") -> "Piece":
+        now_us = op.now()
         finding = Finding(
             kind=kind,
             subject={CAPABILITY: capability} if capability else {},
-            issued_at_us=op.now(),
-            expires_at_us=op.now() + counts_us,
+            issued_at_us=now_us,
+            expires_at_us=now_us + counts_us,
             body=body,
         )
         signed = launching.sign_evidence(op, tx, model, finding, desk_of(booth))
@@ -138,7 +139,7 @@ def _document(file: Path) -> object:
     raw = file_bytes(file, FILE_BYTES_MAX)
     try:
         return json.loads(raw) if len(raw) <= FILE_BYTES_MAX else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(Code.INVALID_VALUE, f"{file} holds no JSON.", param="file") from error
 
 

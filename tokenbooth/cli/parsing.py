@@ -78,14 +78,15 @@ def moment_us(text: str | None, now_us: int, param: str) -> int | None:
         return now_us + span_s(text, param) * US_PER_S
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise Problem(
             Code.INVALID_VALUE,
             f"{param} must be a span such as 30d, or a time such as 2026-12-31T23:59:59Z.",
             param=param,
         ) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * US_PER_S
 
 

@@ -19,18 +19,26 @@ if TYPE_CHECKING:
 
 app = group("stage", "How far each model is open, and to whom.")
 
+# Their product, in the finest units of a report, stays a number that can be signed.
+POPULATION_MAX, DEMAND_RPM_MAX = 1_000_000, 500_000
 STAGES = "closed, waitlist, private_preview, public_preview, ga, deprecated or retired."
 To = Annotated[str, typer.Argument(metavar="STAGE", help=STAGES)]
 Capability = Annotated[
     str, typer.Option(help="Only this capability, such as images or tools; else the whole model.")
 ]
 Population = Annotated[
-    int | None, typer.Option(min=0, help="Organizations that are expected; else the policy's.")
+    int | None,
+    typer.Option(
+        min=0, max=POPULATION_MAX, help="Organizations that are expected; else the policy's."
+    ),
 ]
 Demand = Annotated[
     int | None,
     typer.Option(
-        "--demand-rpm", min=1, help="Calls a minute of one organization, until it is measured."
+        "--demand-rpm",
+        min=1,
+        max=DEMAND_RPM_MAX,
+        help="Calls a minute of one organization, until it is measured.",
     ),
 ]
 Predecessor = Annotated[

@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.catalog.models.service import Model
+from tokenbooth.core.codes import Code
+from tokenbooth.core.features import Feature
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
+from tokenbooth.core.problem import Problem
 from tokenbooth.launch.cohorts import service as cohorts
 from tokenbooth.launch.evidence import service as evidence
 from tokenbooth.launch.evidence.service import Piece
@@ -81,6 +84,15 @@ def subject_of(model: Model, capability: str = stages.WHOLE_MODEL) -> dict[str, 
     return subject if capability == stages.WHOLE_MODEL else {**subject, CAPABILITY: capability}
 
 
+def check_capability(capability: str) -> None:
+    """Raises INVALID_VALUE for what is neither the whole model nor a thing that one can do."""
+    if capability != stages.WHOLE_MODEL and capability not in set(Feature):
+        known = ", ".join(Feature)
+        raise Problem(
+            Code.INVALID_VALUE, f"capability must be one of: {known}.", param="capability"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """All that a judgement reads: the case, its evidence, and what it is about."""
@@ -94,7 +106,8 @@ class File:
 
 
 def file_of(op: Op, tx: Tx, ask: ReadinessAsk, desk: Desk) -> File:
-    """What is known now. Raises MODEL_NOT_FOUND."""
+    """What is known now. Raises MODEL_NOT_FOUND, or INVALID_VALUE for a capability that is none."""
+    check_capability(ask.capability)
     model = catalog.model_by(op, tx, ask.model)
     population = ask.population
     if population is None:

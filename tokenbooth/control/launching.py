@@ -8,9 +8,17 @@ from tokenbooth.access.orgs import service as orgs
 from tokenbooth.catalog.models import service as catalog
 from tokenbooth.control.instance import InstancePaths
 from tokenbooth.control.launch_documents import report_json
-from tokenbooth.control.launch_report import Desk, ReadinessAsk, file_of, judged, report, subject_of
+from tokenbooth.control.launch_report import (
+    CAPABILITY,
+    Desk,
+    ReadinessAsk,
+    check_capability,
+    file_of,
+    judged,
+    report,
+    subject_of,
+)
 from tokenbooth.core.codes import Code
-from tokenbooth.core.features import Feature
 from tokenbooth.core.op import Op
 from tokenbooth.core.ports import Tx
 from tokenbooth.core.problem import Problem
@@ -91,11 +99,7 @@ def set_stage(
     and STATE_CONFLICT for a NO-GO, which names what stands in the way.
     """
     model = catalog.model_by(op, tx, ask.model)
-    if ask.capability != stages.WHOLE_MODEL and ask.capability not in set(Feature):
-        known = ", ".join(Feature)
-        raise Problem(
-            Code.INVALID_VALUE, f"capability must be one of: {known}.", param="capability"
-        )
+    check_capability(ask.capability)
     standing = stages.standing(op, tx, model.name, ask.capability)
     now = Stage.GA if standing is None else standing.stage
     if not stages.gated_edges(now, ask.stage):
@@ -150,8 +154,10 @@ def sign_evidence(op: Op, tx: Tx, model: str, finding: Finding, desk: Desk) -> A
     """A measurement of what is offered under that name now, signed by the booth's own key; of the
     finding's subject what says more than model and fingerprint is kept.
 
-    Raises MODEL_NOT_FOUND, or INVALID_VALUE for a body that has no canonical form.
+    Raises MODEL_NOT_FOUND, or INVALID_VALUE for a capability that is none and for a body that has
+    no canonical form.
     """
+    check_capability(finding.subject.get(CAPABILITY, stages.WHOLE_MODEL))
     subject = {**finding.subject, **subject_of(catalog.model_by(op, tx, model))}
     try:
         return attest(replace(finding, subject=subject), desk.key)
@@ -164,20 +170,24 @@ def demotions_due(op: Op, tx: Tx, since_us: int = 0) -> tuple[str, ...]:
     found = []
     for model in evidence.revoked_models(op, tx, since_us):
         standing = stages.standing(op, tx, model)
-        if standing is not None and model in evidence.revoked_models(op, tx, standing.effective_us):
+        if standing is not None and _is_due(op, tx, standing):
             found.append(model)
     return tuple(found)
 
 
+def _is_due(op: Op, tx: Tx, standing: Standing) -> bool:
+    return standing.model in evidence.revoked_models(op, tx, standing.effective_us)
+
+
 def demote(op: Op, tx: Tx, name: str, desk: Desk) -> Standing | None:
     """One stage back for a model that stands where revoked evidence carried it; ``None`` if it may
-    stay, or is not offered any more.
+    stay, is not offered any more, or was moved meanwhile, as by another replica.
 
     Only what was taken back counts here: what merely grew old stops the next step, not this one.
     """
     model = next((each for each in catalog.models(op, tx) if each.name == name), None)
     standing = stages.standing(op, tx, name)
-    if model is None or standing is None:
+    if model is None or standing is None or not _is_due(op, tx, standing):
         return None
     file = file_of(op, tx, ReadinessAsk(model=model.name, stage=standing.stage), desk)
     lines = judged(op, tx, file, desk.policy)

@@ -69,5 +69,6 @@ def revoke(op: Op, tx: Tx, digest: str, reason: str) -> Piece:
 
 
 def revoked_models(op: Op, tx: Tx, since_us: int) -> tuple[str, ...]:
-    """The models of which evidence was revoked since."""
-    return sql.revoked_models(tx, since_us)
+    """The models of which evidence was revoked since, and before now: what another server's clock
+    dates later than this one counts when this one is there, so that what follows is newer."""
+    return sql.revoked_models(tx, since_us, op.now())

@@ -58,12 +58,12 @@ def piece(tx: Tx, digest_start: str) -> tuple[Piece, ...]:
     return tuple(_piece(row) for row in tx.execute(found))
 
 
-def revoked_models(tx: Tx, since_us: int) -> tuple[str, ...]:
-    """The models of which evidence was revoked at or after that moment."""
+def revoked_models(tx: Tx, since_us: int, until_us: int) -> tuple[str, ...]:
+    """The models of which evidence was revoked from the one moment to just before the other."""
     rows = tx.execute(
         select(_E.model)
         .join(LAUNCH_REVOCATION, _R.digest == _E.digest)
-        .where(_R.revoked_us >= since_us)
+        .where(_R.revoked_us >= since_us, _R.revoked_us < until_us)
         .distinct()
         .order_by(_E.model)
     )

@@ -11,6 +11,7 @@ US_PER_S = 1_000_000
 S_PER_DAY = 86_400
 YEAR_9999_US = 253_370_764_800_000_000
 REASON_CHARACTERS_MAX = 500
+NAME_CHARACTERS_MAX = 64
 ORDER = tuple(Stage)
 OPEN_TO_ALL = frozenset({Stage.PUBLIC_PREVIEW, Stage.GA, Stage.DEPRECATED})
 # How many organizations can call: the public of a preview is as large as that of what is final,
@@ -53,6 +54,8 @@ def checked_ask(ask: StageAsk, now_us: int) -> StageAsk:
             raise _invalid("A model can only be announced to end later.", "sunset")
     if ask.successor is not None and (not ending or ask.successor == ask.model):
         raise _invalid("A successor is another model, for one that ends.", "successor")
+    if len(ask.successor or "") > NAME_CHARACTERS_MAX or not (ask.successor or "").isprintable():
+        raise _invalid(f"A name has up to {NAME_CHARACTERS_MAX} characters.", "successor")
     if len(ask.reason) > REASON_CHARACTERS_MAX or not ask.reason.isprintable():
         raise _invalid(
             f"The reason has up to {REASON_CHARACTERS_MAX} characters, none of them a control"
