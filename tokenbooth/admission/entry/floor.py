@@ -40,6 +40,7 @@ class Floor:
             self.pacer = None
         elif self.pacer is None:
             self.pacer = Pacer(limits.pace)
+            self.pacer.found(self._inside)
         else:
             self.pacer.bounded(limits.pace)
 

@@ -8,7 +8,7 @@ from itertools import islice
 from tokenbooth.admission.entry.rules import cost_tokens
 from tokenbooth.admission.entry.values import RANKS, Visit
 
-# One part in this many of all admitted work goes to the last band that waits.
+# One part in this many of the work admitted while it waits goes to the last band that waits.
 SHARE_DIVISOR = 64
 TENANTS_KEPT_MAX = 1024
 # A decision looks at so many tenants at most, those who have waited longest; the others are taken
@@ -193,9 +193,9 @@ class Line:
         self._bands[visit.rank].take(visit)
         if any(band.count for band in self._bands[: visit.rank]):
             self._earned_tokens -= cost * SHARE_DIVISOR
-        elif self.count:
+        elif any(band.count for band in self._bands[visit.rank + 1 :]):
             self._earned_tokens += cost
-        else:
+        elif not self.count:
             self._earned_tokens = 0
 
     def drop(self, visit: Visit) -> None:

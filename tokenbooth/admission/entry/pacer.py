@@ -60,6 +60,12 @@ class Pacer:
             self._limit_milli = pace.ceiling * _MILLI if grown else self._limit_milli
             self._bound()
 
+    def found(self, visits: Iterable[Visit]) -> None:
+        """Those who were inside before this pacer; how long their prompts are read is not known."""
+        for visit in visits:
+            self._inside_tokens += visit.input_tokens + visit.output_tokens
+            visit.reading_tokens = 0
+
     def entered(self, visit: Visit) -> None:
         self._inside_tokens += visit.input_tokens + visit.output_tokens
         self.reading_tokens += visit.input_tokens
@@ -97,11 +103,12 @@ class Pacer:
         ``spare``: it leaves some of that to others.
         """
         tokens = self._inside_tokens + visit.input_tokens + visit.output_tokens
-        if self._tokens_max and self._inside_tokens and tokens > self._tokens_max:
-            self._full_tokens = True
-            return False
-        if spare and self._tokens_max and tokens * 4 > self._tokens_max * 3:
-            return False
+        if self._tokens_max and self._inside_tokens:
+            if tokens > self._tokens_max:
+                self._full_tokens = True
+                return False
+            if spare and tokens * 4 > self._tokens_max * 3:
+                return False
         if not self.reading_tokens or not self._token_ns:
             return True
         most = reading_tokens_max(self.pace.ttft_us, self._token_ns)
@@ -155,7 +162,7 @@ class Pacer:
             known = self._tokens_max or self._inside_tokens
             self._tokens_max = min(known, self._inside_tokens) * 15 // 16
         elif self._full_tokens:
-            self._tokens_max += self._tokens_max // 32
+            self._tokens_max += max(1, self._tokens_max // 32)
 
     def _move(self, inside: int, itl_us: int) -> None:
         aim_us = self.pace.tpot_us * self._margin // _MILLI

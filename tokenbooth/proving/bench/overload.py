@@ -187,14 +187,17 @@ class _Caller:
             async with asyncio.timeout(_CALL_MAX_S), Exchange(self._address, self._ask()) as call:
                 head = await call.head()
                 if head.status != 200:
-                    heard.retry_after_s = int(head.headers.get("retry-after", "0"))
+                    told = head.headers.get("retry-after", "")
+                    heard.retry_after_s = int(told) if told.isdecimal() else 0
                     heard.status = head.status
                     return heard
+                done = False
                 async for event in call.events():
                     heard.end_us = (time.monotonic_ns() - due) // 1000
                     heard.first_us = heard.first_us or heard.end_us
                     heard.chunks += event != _DONE
-                heard.status = head.status
+                    done = event == _DONE
+                heard.status = head.status if done and heard.chunks else 0
         except (TimeoutError, BrokenWire, OSError):
             heard.status = 0
         return heard

@@ -94,7 +94,11 @@ class SoakReport:
     @property
     def passed(self) -> bool:
         drift = self.drift_percent
-        return self.exact and not self.failed and (drift is None or drift <= DRIFT_PERCENT_MAX)
+        if drift is None:
+            steady = len(self.minutes) <= SETTLED_AFTER_MINUTES
+        else:
+            steady = drift <= DRIFT_PERCENT_MAX
+        return self.exact and not self.failed and steady
 
     def document(self) -> dict[str, object]:
         """JSON-ready."""
