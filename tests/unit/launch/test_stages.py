@@ -120,6 +120,8 @@ def test_each_stage_falls_one_reach_down() -> None:
         (StageAsk(model="m", stage=Stage.DEPRECATED, sunset_us=10**18), "sunset"),
         (StageAsk(model="m", stage=Stage.GA, successor="n"), "successor"),
         (StageAsk(model="m", stage=Stage.RETIRED, successor="m"), "successor"),
+        (StageAsk(model="m", stage=Stage.RETIRED, successor="n" * 65), "successor"),
+        (StageAsk(model="m", stage=Stage.RETIRED, successor="n\n"), "successor"),
         (StageAsk(model="m", stage=Stage.GA, reason="a\nb"), "reason"),
         (StageAsk(model="m", stage=Stage.GA, reason="a" * 501), "reason"),
     ],
