@@ -131,7 +131,7 @@ def test_a_killed_child_fails_its_runs_and_comes_back_leaking_nothing(
                 assert engine.restarts == round_ + 1
                 assert (await answered(engine)).text()
             gc.collect()
-            assert open_descriptors() == before
+            await until(lambda: open_descriptors() == before)
             pid = engine.child_pid
         assert pid is not None
         assert is_reaped(pid)
